@@ -259,7 +259,7 @@ fn placeholders() -> Vec<(String, String)> {
 /// Who installs it waits for minutes; what is packaged is worth a longer build, and both carry no
 /// symbols.
 #[test]
-fn what_is_installed_builds_quickly_and_what_is_packaged_is_optimised_as_a_whole() {
+fn build_profiles_fit_their_purpose() {
     let cargo: toml::Table = include_str!("../Cargo.toml").parse().expect("TOML");
     let release = cargo["profile"]["release"].as_table().expect("a profile");
     assert_eq!(release["strip"].as_str(), Some("symbols"));

@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ages_are_said_in_words() {
+    fn ages_are_shown_in_words() {
         for (seconds, words) in [
             (-3, "0 s"),
             (59, "59 s"),

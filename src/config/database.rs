@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_for_azure_sql_unless_it_is_said_otherwise() {
+    fn a_token_is_for_azure_sql_by_default() {
         let client = "tenant = 't'\nclient_id = 'c'\nclient_secret = 's'\n";
         assert_eq!(scope(client).as_deref(), Some(AZURE_SQL));
         let sovereign = format!("{client}scope = 'https://database.usgovcloudapi.net/.default'");
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_sqlite_is_told_from_a_connection_string() {
+    fn recognises_a_sqlite_file() {
         for text in ["sqlite:a.db", " SQLite:a.db", "sqlite://a.db"] {
             assert_eq!(sqlite_file(text), Some(PathBuf::from("a.db")), "{text}");
         }

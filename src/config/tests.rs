@@ -37,7 +37,7 @@ fn the_smallest_configuration_works() {
 }
 
 #[test]
-fn every_setting_of_the_reference_is_understood_and_stands_at_its_default() {
+fn the_reference_shows_every_setting_with_its_default() {
     let uncommented: String = DEFAULT_TOML
         .lines()
         .map(|line| line.strip_prefix("#: ").unwrap_or(line))
@@ -251,11 +251,12 @@ fn a_variable_is_what_its_key_wants() {
     assert_eq!((&*smtp.host, smtp.port()), ("2525", 25));
     assert_eq!(config.environment, "true");
     let wrong = Variables::given(&[("SENDPORT__RELAY__MAIN__PORT", "many")]);
-    let said = Config::from_layers(Some(SMALLEST), Some(wrong)).unwrap_err();
+    let output = Config::from_layers(Some(SMALLEST), Some(wrong)).unwrap_err();
     assert!(
-        said.to_string()
+        output
+            .to_string()
             .contains("relay.main.port: expected a positive number"),
-        "{said}"
+        "{output}"
     );
 }
 

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_no_address_or_no_certificate_is_nobody() {
+    fn skips_entries_without_address_or_certificate() {
         assert_eq!(DirectoryEntry::of(entry(&[("mail", "a@b.c")], &[])), None);
         assert_eq!(
             DirectoryEntry::of(entry(&[], &[("userCertificate;binary", b"\xff")])),

@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_in_somebody_elses_words_is_masked() {
+    fn addresses_in_texts_of_others_are_masked() {
         let masks = masks().unwrap();
         for (line, shown) in [
             (

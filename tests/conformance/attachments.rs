@@ -66,7 +66,7 @@ async fn contents(store: &Arc<dyn Store>, id: AlertId) -> Vec<Vec<u8>> {
     contents
 }
 
-pub(crate) async fn what_the_desk_inserts_comes_back_in_order(f: &dyn Fixture) {
+pub(crate) async fn attachments_come_back_in_order(f: &dyn Fixture) {
     let store = f.fresh().await;
     let every: Vec<u8> = (0..=255).collect();
     let attachments = vec![

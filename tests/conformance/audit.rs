@@ -140,7 +140,7 @@ pub(crate) async fn a_remark_stands_beside_the_reply(f: &dyn Fixture) {
     );
 }
 
-pub(crate) async fn a_long_remark_harms_nobody(f: &dyn Fixture) {
+pub(crate) async fn a_long_remark_is_stored(f: &dyn Fixture) {
     let store = f.fresh().await;
     let id = f.alert_to("ops0@contoso.com").await;
     let a = instance(&store, "a").await;

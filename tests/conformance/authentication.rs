@@ -131,7 +131,7 @@ pub(crate) async fn a_secret_that_was_right_can_be_refused(f: &dyn Fixture) {
     assert!(matches!(turn, AuthDecision::Refused { .. }), "{turn:?}");
 }
 
-pub(crate) async fn whoever_did_not_try_gives_the_turn_back(f: &dyn Fixture) {
+pub(crate) async fn an_authentication_not_attempted_frees_the_turn(f: &dyn Fixture) {
     let store = f.fresh().await;
     let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
     assert_eq!(begin(&store, a, "s").await, AuthDecision::ProceedAlone);
@@ -147,12 +147,12 @@ fn hang_up() -> Reply {
     Reply::absent(Command::Auth, "the server closed the connection")
 }
 
-async fn leave_unanswered(store: &Arc<dyn Store>, instance: Option<InstanceId>, said: Reply) {
+async fn leave_unanswered(store: &Arc<dyn Store>, instance: Option<InstanceId>, output: Reply) {
     assert_eq!(
         begin(store, instance, "s").await,
         AuthDecision::ProceedAlone
     );
-    end(store, instance, "s", AuthOutcome::Unanswered(said)).await;
+    end(store, instance, "s", AuthOutcome::Unanswered(output)).await;
 }
 
 pub(crate) async fn the_second_that_is_not_answered_counts_as_a_refusal(f: &dyn Fixture) {
@@ -222,7 +222,7 @@ pub(crate) async fn one_behind_a_refusal_is_the_second(f: &dyn Fixture) {
     assert!(matches!(turn, AuthDecision::Refused { .. }), "{turn:?}");
 }
 
-pub(crate) async fn who_did_not_hear_of_its_turn_asks_again(f: &dyn Fixture) {
+pub(crate) async fn an_instance_whose_answer_was_lost_asks_again(f: &dyn Fixture) {
     let store = f.fresh().await;
     let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
     for _ in 0..3 {
@@ -251,7 +251,7 @@ pub(crate) async fn an_earlier_refusal_stays_readable(f: &dyn Fixture) {
     }
 }
 
-pub(crate) async fn who_dies_while_it_tries_is_not_waited_for(f: &dyn Fixture) {
+pub(crate) async fn a_dead_instance_frees_its_authentication(f: &dyn Fixture) {
     let store = f.fresh().await;
     let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
     assert_eq!(begin(&store, a, "s").await, AuthDecision::ProceedAlone);
@@ -333,7 +333,7 @@ pub(crate) async fn relays_have_turns_of_their_own(f: &dyn Fixture) {
     assert_eq!(turn, AuthDecision::ProceedAlone);
 }
 
-pub(crate) async fn a_secret_that_nobody_used_for_a_day_is_forgotten(f: &dyn Fixture) {
+pub(crate) async fn a_secret_unused_for_a_day_is_forgotten(f: &dyn Fixture) {
     let store = f.fresh().await;
     let a = instance(&store, "a").await;
     refuse(&store, a, "old").await;

@@ -184,9 +184,9 @@ pub(crate) async fn hundreds_of_addresses_are_looked_up_at_once(f: &dyn Fixture)
     ];
     expected.sort_unstable();
     assert_eq!(found, expected);
-    let said = entries.iter().filter_map(|it| it.revoked.clone());
-    let said: Vec<_> = said.map(|it| it.reason).collect();
-    assert_eq!(said, [Some("left in June".to_owned())]);
+    let output = entries.iter().filter_map(|it| it.revoked.clone());
+    let output: Vec<_> = output.map(|it| it.reason).collect();
+    assert_eq!(output, [Some("left in June".to_owned())]);
     let ids: Vec<_> = entries.iter().map(|it| it.id).collect();
     let pems = store.certificate_pems(&ids).await.expect("read");
     assert_eq!(pems.len(), 6);
@@ -213,18 +213,18 @@ pub(crate) async fn what_is_revoked_says_since_when_and_why(f: &dyn Fixture) {
     assert_eq!(revoked.reason.as_deref(), Some("key was lost"));
     assert!((now() - revoked.at).num_seconds().abs() < 300);
     let log = f.table("EventLog");
-    let said = f
+    let output = f
         .scalar(&format!(
             "SELECT Message FROM {log} WHERE EventType = 'certificate-revoked'"
         ))
         .await;
-    let said = said.expect("an event");
+    let output = output.expect("an event");
     assert!(
-        said.starts_with(&format!(
+        output.starts_with(&format!(
             "revoked the certificate {} of ops@contoso.com by ",
             it.thumbprint
         )),
-        "{said}"
+        "{output}"
     );
 }
 
@@ -328,7 +328,7 @@ pub(crate) async fn what_ends_soon_without_a_successor_is_shown(f: &dyn Fixture)
     assert_eq!(shown, 3);
 }
 
-pub(crate) async fn an_end_is_told_once_by_one_of_many(f: &dyn Fixture) {
+pub(crate) async fn an_expiry_is_notified_once_by_one_of_many_instances(f: &dyn Fixture) {
     let store = f.fresh().await;
     add(&store, &text("ops@contoso.com", 1, 10)).await;
     let id = id_of(&store, "ops@contoso.com").await;
@@ -347,9 +347,9 @@ pub(crate) async fn an_end_is_told_once_by_one_of_many(f: &dyn Fixture) {
         announced += usize::from(one.await.expect("no panic"));
     }
     assert_eq!(announced, 1);
-    let said =
+    let output =
         "EventType = 'certificate-expiring' AND Message = 'it ends' AND Severity = 'warning'";
-    assert_eq!(f.rows("EventLog", said).await, 1);
+    assert_eq!(f.rows("EventLog", output).await, 1);
     let found = store.expiring_certificates().await.expect("look");
     assert_eq!(found[0].notified_at_days, Some(14));
     assert!(
@@ -360,7 +360,7 @@ pub(crate) async fn an_end_is_told_once_by_one_of_many(f: &dyn Fixture) {
     );
     let found = store.expiring_certificates().await.expect("look");
     assert_eq!(found[0].notified_at_days, Some(7));
-    assert_eq!(f.rows("EventLog", said).await, 2);
+    assert_eq!(f.rows("EventLog", output).await, 2);
 
     store.remove_certificate(id).await.expect("remove");
     add(&store, &text("ops@contoso.com", 2, 10)).await;

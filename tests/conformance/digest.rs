@@ -72,7 +72,7 @@ pub(crate) async fn each_failed_recipient_is_a_line(f: &dyn Fixture) {
     );
 }
 
-pub(crate) async fn a_line_says_what_the_relay_said(f: &dyn Fixture) {
+pub(crate) async fn a_line_has_the_relays_reply(f: &dyn Fixture) {
     let store = f.fresh().await;
     let id = ended(f, &store, &[Failed]).await;
     let recipient = recipient(0, Failed);
@@ -117,7 +117,7 @@ pub(crate) async fn an_alert_that_failed_as_a_whole_has_a_line(f: &dyn Fixture) 
     );
 }
 
-pub(crate) async fn what_expired_is_told_of(f: &dyn Fixture) {
+pub(crate) async fn expired_alerts_are_reported(f: &dyn Fixture) {
     let store = f.fresh().await;
     let past = now() - chrono::TimeDelta::minutes(5);
     let alert = NewAlert {
@@ -131,13 +131,13 @@ pub(crate) async fn what_expired_is_told_of(f: &dyn Fixture) {
     assert_eq!((lines[0].alert, lines[0].status.as_str()), (id, "expired"));
 }
 
-pub(crate) async fn what_still_goes_on_is_not_told_of(f: &dyn Fixture) {
+pub(crate) async fn unfinished_alerts_are_not_reported(f: &dyn Fixture) {
     let store = f.fresh().await;
     ended(f, &store, &[Failed, Delayed]).await;
     assert_eq!(unreported(&store).await, UnreportedFailures::default());
 }
 
-pub(crate) async fn only_what_ended_lately_on_the_send_port_is_told_of(f: &dyn Fixture) {
+pub(crate) async fn only_recent_failures_of_the_send_port_are_reported(f: &dyn Fixture) {
     let store = f.fresh().await;
     ended(f, &store, &[Failed]).await;
     f.advance(minutes(61)).await;
@@ -167,7 +167,7 @@ pub(crate) async fn lines_of_the_oldest_alerts_come_first_up_to_the_limit(f: &dy
     );
 }
 
-pub(crate) async fn what_was_told_is_not_told_again(f: &dyn Fixture) {
+pub(crate) async fn reported_failures_are_not_reported_again(f: &dyn Fixture) {
     let store = f.fresh().await;
     let first = ended(f, &store, &[Failed]).await;
     let second = ended(f, &store, &[Failed]).await;
@@ -184,7 +184,7 @@ pub(crate) async fn what_was_told_is_not_told_again(f: &dyn Fixture) {
     assert_eq!(f.rows("FailureNotification", &row).await, 1);
 }
 
-pub(crate) async fn what_cannot_be_noted_keeps_no_other_from_being_told_of(f: &dyn Fixture) {
+pub(crate) async fn a_failure_that_cannot_be_marked_blocks_no_other(f: &dyn Fixture) {
     let store = f.fresh().await;
     for n in 0..f.rules_of_notes(AlertId(0)).len() {
         let mut ids = Vec::new();
@@ -254,7 +254,7 @@ pub(crate) async fn an_application_cannot_make_a_digest(f: &dyn Fixture) {
     assert!(refused.to_lowercase().contains("origin"), "{refused}");
 }
 
-pub(crate) async fn of_many_instances_one_tells(f: &dyn Fixture) {
+pub(crate) async fn one_of_many_instances_reports(f: &dyn Fixture) {
     let here = f.fresh().await;
     let there = f.another().await;
     let mut failed = Vec::new();

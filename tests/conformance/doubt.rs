@@ -300,7 +300,7 @@ pub(crate) async fn relayed_ends_it_for_everybody(f: &dyn Fixture) {
     assert_eq!(f.rows("EventLog", "1 = 1").await, 1);
 }
 
-pub(crate) async fn relayed_does_not_count_for_who_was_refused(f: &dyn Fixture) {
+pub(crate) async fn relayed_does_not_resolve_refused_recipients(f: &dyn Fixture) {
     let store = f.fresh().await;
     let id = f
         .alert_to("ops0@contoso.com; ops1@contoso.com; ops2@contoso.com")
@@ -377,10 +377,10 @@ pub(crate) async fn what_was_relayed_before_makes_a_cancelled_alert_partial(f: &
     assert!(resolved.expect("resolve"));
     assert_eq!(recipient_words(&store, id).await, ["relayed", "cancelled"]);
     assert_eq!(status(&store, id).await, AlertStatus::Partial);
-    let said = replies(&store, id).await.remove(1);
+    let output = replies(&store, id).await.remove(1);
     assert!(
-        said.starts_with("cancelled by an operator; it may have been sent; the last reply was: "),
-        "{said}"
+        output.starts_with("cancelled by an operator; it may have been sent; the last reply was: "),
+        "{output}"
     );
 }
 

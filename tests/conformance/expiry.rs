@@ -118,7 +118,7 @@ pub(crate) async fn held_and_delayed_alerts_expire_too(f: &dyn Fixture) {
 }
 
 /// No transaction came about: why, is all that there is to say.
-pub(crate) async fn who_expires_unsent_keeps_what_was_waited_for(f: &dyn Fixture) {
+pub(crate) async fn an_expired_recipient_keeps_the_reason_it_waited_for(f: &dyn Fixture) {
     let store = f.fresh().await;
     let instance = instance(&store, "a").await;
     let id = expiring(&store, "ops0@contoso.com; ops1@contoso.com").await;
@@ -141,12 +141,12 @@ pub(crate) async fn who_expires_unsent_keeps_what_was_waited_for(f: &dyn Fixture
 }
 
 /// Nothing is claimed for an unavailable relay: its reply is the only explanation.
-pub(crate) async fn who_expires_unclaimed_keeps_why_the_relay_could_not_be_had(f: &dyn Fixture) {
+pub(crate) async fn an_unclaimed_expired_recipient_keeps_the_relays_problem(f: &dyn Fixture) {
     let store = f.fresh().await;
     let instance = instance(&store, "a").await;
     let id = expiring(&store, "ops0@contoso.com; ops1@contoso.com").await;
-    let said = Some("cannot connect: Connection refused");
-    let open = relay("mail", RelayCondition::Open, said);
+    let output = Some("cannot connect: Connection refused");
+    let open = relay("mail", RelayCondition::Open, output);
     let ports = ["default".to_owned()];
     let renewed = store.renew(instance, LEASE, &ports, &[open]).await;
     assert_eq!(renewed.expect("renew"), Renewal::Renewed);
@@ -214,7 +214,7 @@ pub(crate) async fn expire_keeps_its_limit(f: &dyn Fixture) {
     assert_eq!(expire(&store, 3).await, 0);
 }
 
-pub(crate) async fn nobody_has_the_send_port_for_ten_minutes_fails(f: &dyn Fixture) {
+pub(crate) async fn an_alert_without_a_send_port_for_ten_minutes_fails(f: &dyn Fixture) {
     let store = f.fresh().await;
     let columns = "ToRecipients, Subject, SendPort";
     let unrouted = f.insert(columns, "'ops@contoso.com', 's', 'biling'").await;
@@ -248,7 +248,7 @@ pub(crate) async fn a_send_port_that_was_seen_lately_fails_nothing(f: &dyn Fixtu
     assert_eq!(fail_unrouted(&store, minutes(10), 10).await, 1);
 }
 
-pub(crate) async fn what_waits_for_a_send_port_that_nobody_has_says_so_at_once(f: &dyn Fixture) {
+pub(crate) async fn queue_names_a_missing_send_port_at_once(f: &dyn Fixture) {
     let store = f.fresh().await;
     let columns = "ToRecipients, Subject, SendPort";
     let odd = f.insert(columns, "'ops@contoso.com', 's', 'Default'").await;
@@ -296,10 +296,10 @@ pub(crate) async fn what_waits_for_a_send_port_that_nobody_has_says_so_at_once(f
     let of_blank = lines
         .iter()
         .find(|line| line.send_port == "' default'" || line.send_port == " default");
-    let said = of_blank.and_then(|line| line.waiting_for.clone());
-    let said = said.expect("what it waits for");
+    let output = of_blank.and_then(|line| line.waiting_for.clone());
+    let output = output.expect("what it waits for");
     assert!(
-        said.contains("named ' default'") && said.contains("There is 'default'"),
-        "{said}"
+        output.contains("named ' default'") && output.contains("There is 'default'"),
+        "{output}"
     );
 }

@@ -69,13 +69,13 @@ pub(crate) async fn an_heir_keeps_what_is_not_recorded_yet(f: &dyn Fixture) {
 pub(crate) async fn what_is_given_back_says_what_it_waited_for(f: &dyn Fixture) {
     let store = f.fresh().await;
     f.many(1).await;
-    let said = "waits for relay main: 421 4.7.0 too many connections";
+    let text = "waits for relay main: 421 4.7.0 too many connections";
     let reason = async |id| line(&store, id).await.status_reason;
     let first = instance(&store, "first").await;
     let (token, id) = claim_one(&store, first).await;
     let mut throttled = released(id, token, Duration::ZERO);
     if let OutcomeKind::Released { reason, .. } = &mut throttled.kind {
-        *reason = Some(said.to_owned());
+        *reason = Some(text.to_owned());
     }
     record(&store, first, &throttled).await;
 
@@ -84,13 +84,13 @@ pub(crate) async fn what_is_given_back_says_what_it_waited_for(f: &dyn Fixture) 
     let heir = instance(&store, "heir").await;
     store.inherit(heir, &[(id, token)]).await.expect("inherit");
     store.retire(heir).await.expect("retire");
-    assert_eq!(reason(id).await.as_deref(), Some(said), "retired");
+    assert_eq!(reason(id).await.as_deref(), Some(text), "retired");
 
     claim_one(&store, first).await;
     f.advance(LEASE_AND_MORE).await;
     let other = instance(&store, "other").await;
     assert_eq!(take_over(&store, other, 10).await, 1);
-    assert_eq!(reason(id).await.as_deref(), Some(said), "taken over");
+    assert_eq!(reason(id).await.as_deref(), Some(text), "taken over");
 
     let (token, _) = claim_one(&store, other).await;
     let relayed = outcome(id, token, 2, &[RecipientStatus::Relayed]);
@@ -123,7 +123,7 @@ pub(crate) async fn what_hangs_is_counted_once_its_lease_ran_out(f: &dyn Fixture
     assert_eq!(store.overdue(LEASE).await.expect("overdue").alerts, 0);
 }
 
-pub(crate) async fn nobody_takes_over_from_itself(f: &dyn Fixture) {
+pub(crate) async fn an_instance_takes_over_nothing_from_itself(f: &dyn Fixture) {
     let store = f.fresh().await;
     f.many(1).await;
     let alone = instance(&store, "alone").await;

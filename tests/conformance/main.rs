@@ -118,7 +118,7 @@ macro_rules! scenarios {
                 an_heir_keeps_what_is_not_recorded_yet;
                 what_is_given_back_says_what_it_waited_for;
                 what_hangs_is_counted_once_its_lease_ran_out;
-                nobody_takes_over_from_itself;
+                an_instance_takes_over_nothing_from_itself;
                 take_over_keeps_its_limit;
                 a_partly_delayed_alert_is_taken_over_as_delayed;
                 renewing_after_the_lease_ran_out_says_lost;
@@ -138,7 +138,7 @@ macro_rules! scenarios {
                 a_late_relayed_is_final;
                 a_late_unknown_stays_in_doubt;
                 relayed_ends_it_for_everybody;
-                relayed_does_not_count_for_who_was_refused;
+                relayed_does_not_resolve_refused_recipients;
                 resend_is_due_at_once;
                 cancel_sends_nothing_more;
                 what_was_relayed_before_makes_a_cancelled_alert_partial;
@@ -160,15 +160,15 @@ macro_rules! scenarios {
                 past_the_max_age_of_its_send_port_is_expired;
                 without_a_published_send_port_two_days_are_the_limit;
                 held_and_delayed_alerts_expire_too;
-                who_expires_unsent_keeps_what_was_waited_for;
-                who_expires_unclaimed_keeps_why_the_relay_could_not_be_had;
+                an_expired_recipient_keeps_the_reason_it_waited_for;
+                an_unclaimed_expired_recipient_keeps_the_relays_problem;
                 an_alert_that_is_being_sent_does_not_expire;
                 a_relayed_recipient_makes_an_expired_alert_partial;
                 malformed_addresses_fail_where_others_expire;
                 expire_keeps_its_limit;
-                nobody_has_the_send_port_for_ten_minutes_fails;
+                an_alert_without_a_send_port_for_ten_minutes_fails;
                 a_send_port_that_was_seen_lately_fails_nothing;
-                what_waits_for_a_send_port_that_nobody_has_says_so_at_once;
+                queue_names_a_missing_send_port_at_once;
             }
             values {
                 every_column_comes_back_as_it_was_written;
@@ -200,7 +200,7 @@ macro_rules! scenarios {
                 what_is_held_in_doubt_says_so;
                 what_waits_for_a_window_says_so;
                 nothing_to_wait_for_says_nothing;
-                instances_show_who_lives;
+                instances_show_which_are_alive;
                 what_keeps_an_instance_from_sending_is_shown;
                 leases_of_a_dead_instance_are_shown;
                 what_an_instance_could_not_record_is_shown;
@@ -209,29 +209,29 @@ macro_rules! scenarios {
             membership {
                 one_alone_has_everything;
                 each_has_a_place_by_age;
-                who_started_at_the_same_time_has_a_place_of_its_own;
+                instances_started_together_have_distinct_positions;
                 they_agree_when_every_other_one_shares;
-                who_waits_before_it_begins_takes_no_share;
-                who_stopped_or_lost_its_lease_does_not_count;
+                a_waiting_instance_has_no_share;
+                stopped_and_expired_instances_do_not_count;
                 what_ended_long_ago_is_forgotten;
-                who_is_not_registered_counts_as_the_youngest;
+                an_unregistered_instance_counts_as_the_youngest;
             }
             authentication {
                 of_many_that_ask_at_once_one_tries;
                 an_accepted_secret_is_free_for_all;
                 a_refused_secret_rests_for_a_quarter_of_an_hour;
                 a_secret_that_was_right_can_be_refused;
-                whoever_did_not_try_gives_the_turn_back;
+                an_authentication_not_attempted_frees_the_turn;
                 the_second_that_is_not_answered_counts_as_a_refusal;
                 one_that_is_not_answered_takes_freedom_away;
                 one_behind_a_refusal_is_the_second;
-                who_did_not_hear_of_its_turn_asks_again;
+                an_instance_whose_answer_was_lost_asks_again;
                 an_earlier_refusal_stays_readable;
-                who_dies_while_it_tries_is_not_waited_for;
+                a_dead_instance_frees_its_authentication;
                 the_second_that_dies_while_it_tries_counts_as_a_refusal;
                 a_try_without_an_end_counts_after_its_limit;
                 relays_have_turns_of_their_own;
-                a_secret_that_nobody_used_for_a_day_is_forgotten;
+                a_secret_unused_for_a_day_is_forgotten;
             }
             alerts_named {
                 an_alert_is_found_by_its_public_id_and_by_its_reference;
@@ -241,7 +241,7 @@ macro_rules! scenarios {
             relays {
                 the_worst_that_an_instance_says_is_the_line;
                 what_instances_may_do_together_is_added_up;
-                who_sends_through_it_stands_there;
+                the_view_names_the_send_ports_of_a_relay;
                 the_last_authentication_stands_there;
             }
             audit {
@@ -249,10 +249,10 @@ macro_rules! scenarios {
                 one_attempt_at_one_stage_is_kept_once;
                 a_copy_outlives_its_alert;
                 a_remark_stands_beside_the_reply;
-                a_long_remark_harms_nobody;
+                a_long_remark_is_stored;
             }
             attachments {
-                what_the_desk_inserts_comes_back_in_order;
+                attachments_come_back_in_order;
                 one_transaction_inserts_alert_and_attachment;
                 a_rolled_back_alert_leaves_none;
                 nothing_is_added_behind_a_claim;
@@ -261,23 +261,23 @@ macro_rules! scenarios {
             }
             digest {
                 each_failed_recipient_is_a_line;
-                a_line_says_what_the_relay_said;
+                a_line_has_the_relays_reply;
                 an_alert_that_failed_as_a_whole_has_a_line;
-                what_expired_is_told_of;
-                what_still_goes_on_is_not_told_of;
-                only_what_ended_lately_on_the_send_port_is_told_of;
+                expired_alerts_are_reported;
+                unfinished_alerts_are_not_reported;
+                only_recent_failures_of_the_send_port_are_reported;
                 lines_of_the_oldest_alerts_come_first_up_to_the_limit;
-                what_was_told_is_not_told_again;
-                what_cannot_be_noted_keeps_no_other_from_being_told_of;
+                reported_failures_are_not_reported_again;
+                a_failure_that_cannot_be_marked_blocks_no_other;
                 a_digest_is_an_alert_of_the_service;
                 an_application_cannot_make_a_digest;
-                of_many_instances_one_tells;
+                one_of_many_instances_reports;
             }
             templates {
                 a_template_comes_back_as_it_was_added;
                 only_the_newest_versions_are_current;
                 a_template_is_found_as_it_stood_at_a_version;
-                whoever_comes_second_adds_nothing;
+                the_second_of_two_imports_adds_nothing;
                 of_many_that_import_at_once_each_version_is_one_import;
                 a_version_cannot_be_changed;
                 an_alert_says_which_templates_are_the_newest;
@@ -292,7 +292,7 @@ macro_rules! scenarios {
                 what_is_removed_is_gone_and_noted;
                 addresses_stand_in_lower_case;
                 what_ends_soon_without_a_successor_is_shown;
-                an_end_is_told_once_by_one_of_many;
+                an_expiry_is_notified_once_by_one_of_many_instances;
             }
             schema {
                 nothing_there_is_absent;

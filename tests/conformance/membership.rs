@@ -40,7 +40,7 @@ pub(crate) async fn each_has_a_place_by_age(f: &dyn Fixture) {
     }
 }
 
-pub(crate) async fn who_started_at_the_same_time_has_a_place_of_its_own(f: &dyn Fixture) {
+pub(crate) async fn instances_started_together_have_distinct_positions(f: &dyn Fixture) {
     let store = f.fresh().await;
     let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
     let table = f.table("Instance");
@@ -69,7 +69,7 @@ pub(crate) async fn they_agree_when_every_other_one_shares(f: &dyn Fixture) {
     );
 }
 
-pub(crate) async fn who_stopped_or_lost_its_lease_does_not_count(f: &dyn Fixture) {
+pub(crate) async fn stopped_and_expired_instances_do_not_count(f: &dyn Fixture) {
     let store = f.fresh().await;
     instance(&store, "dead").await;
     f.advance(minutes(3)).await;
@@ -98,7 +98,7 @@ pub(crate) async fn what_ended_long_ago_is_forgotten(f: &dyn Fixture) {
     assert_eq!(stand(&store, a, 1).await, Membership::ALONE);
 }
 
-pub(crate) async fn who_is_not_registered_counts_as_the_youngest(f: &dyn Fixture) {
+pub(crate) async fn an_unregistered_instance_counts_as_the_youngest(f: &dyn Fixture) {
     let store = f.fresh().await;
     let stranger = InstanceId::random();
     assert_eq!(stand(&store, stranger, 1).await, Membership::ALONE);
@@ -113,7 +113,7 @@ pub(crate) async fn who_is_not_registered_counts_as_the_youngest(f: &dyn Fixture
     assert!(stand(&store, stranger, 3).await.acknowledged);
 }
 
-pub(crate) async fn who_waits_before_it_begins_takes_no_share(f: &dyn Fixture) {
+pub(crate) async fn a_waiting_instance_has_no_share(f: &dyn Fixture) {
     let store = f.fresh().await;
     let a = instance(&store, "a").await;
     let waits = instance(&store, "waits").await;

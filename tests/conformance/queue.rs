@@ -144,7 +144,7 @@ pub(crate) async fn what_is_sent_to_a_silent_relay_says_so(f: &dyn Fixture) {
     let a = instance(&store, "a").await;
     claim_one(&store, a).await;
     let silent = "no message or connection attempt has ended since 2026-01-31T12:00:00Z";
-    for (explanation, said) in [
+    for (explanation, output) in [
         (None, None),
         (
             Some("relay-unresponsive"),
@@ -158,7 +158,7 @@ pub(crate) async fn what_is_sent_to_a_silent_relay_says_so(f: &dyn Fixture) {
         let ports = ["default".to_owned()];
         let renewed = store.renew(a, LEASE, &ports, &states).await;
         renewed.expect("renew");
-        assert_eq!(only_line(&store).await.waiting_for, said);
+        assert_eq!(only_line(&store).await.waiting_for, output);
     }
 }
 
@@ -289,7 +289,7 @@ pub(crate) async fn nothing_to_wait_for_says_nothing(f: &dyn Fixture) {
     );
 }
 
-pub(crate) async fn instances_show_who_lives(f: &dyn Fixture) {
+pub(crate) async fn instances_show_which_are_alive(f: &dyn Fixture) {
     let store = f.fresh().await;
     instance(&store, "frozen").await;
     f.advance(LEASE_AND_MORE).await;
@@ -360,10 +360,10 @@ pub(crate) async fn leases_of_a_dead_instance_are_shown(f: &dyn Fixture) {
         ..InstanceCondition::default()
     };
     store.show_condition(one, &condition).await.expect("show");
-    let said = waiting_for(&store).await;
+    let output = waiting_for(&store).await;
     assert!(
-        said.starts_with("leased to instance dead, whose lease ended at 20"),
-        "{said}"
+        output.starts_with("leased to instance dead, whose lease ended at 20"),
+        "{output}"
     );
 }
 
@@ -380,10 +380,10 @@ pub(crate) async fn what_an_instance_could_not_record_is_shown(f: &dyn Fixture) 
         ..InstanceCondition::default()
     };
     store.show_condition(one, &condition).await.expect("show");
-    let said = waiting_for(&store).await;
+    let output = waiting_for(&store).await;
     assert!(
-        said.starts_with("1 outcomes not recorded by instance one since 20"),
-        "{said}"
+        output.starts_with("1 outcomes not recorded by instance one since 20"),
+        "{output}"
     );
     let line = store.instances(1).await.expect("instances").remove(0);
     assert_eq!(line.unrecorded_count, 1);
@@ -393,8 +393,8 @@ pub(crate) async fn what_an_instance_could_not_record_is_shown(f: &dyn Fixture) 
         ..condition.clone()
     };
     store.show_condition(one, &stops).await.expect("show");
-    let said = waiting_for(&store).await;
-    assert_eq!(said, format!("instance one: {why}"));
+    let output = waiting_for(&store).await;
+    assert_eq!(output, format!("instance one: {why}"));
     let shown = line.unrecorded_since.expect("a time");
     assert_eq!(shown.timestamp_millis(), since.timestamp_millis());
 }
@@ -415,9 +415,9 @@ pub(crate) async fn what_an_instance_could_not_claim_is_shown(f: &dyn Fixture) {
     renewed.expect("renew");
     assert_eq!(only_line(&store).await.waiting_for, None);
     store.show_condition(one, &condition).await.expect("show");
-    let said = waiting_for(&store).await;
+    let output = waiting_for(&store).await;
     let expected = "1 alerts refused by the database to instance one since 20";
-    assert!(said.starts_with(expected), "{said}");
+    assert!(output.starts_with(expected), "{output}");
     let line = store.instances(1).await.expect("instances").remove(0);
     assert_eq!(line.unclaimed_count, 1);
     let shown = line.unclaimed_since.expect("a time");

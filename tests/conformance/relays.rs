@@ -108,7 +108,7 @@ pub(crate) async fn what_instances_may_do_together_is_added_up(f: &dyn Fixture) 
     assert_eq!(f.rows("Relay", no_limit).await, 1, "one has no limit");
 }
 
-pub(crate) async fn who_sends_through_it_stands_there(f: &dyn Fixture) {
+pub(crate) async fn the_view_names_the_send_ports_of_a_relay(f: &dyn Fixture) {
     let store = f.fresh().await;
     let info = info("a");
     let ports = ["orders", "default"].map(send_port);

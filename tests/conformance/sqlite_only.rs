@@ -120,7 +120,7 @@ fn damage(file: &Path, mark: &str) {
 }
 
 /// Each row of `Alert` has a page of its own here.
-async fn a_damaged_page_keeps_no_other_alert_from_ending_or_being_told_of() {
+async fn a_damaged_page_blocks_no_other_alert() {
     let f = SqliteFixture::new();
     let store = f.fresh().await;
     let mut ids = Vec::new();
@@ -283,7 +283,7 @@ async fn the_given_clock_decides_not_the_machines() {
     assert_eq!(claim(&store, a, 10).await.1, [id]);
 }
 
-async fn an_insert_by_somebody_else_wakes_at_once() {
+async fn an_insert_by_another_connection_wakes_at_once() {
     let f = SqliteFixture::new();
     let store = f.fresh().await;
     // What came before the first wait may end it.
@@ -489,13 +489,13 @@ alone! {
     a_folder_and_another_kind_of_file_are_refused_in_words;
     a_lock_that_does_not_end_is_unavailable;
     looking_for_work_takes_no_lock;
-    a_damaged_page_keeps_no_other_alert_from_ending_or_being_told_of;
+    a_damaged_page_blocks_no_other_alert;
     a_refused_value_names_its_constraint;
     a_history_is_dumped_and_restored;
     times_of_another_form_are_refused;
     text_that_is_not_utf8_fails_its_row_alone;
     the_given_clock_decides_not_the_machines;
-    an_insert_by_somebody_else_wakes_at_once;
+    an_insert_by_another_connection_wakes_at_once;
     an_insert_between_two_waits_is_not_slept_over;
     our_own_commits_do_not_wake_us;
     #[cfg(target_os = "linux")]

@@ -19,9 +19,10 @@ use crate::fixture::{self, Fixture, minutes};
 use crate::sqlserver::{SqlServerFixture, alone, on_server};
 use crate::tsql::{failing, run, run_all};
 use crate::writers::{
-    INSERT, Login, a_login_without_a_role_is_told_so, a_writer_attaches_to_its_own_alerts_only,
-    a_writer_writes_and_reads_its_own_alerts_only, every_check_holds_for_a_history,
-    members_of_fixed_roles_are_listed, no_query_of_a_writer_shows_a_byte_of_others,
+    INSERT, Login, a_login_without_a_role_gets_an_explanation,
+    a_writer_attaches_to_its_own_alerts_only, a_writer_writes_and_reads_its_own_alerts_only,
+    every_check_holds_for_a_history, members_of_fixed_roles_are_listed,
+    no_query_of_a_writer_shows_a_byte_of_others,
     one_alert_of_a_writer_costs_what_it_has_recipients,
 };
 
@@ -279,18 +280,18 @@ async fn a_schema_of_another_owner_is_refused(fixture: &SqlServerFixture) {
 }
 
 async fn what_a_relay_says_never_becomes_sql(fixture: &SqlServerFixture) {
-    const SAID: &str = "O'Brien''s mailbox'); DROP TABLE sendport.EventLog; -- \\' \" \u{1f6a8}";
+    const OUTPUT: &str = "O'Brien''s mailbox'); DROP TABLE sendport.EventLog; -- \\' \" \u{1f6a8}";
     let store = fixture.fresh().await;
     let instance = fixture::instance(&store, "a").await;
     let id = as_fixture(fixture).alert_to("ops0@contoso.com").await;
     let (token, _) = fixture::claim_one(&store, instance).await;
     let mut outcome = fixture::outcome(id, token, 1, &[RecipientStatus::Failed]);
     if let OutcomeKind::Decided(decision) = &mut outcome.kind {
-        let reply = Reply::new(Command::Rcpt, 550, None, SAID);
-        decision.reason = Some(SAID.to_owned());
+        let reply = Reply::new(Command::Rcpt, 550, None, OUTPUT);
+        decision.reason = Some(OUTPUT.to_owned());
         let attempt = decision.attempt.as_mut().expect("an attempt");
         attempt.replies[0].reply = reply.clone();
-        attempt.facts.server_name = Some(SAID.to_owned());
+        attempt.facts.server_name = Some(OUTPUT.to_owned());
         let recipient = &mut decision.recipients[0];
         recipient.reply = Some(reply);
         recipient.address = RecipientAddress::from_row("o'brien@contoso.com", None);
@@ -301,18 +302,18 @@ async fn what_a_relay_says_never_becomes_sql(fixture: &SqlServerFixture) {
         .await
         .expect("deliveries")
         .remove(0);
-    assert_eq!(line.reply_text.as_deref(), Some(SAID));
+    assert_eq!(line.reply_text.as_deref(), Some(OUTPUT));
     assert_eq!(line.address, "o'brien@contoso.com");
     let reason = fixture::line(&store, id).await.status_reason;
-    assert_eq!(reason.as_deref(), Some(SAID));
+    assert_eq!(reason.as_deref(), Some(OUTPUT));
     let name = fixture
         .scalar("SELECT ServerName FROM sendport.Attempt")
         .await;
-    assert_eq!(name.as_deref(), Some(SAID));
+    assert_eq!(name.as_deref(), Some(OUTPUT));
     let reply = fixture
         .scalar("SELECT ReplyText FROM sendport.AttemptReply")
         .await;
-    assert_eq!(reply.as_deref(), Some(SAID));
+    assert_eq!(reply.as_deref(), Some(OUTPUT));
 }
 
 /// Who keeps certificates does that alone; the service reads them and changes none.
@@ -471,7 +472,7 @@ on_sqlserver! {
     a_writer_attaches_to_its_own_alerts_only;
     no_query_of_a_writer_shows_a_byte_of_others;
     one_alert_of_a_writer_costs_what_it_has_recipients;
-    a_login_without_a_role_is_told_so;
+    a_login_without_a_role_gets_an_explanation;
     members_of_fixed_roles_are_listed;
     every_check_holds_for_a_history;
     only_an_auditor_reads_audit_copies;

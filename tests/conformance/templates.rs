@@ -29,7 +29,7 @@ async fn add(store: &Arc<dyn Store>, newest: u32, texts: &[TemplateText]) -> Opt
 }
 
 /// Name, language, version and text.
-fn said(rows: Vec<TemplateRow>) -> Vec<(String, String, u32, Option<String>)> {
+fn output(rows: Vec<TemplateRow>) -> Vec<(String, String, u32, Option<String>)> {
     let line = |row: TemplateRow| (row.text.name, row.text.language, row.version, row.text.text);
     rows.into_iter().map(line).collect()
 }
@@ -89,7 +89,7 @@ pub(crate) async fn only_the_newest_versions_are_current(f: &dyn Fixture) {
     let now = store.templates().await.expect("read");
     assert_eq!(now.newest, 3);
     assert_eq!(
-        said(now.rows),
+        output(now.rows),
         [line("a", "", 1, "one"), line("a", "de", 2, "zwei")]
     );
     assert_eq!(f.rows("CurrentTemplate", "1 = 1").await, 2);
@@ -108,7 +108,7 @@ pub(crate) async fn a_template_is_found_as_it_stood_at_a_version(f: &dyn Fixture
     add(&store, 1, &[text("a", "", "two"), text("a", "de", "zwei")]).await;
     add(&store, 2, &[text("_s", "", "s3")]).await;
     add(&store, 3, &[removed("a", "de")]).await;
-    let at = async |version| said(store.template_at("a", version).await.expect("read"));
+    let at = async |version| output(store.template_at("a", version).await.expect("read"));
     assert_eq!(
         at(1).await,
         [line("_s", "", 1, "s1"), line("a", "", 1, "one")]
@@ -127,7 +127,7 @@ pub(crate) async fn a_template_is_found_as_it_stood_at_a_version(f: &dyn Fixture
     assert_eq!(other_case.len(), 1, "names differ by case");
 }
 
-pub(crate) async fn whoever_comes_second_adds_nothing(f: &dyn Fixture) {
+pub(crate) async fn the_second_of_two_imports_adds_nothing(f: &dyn Fixture) {
     let store = f.fresh().await;
     assert_eq!(add(&store, 0, &[text("a", "", "one")]).await, Some(1));
     for newest in [0, 2] {
@@ -165,7 +165,7 @@ pub(crate) async fn a_version_cannot_be_changed(f: &dyn Fixture) {
         assert!(error.contains("never changes"), "{error}");
     }
     let row = store.template_at("a", 1).await.expect("read");
-    assert_eq!(said(row), [line("a", "", 1, "one")]);
+    assert_eq!(output(row), [line("a", "", 1, "one")]);
 }
 
 pub(crate) async fn an_alert_says_which_templates_are_the_newest(f: &dyn Fixture) {

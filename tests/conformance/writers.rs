@@ -262,7 +262,7 @@ pub(crate) async fn no_query_of_a_writer_shows_a_byte_of_others(fixture: &SqlSer
         for probe in probes(source, text) {
             match writer.sees(&probe).await {
                 Ok(seen) => assert_eq!(seen, [["0"]], "{probe}"),
-                Err(said) => assert!(said.contains("denied"), "{probe}\n{said}"),
+                Err(output) => assert!(output.contains("denied"), "{probe}\n{output}"),
             }
         }
     }
@@ -274,12 +274,12 @@ pub(crate) async fn no_query_of_a_writer_shows_a_byte_of_others(fixture: &SqlSer
         for probe in probes(source, text) {
             match run(&fixture.connection_string(), &probe).await {
                 Ok(count) => assert_ne!(count.as_deref(), Some("0"), "{probe}"),
-                Err(said) => {
-                    let said = said.to_lowercase();
+                Err(output) => {
+                    let output = output.to_lowercase();
                     let shown = ["secret", "zero", "json"]
                         .iter()
-                        .any(|it| said.contains(it));
-                    assert!(shown, "{probe}\n{said}");
+                        .any(|it| output.contains(it));
+                    assert!(shown, "{probe}\n{output}");
                 }
             }
         }
@@ -287,7 +287,7 @@ pub(crate) async fn no_query_of_a_writer_shows_a_byte_of_others(fixture: &SqlSer
     drop_all(fixture, [writer, other]).await;
 }
 
-pub(crate) async fn a_login_without_a_role_is_told_so(fixture: &SqlServerFixture) {
+pub(crate) async fn a_login_without_a_role_gets_an_explanation(fixture: &SqlServerFixture) {
     fixture.fresh().await;
     let writer = Login::with_role(fixture, "sendport_writer").await;
     let nobody = Login::without_role(fixture, "nobody").await;

@@ -32,8 +32,8 @@ impl Notmuch {
             .args(arguments)
             .output()
             .expect("notmuch to run");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "notmuch {arguments:?}: {said}");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "notmuch {arguments:?}: {text}");
         String::from_utf8(output.stdout).expect("UTF-8")
     }
 }

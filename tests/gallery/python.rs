@@ -13,8 +13,8 @@ pub(crate) fn read(files: &[PathBuf]) -> Vec<Read> {
         not_run("the parser of Python's email: python3 is not installed");
         return Vec::new();
     };
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
     let answers = String::from_utf8(output.stdout).expect("UTF-8");
     let read: Vec<Read> = answers
         .lines()

@@ -204,8 +204,8 @@ impl Nss {
                 .current_dir(people.path(""))
                 .output()
                 .expect(program);
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "{program} {arguments:?}: {said}");
+            let shown = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{program} {arguments:?}: {shown}");
         };
         run("certutil", &["-N", "--empty-password"]);
         let authority = ["-A", "-n", "ca", "-t", "CT,C,C", "-i", "ca.pem"];
@@ -231,8 +231,8 @@ impl Nss {
         }
         let output = command.output().expect("cmsutil to run");
         let inside = std::fs::read(&out).unwrap_or_default();
-        let said = [output.stdout, output.stderr, inside.clone()].concat();
-        (String::from_utf8_lossy(&said).into_owned(), inside)
+        let shown = [output.stdout, output.stderr, inside.clone()].concat();
+        (String::from_utf8_lossy(&shown).into_owned(), inside)
     }
 }
 
@@ -251,8 +251,9 @@ impl Reader for Nss {
 
     fn verify(&self, message: &[u8]) -> Option<Vec<u8>> {
         let (der, content) = signature(message);
-        let (said, _) = self.decode(&der, content.as_deref());
-        said.contains("signer0.status=GoodSignature;")
+        let (shown, _) = self.decode(&der, content.as_deref());
+        shown
+            .contains("signer0.status=GoodSignature;")
             .then(|| message.to_vec())
     }
 

@@ -49,7 +49,7 @@ fn insert(site: &Site, subject: &str, columns: &str, values: &[&dyn rusqlite::To
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_fails_with_a_reason_and_harms_nobody() {
+async fn a_refused_message_fails_with_a_reason_and_affects_no_other() {
     let folder = tempfile::tempdir().expect("a folder");
     let sink = sink(folder.path()).await;
     let site = site_over(&sink);
@@ -98,7 +98,7 @@ async fn it_fails_with_a_reason_and_harms_nobody() {
 
 /// It is refused by its length: of 64 MB the service reads nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_too_long_is_not_read() {
+async fn too_long_values_are_not_read() {
     let folder = tempfile::tempdir().expect("a folder");
     let sink = sink(folder.path()).await;
     let site = site_over(&sink);

@@ -35,34 +35,34 @@ async fn check_explains_each_error() {
     let endpoint = TokenEndpoint::start(book.clone()).await;
     let smtp = BearerSmtp::start(book).await;
 
-    let (code, said) = check(&smtp, &endpoint.url, CLIENT_SECRET).await;
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("authenticated with XOAUTH2"), "{said}");
+    let (code, shown) = check(&smtp, &endpoint.url, CLIENT_SECRET).await;
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(shown.contains("authenticated with XOAUTH2"), "{shown}");
 
-    let (code, said) = check(&smtp, &endpoint.url, "expired").await;
-    assert_eq!(code, Some(1), "{said}");
+    let (code, shown) = check(&smtp, &endpoint.url, "expired").await;
+    assert_eq!(code, Some(1), "{shown}");
     assert!(
-        said.contains("FAIL  relay.exchange: AUTH: the token endpoint"),
-        "{said}"
+        shown.contains("FAIL  relay.exchange: AUTH: the token endpoint"),
+        "{shown}"
     );
-    assert!(said.contains("invalid_client: AADSTS7000215"), "{said}");
+    assert!(shown.contains("invalid_client: AADSTS7000215"), "{shown}");
 
     smtp.refuse_all(true);
-    let (code, said) = check(&smtp, &endpoint.url, CLIENT_SECRET).await;
-    assert_eq!(code, Some(1), "{said}");
+    let (code, shown) = check(&smtp, &endpoint.url, CLIENT_SECRET).await;
+    assert_eq!(code, Some(1), "{shown}");
     assert!(
-        said.contains("535 5.7.3") && said.contains("SMTP.SendAsApp"),
-        "{said}"
+        shown.contains("535 5.7.3") && shown.contains("SMTP.SendAsApp"),
+        "{shown}"
     );
 
     let nobody = "http://127.0.0.1:9/token";
-    let (_, said) = check(&smtp, nobody, CLIENT_SECRET).await;
+    let (_, shown) = check(&smtp, nobody, CLIENT_SECRET).await;
     assert!(
-        said.contains(&format!("the token endpoint {nobody} cannot be asked")),
-        "{said}"
+        shown.contains(&format!("the token endpoint {nobody} cannot be asked")),
+        "{shown}"
     );
     assert!(
-        said.contains("name resolution, firewall and proxy"),
-        "{said}"
+        shown.contains("name resolution, firewall and proxy"),
+        "{shown}"
     );
 }

@@ -91,14 +91,14 @@ fn file(path: &Path) -> String {
 }
 
 /// What the user reads.
-async fn said(store: &dyn Store) -> (StoreErrorKind, String) {
+async fn output(store: &dyn Store) -> (StoreErrorKind, String) {
     let error = store.schema_state().await.expect_err("nothing there");
     (error.kind(), error.to_string())
 }
 
 async fn asks_inside(store: &dyn Store) {
-    let (_, said) = said(store).await;
-    assert!(said.contains(INSIDE), "{said}");
+    let (_, output) = output(store).await;
+    assert!(output.contains(INSIDE), "{output}");
 }
 
 #[tokio::test]
@@ -171,7 +171,7 @@ async fn does_not_present_a_refused_token_twice() {
     let database = Database::start(|_| refused());
     database.write_token("refused-token");
     let store = database.store_with_file();
-    let (kind, first) = said(&*store).await;
+    let (kind, first) = output(&*store).await;
     assert_eq!(kind, StoreErrorKind::Refused);
     for expected in [
         "18456 (state 1)",
@@ -180,7 +180,7 @@ async fn does_not_present_a_refused_token_twice() {
     ] {
         assert!(first.contains(expected), "{first}");
     }
-    let (_, second) = said(&*store).await;
+    let (_, second) = output(&*store).await;
     assert!(second.contains("not tried again for a minute"), "{second}");
     assert!(!(first + &second).contains("refused-token"));
     assert_eq!(database.tokens(), ["refused-token"]);
@@ -210,18 +210,21 @@ async fn explains_what_is_wrong() {
     ] {
         let database = Database::start(move |_| Verdict::Refuse(number, 5, text));
         database.write_token("any");
-        let (found, said) = said(&*database.store_with_file()).await;
-        assert_eq!(found, kind, "{said}");
-        assert!(said.contains(expected), "{said}");
+        let (found, output) = output(&*database.store_with_file()).await;
+        assert_eq!(found, kind, "{output}");
+        assert!(output.contains(expected), "{output}");
     }
 }
 
 #[tokio::test]
 async fn does_not_connect_without_a_token() {
     let database = Database::start(|_| Verdict::LetIn);
-    let (kind, said) = said(&*database.store_with_file()).await;
+    let (kind, output) = output(&*database.store_with_file()).await;
     assert_eq!(kind, StoreErrorKind::Unavailable);
-    assert!(said.contains("no access token for the database"), "{said}");
-    assert!(said.contains("token_file"), "{said}");
+    assert!(
+        output.contains("no access token for the database"),
+        "{output}"
+    );
+    assert!(output.contains("token_file"), "{output}");
     assert!(database.server.logins().is_empty());
 }

@@ -38,16 +38,16 @@ async fn through_a_proxy(endpoint: &str, smtp: &BearerSmtp) -> (Option<String>, 
     };
     tokio::pin!(check);
     tokio::select! {
-        output = &mut check => (None, said(output)),
+        output = &mut check => (None, shown(output)),
         asked = asked => {
-            let said = said(check.await);
-            assert!(said.contains(&endpoint), "{said}");
-            (Some(asked), said)
+            let shown = shown(check.await);
+            assert!(shown.contains(&endpoint), "{shown}");
+            (Some(asked), shown)
         }
     }
 }
 
-fn said(output: std::io::Result<std::process::Output>) -> String {
+fn shown(output: std::io::Result<std::process::Output>) -> String {
     crate::site::text(&output.expect("the program ran"))
 }
 
@@ -57,18 +57,18 @@ async fn uses_the_proxy_except_for_loopback() {
     let here = TokenEndpoint::start(book.clone()).await;
     let smtp = BearerSmtp::start(book).await;
 
-    let (asked, said) = through_a_proxy("https://login.example.test/token", &smtp).await;
-    let asked = asked.unwrap_or_else(|| panic!("the proxy was not asked: {said}"));
+    let (asked, shown) = through_a_proxy("https://login.example.test/token", &smtp).await;
+    let asked = asked.unwrap_or_else(|| panic!("the proxy was not asked: {shown}"));
     assert!(
         asked.starts_with("CONNECT login.example.test:443 "),
         "{asked}"
     );
     assert!(
-        said.contains("cannot be asked") && said.contains("proxy"),
-        "{said}"
+        shown.contains("cannot be asked") && shown.contains("proxy"),
+        "{shown}"
     );
 
-    let (asked, said) = through_a_proxy(&here.url, &smtp).await;
+    let (asked, shown) = through_a_proxy(&here.url, &smtp).await;
     assert_eq!(asked, None);
-    assert!(said.contains("authenticated with XOAUTH2"), "{said}");
+    assert!(shown.contains("authenticated with XOAUTH2"), "{shown}");
 }

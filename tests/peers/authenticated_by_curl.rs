@@ -76,15 +76,15 @@ async fn dovecot_and_postfix_accept_kerberos_tickets() {
     let postfix = Postfix::start(options).await;
     let dovecot = Dovecot::start(&authority, postfix.plain(), Some(&kdc.service())).await;
     for server in [postfix.plain(), dovecot.plain()] {
-        let (code, said) = curl_with_ticket(server, &kdc).await;
-        assert_eq!(code, ACCEPTED, "{said}");
+        let (code, text) = curl_with_ticket(server, &kdc).await;
+        assert_eq!(code, ACCEPTED, "{text}");
     }
 }
 
 async fn right_and_wrong(server: SocketAddr, mechanism: &str) {
     for (password, expected) in [(PASSWORD, ACCEPTED), ("Secret-2", LOGIN_DENIED)] {
-        let (code, said) = curl(server, mechanism, password).await;
-        assert_eq!(code, expected, "{mechanism} {password}: {said}");
+        let (code, text) = curl(server, mechanism, password).await;
+        assert_eq!(code, expected, "{mechanism} {password}: {text}");
     }
 }
 
@@ -126,6 +126,6 @@ async fn submit(mut curl: Command) -> (i32, String) {
     let _ = input.write_all(b"Subject: A line\r\n\r\nHello\r\n").await;
     drop(input);
     let output = child.wait_with_output().await.expect("curl to end");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    (output.status.code().expect("an exit code"), said)
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code().expect("an exit code"), text)
 }

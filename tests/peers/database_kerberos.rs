@@ -89,8 +89,8 @@ fn accept(service: &KerberosService, token: &[u8]) -> (String, Vec<u8>) {
         .env("KRB5_KTNAME", &service.keytab)
         .output()
         .expect("python3 to run");
-    let said = String::from_utf8_lossy(&accepted.stderr);
-    assert!(accepted.status.success(), "{said}");
+    let text = String::from_utf8_lossy(&accepted.stderr);
+    assert!(accepted.status.success(), "{text}");
     let printed = String::from_utf8(accepted.stdout).expect("UTF-8");
     let (client, answer) = printed.trim().split_once(' ').expect("client and answer");
     let octets = answer.as_bytes().chunks_exact(2);

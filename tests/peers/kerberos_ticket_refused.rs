@@ -27,9 +27,9 @@ async fn an_expired_account_or_a_missing_key() {
             "auth.keytab_file /nonexistent/keytab: No such file",
         ),
     ] {
-        let (said, fault) = refusal(&postfix, keytab).await;
-        assert_eq!(fault, Some(Fault::Configuration), "{said}");
-        assert!(said.contains(reason), "{said}");
+        let (text, fault) = refusal(&postfix, keytab).await;
+        assert_eq!(fault, Some(Fault::Configuration), "{text}");
+        assert!(text.contains(reason), "{text}");
     }
 }
 
@@ -47,9 +47,9 @@ async fn an_unreachable_kdc() {
     let keytab = krb5_conf.with_file_name("keytab");
     std::fs::copy(kdc.user_keytab(), &keytab).expect("to copy the keytab");
     drop(kdc);
-    let (said, fault) = refusal(&postfix, &keytab).await;
-    assert_eq!(fault, None, "{said}");
-    assert!(said.contains("Cannot contact any KDC"), "{said}");
+    let (text, fault) = refusal(&postfix, &keytab).await;
+    assert_eq!(fault, None, "{text}");
+    assert!(text.contains("Cannot contact any KDC"), "{text}");
 }
 
 async fn start(krb5_conf: &Path) -> (Kdc, Postfix) {

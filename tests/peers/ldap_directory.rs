@@ -125,10 +125,10 @@ async fn explains_a_refusing_directory() {
             "is not encrypted, and the password would be readable on the way",
         ),
     ];
-    for (change, said) in changes {
+    for (change, text) in changes {
         let mut directory = asked.directory();
         change(&mut directory);
-        let error = directory.people().await.expect_err(said).to_string();
-        assert!(error.contains(said), "expected {said:?} in {error:?}");
+        let error = directory.people().await.expect_err(text).to_string();
+        assert!(error.contains(text), "expected {text:?} in {error:?}");
     }
 }

@@ -9,7 +9,7 @@ use sendport_smtp::SmtpRelay;
 use sendport_smtp::relay::Relay;
 
 use crate::support::certificates::TestAuthority;
-use crate::support::client::{Open, envelope, message, relay, said_to};
+use crate::support::client::{Open, envelope, message, relay, reply_to};
 use crate::support::exim::{Authenticator, Exim};
 use crate::support::maildir::DeliveredMessage;
 use crate::support::postfix::{Postfix, PostfixOptions};
@@ -34,12 +34,12 @@ async fn send_eight(address: SocketAddr) {
     }
     let refused = send(&relay, "refused@x.test", &[BAD]).await;
     assert_eq!(refused.end, SubmissionEnd::Answered, "{refused:?}");
-    assert!(said_to(&refused, 0).starts_with("550"), "{refused:?}");
+    assert!(reply_to(&refused, 0).starts_with("550"), "{refused:?}");
     for id in ["4@x.test", "5@x.test"] {
         assert!(send(&relay, id, &[GOOD]).await.is_accepted(), "{id}");
     }
     let partly = send(&relay, "6@x.test", &[BAD, GOOD]).await;
-    assert!(said_to(&partly, 0).starts_with("550"), "{partly:?}");
+    assert!(reply_to(&partly, 0).starts_with("550"), "{partly:?}");
     assert!(partly.is_accepted(), "{partly:?}");
     assert!(send(&relay, "7@x.test", &[GOOD]).await.is_accepted());
     relay.close().await;

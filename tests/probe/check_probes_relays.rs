@@ -33,7 +33,7 @@ async fn notes_an_expiring_certificate_and_a_malformed_entry() {
         let site = Site::new(&config);
         text(&site.sendport(&["check"]))
     });
-    let said = checked.await.expect("a check");
+    let output = checked.await.expect("a check");
     peer.finish().await;
     for line in [
         "ok    relay.main: peer.example.test, 127.0.0.1:",
@@ -41,10 +41,10 @@ async fn notes_an_expiring_certificate_and_a_malformed_entry() {
         "FAIL  replies.file: replies.file '",
         "entry 'k' of the table of replies: 'y' is neither a number nor x",
     ] {
-        assert!(said.contains(line), "'{line}' is not in:\n{said}");
+        assert!(output.contains(line), "'{line}' is not in:\n{output}");
     }
     assert!(
-        !said.contains("before the connection is encrypted"),
-        "{said}"
+        !output.contains("before the connection is encrypted"),
+        "{output}"
     );
 }

@@ -66,9 +66,9 @@ async fn uses_its_settings_and_own_entries() {
 async fn names_a_malformed_entry() {
     let probed = probed(&OWN.replace("RCPT", "RCTP"), &[]).await;
     assert_eq!(probed.code, 3, "{probed:?}");
-    let said = ["replies.file", "house-rule", "'RCTP' is no command"];
+    let text = ["replies.file", "house-rule", "'RCTP' is no command"];
     assert!(
-        said.iter().all(|it| probed.errors.contains(it)),
+        text.iter().all(|it| probed.errors.contains(it)),
         "{probed:?}"
     );
 }

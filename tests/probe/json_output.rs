@@ -49,8 +49,8 @@ async fn has_steps_refusals_and_warnings() {
     let keys: Vec<_> = warnings.iter().map(|it| it["key"].as_str()).collect();
     assert!(keys.contains(&Some("cleartext-auth-offered")), "{keys:?}");
     let events = session["events"].as_array().expect("a list");
-    let said: Vec<_> = events.iter().filter_map(|it| it["line"].as_str()).collect();
-    assert_eq!(said[0], "EHLO client.example.test");
+    let text: Vec<_> = events.iter().filter_map(|it| it["line"].as_str()).collect();
+    assert_eq!(text[0], "EHLO client.example.test");
     assert!(
         events
             .iter()

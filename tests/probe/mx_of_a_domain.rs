@@ -137,7 +137,7 @@ async fn distinguishes_no_domain_no_address_and_a_failed_look_up() {
         return;
     }
     let dns = NameServer::start().await;
-    for (domain, said) in [
+    for (domain, shown) in [
         ("nosuch.test", "there is no domain nosuch.test"),
         ("empty.test", "empty.test: no address"),
         (
@@ -146,6 +146,6 @@ async fn distinguishes_no_domain_no_address_and_a_failed_look_up() {
         ),
     ] {
         let probed = dns.probe(domain, &[]).await;
-        probed.tells(10, &[said]);
+        probed.tells(10, &[shown]);
     }
 }

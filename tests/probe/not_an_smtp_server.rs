@@ -35,8 +35,8 @@ async fn explains_an_unknown_name() {
 async fn names_the_port_of_implicit_tls() {
     for (tls, port) in [("starttls", 587), ("implicit", 465), ("none", 25)] {
         let probed = probe(&["no-such-host.invalid", "--tls", tls]).await;
-        let said = format!("port {port}, which belongs to --tls (HOST:PORT asks another)");
-        probed.tells(10, &[&said]);
+        let text = format!("port {port}, which belongs to --tls (HOST:PORT asks another)");
+        probed.tells(10, &[&text]);
     }
 }
 

@@ -39,7 +39,7 @@ async fn assert_fails_alone(site: &Site, service: Service, reference: &str) {
 /// Whatever it is that the service dies of: after the third death during the preparation of the
 /// same alert that one fails, and all others are relayed.
 #[tokio::test]
-async fn an_alert_that_ends_its_service_fails() {
+async fn alert_that_kills_the_service_fails() {
     let mails = tempfile::tempdir().expect("a folder");
     let sink = sink_at(any_port(), mails.path(), &[]).await;
     let port = send_port_over(&plain_relay(sink.local_addr()));

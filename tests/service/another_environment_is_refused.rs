@@ -6,7 +6,7 @@ use crate::{any_port, insert_many, plain_relay, send_port_over, sink_at};
 /// A restored copy mails nobody: the service of another environment refuses to run until an
 /// operator adopts the database, and then what waited is held until it is released.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copied_database_mails_nobody_until_it_is_adopted() {
+async fn a_copied_database_sends_nothing_until_adopted() {
     let folder = tempfile::tempdir().expect("a folder");
     let sink = sink_at(any_port(), folder.path(), &[]).await;
     let site = Site::new(&send_port_over(&plain_relay(sink.local_addr())));
@@ -20,10 +20,10 @@ async fn a_copied_database_mails_nobody_until_it_is_adopted() {
 
     let refused = site.sendport(&["run"]);
     assert_eq!(refused.status.code(), Some(4));
-    let said = text(&refused);
+    let output = text(&refused);
     assert!(
-        said.contains("belongs to the environment 'test'") && said.contains("sendport adopt"),
-        "{said}"
+        output.contains("belongs to the environment 'test'") && output.contains("sendport adopt"),
+        "{output}"
     );
 
     let adopted = site.sendport(&["adopt", "--environment", "copy", "--hold"]);
@@ -56,10 +56,10 @@ async fn a_service_ends_when_its_database_is_adopted_for_another_environment() {
 
     let name = site.value("SELECT Name FROM Instance");
     let adopted = site.sendport(&["adopt", "--environment", "production", "--hold"]);
-    let said = text(&adopted);
-    assert!(adopted.status.success(), "{said}");
+    let output = text(&adopted);
+    assert!(adopted.status.success(), "{output}");
     let running = format!("these instances were running on it: {name}; stop those that");
-    assert!(said.contains(&running), "{said}");
+    assert!(output.contains(&running), "{output}");
 
     assert_eq!(service.wait(), Some(4), "{}", site.log());
     let log = site.log();

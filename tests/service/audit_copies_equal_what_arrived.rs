@@ -93,9 +93,9 @@ async fn nothing_is_submitted_while_copies_cannot_be_kept() {
     insert_many(&site, 5);
     let waiting = "SELECT count(*) FROM AlertStatus WHERE Status = 'queued' AND AttemptCount = 0 AND StatusReason LIKE 'waits for its audit copy to be kept: the audit folder%'";
     site.wait_until(waiting, "5", Duration::from_secs(60)).await;
-    let said =
+    let text =
         "SELECT count(*) FROM EventLog WHERE EventType = 'audit-failed' AND Severity = 'error'";
-    site.wait_until(said, "1", Duration::from_secs(60)).await;
+    site.wait_until(text, "1", Duration::from_secs(60)).await;
     assert_eq!(sink.received(), 0);
 
     std::fs::create_dir(&audit).expect("create again");
@@ -106,6 +106,6 @@ async fn nothing_is_submitted_while_copies_cannot_be_kept() {
     assert_eq!(service.stop(), Some(0));
     assert_eq!(sink.received(), 5);
     assert_eq!(messages(&audit).len(), 5);
-    assert_eq!(site.value(said), "1", "said once");
+    assert_eq!(site.value(text), "1", "said once");
     sink.stop().await;
 }

@@ -23,9 +23,9 @@ fn cert(site: &Site, arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 fn done(site: &Site, arguments: &[&str]) -> String {
-    let (code, said) = cert(site, arguments);
-    assert_eq!(code, Some(0), "{said}");
-    said
+    let (code, shown) = cert(site, arguments);
+    assert_eq!(code, Some(0), "{shown}");
+    shown
 }
 
 fn insert(site: &Site, reference: &str) {
@@ -49,9 +49,10 @@ fn mails(folder: &Path) -> Vec<Vec<u8>> {
 
 fn thumbprint_of(people: &People, name: &str) -> String {
     let own = format!("{name}.own.pem");
-    let said = people.openssl(&["x509", "-noout", "-fingerprint", "-sha1", "-in", &own]);
-    let said = String::from_utf8_lossy(&said).into_owned();
-    said.split_once('=')
+    let shown = people.openssl(&["x509", "-noout", "-fingerprint", "-sha1", "-in", &own]);
+    let shown = String::from_utf8_lossy(&shown).into_owned();
+    shown
+        .split_once('=')
         .expect("a fingerprint")
         .1
         .trim()
@@ -74,10 +75,10 @@ async fn imported_used_revoked_and_removed() {
     let none = "there is no certificate for Alice@Example.Test";
     assert!(preview.contains(none), "{preview}");
     let file = people.path("alice.own.pem").display().to_string();
-    let said = done(&site, &["import", &file]);
+    let shown = done(&site, &["import", &file]);
     assert!(
-        said.starts_with("added    alice@example.test: CN=alice, in "),
-        "{said}"
+        shown.starts_with("added    alice@example.test: CN=alice, in "),
+        "{shown}"
     );
     let preview = text(&site.sendport(&["preview", "1"]));
     assert!(preview.contains("encrypt: submitted as "), "{preview}");
@@ -90,11 +91,11 @@ async fn imported_used_revoked_and_removed() {
     assert!(String::from_utf8_lossy(&opened).contains("Order 4711"));
 
     let thumbprint = thumbprint_of(&people, "alice").to_lowercase();
-    let said = done(
+    let shown = done(
         &site,
         &["revoke", &thumbprint, "--reason", "laptop was stolen"],
     );
-    assert!(said.starts_with("revoked ") && said.contains("of alice@example.test"));
+    assert!(shown.starts_with("revoked ") && shown.contains("of alice@example.test"));
     insert(&site, "revoked");
     site.wait_until_all_final(soon).await;
     let why = failed(&site, "revoked");
@@ -103,16 +104,16 @@ async fn imported_used_revoked_and_removed() {
         "{why}"
     );
     assert!(why.contains("certificate was revoked"), "{why}");
-    let (code, said) = cert(&site, &["check"]);
+    let (code, shown) = cert(&site, &["check"]);
     assert_eq!(code, Some(1));
     assert!(
-        said.contains("FAIL  alice@example.test: ") && said.contains("laptop"),
-        "{said}"
+        shown.contains("FAIL  alice@example.test: ") && shown.contains("laptop"),
+        "{shown}"
     );
     assert!(done(&site, &["import", &file]).starts_with("known    alice@example.test"));
 
-    let said = done(&site, &["remove", "ALICE@example.test"]);
-    assert!(said.starts_with("removed "), "{said}");
+    let shown = done(&site, &["remove", "ALICE@example.test"]);
+    assert!(shown.starts_with("removed "), "{shown}");
     insert(&site, "removed");
     site.wait_until_all_final(soon).await;
     assert!(failed(&site, "removed").contains(none));
@@ -164,8 +165,8 @@ fn from_every_kind_of_file() {
     }
     std::fs::write(all.join("notes.txt"), "no certificate").expect("write");
     let site = discarding();
-    let said = done(&site, &["import", &all.display().to_string()]);
-    let mut begins: Vec<_> = said
+    let shown = done(&site, &["import", &all.display().to_string()]);
+    let mut begins: Vec<_> = shown
         .lines()
         .map(|line| line.split(", in ").next())
         .collect();
@@ -175,7 +176,7 @@ fn from_every_kind_of_file() {
     let mut expected = vec![alice, authority, authority, bob];
     begins.sort_unstable();
     expected.sort_unstable();
-    assert_eq!(begins, expected, "{said}");
+    assert_eq!(begins, expected, "{shown}");
     let bob = people.path("bob.cer").display().to_string();
     assert!(done(&site, &["import", &bob]).starts_with("known    bob@"));
     what_is_known_is_listed(&site, &people, &bob);
@@ -219,7 +220,7 @@ fn what_is_known_is_listed(site: &Site, people: &People, bob: &str) {
 
 /// Each error says what to do, and nothing is bound to an address by mistake.
 #[test]
-fn what_cannot_be_imported_says_why() {
+fn import_reports_why_a_file_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let people = People::new(folder.path());
     people.add(&Person::new("alice", "alice@example.test"));
@@ -231,7 +232,7 @@ fn what_cannot_be_imported_says_why() {
     std::fs::write(people.path("both.pem"), both.concat()).expect("write");
     std::fs::create_dir_all(people.path("empty")).expect("a folder");
     let site = discarding();
-    for (arguments, said) in [
+    for (arguments, shown) in [
         (vec![file("absent.pem")], "absent.pem: No such file"),
         (
             vec![file("torn.cer")],
@@ -268,7 +269,7 @@ fn what_cannot_be_imported_says_why() {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let (code, text) = cert(&site, &[&["import"], &arguments[..]].concat());
         assert_eq!(code, Some(1), "{text}");
-        assert!(text.contains(said), "{text}");
+        assert!(text.contains(shown), "{text}");
     }
     assert_eq!(site.value("SELECT count(*) FROM Certificate"), "0");
 
@@ -277,20 +278,20 @@ fn what_cannot_be_imported_says_why() {
 
 fn what_is_right_beside_what_is_torn_is_imported(site: &Site, people: &People) {
     let file = |name: &str| people.path(name).display().to_string();
-    let (code, said) = cert(site, &["import", &file("torn.cer"), &file("alice.own.pem")]);
-    assert_eq!(code, Some(1), "{said}");
+    let (code, shown) = cert(site, &["import", &file("torn.cer"), &file("alice.own.pem")]);
+    assert_eq!(code, Some(1), "{shown}");
     assert!(
-        said.contains("added    alice@example.test") && said.contains("1 of 2 files"),
-        "{said}"
+        shown.contains("added    alice@example.test") && shown.contains("1 of 2 files"),
+        "{shown}"
     );
     let second = file("second.pem");
     people.add(&Person::new("second", "alice@example.test"));
     done(site, &["import", &second]);
-    let (code, said) = cert(site, &["remove", "alice@example.test"]);
+    let (code, shown) = cert(site, &["remove", "alice@example.test"]);
     assert_eq!(code, Some(1));
     assert!(
-        said.contains("there are 2 certificates for alice@example.test"),
-        "{said}"
+        shown.contains("there are 2 certificates for alice@example.test"),
+        "{shown}"
     );
     assert_eq!(
         done(site, &["remove", "alice@example.test", "--all"])
@@ -298,9 +299,9 @@ fn what_is_right_beside_what_is_torn_is_imported(site: &Site, people: &People) {
             .count(),
         2
     );
-    let (code, said) = cert(site, &["revoke", "4711"]);
+    let (code, shown) = cert(site, &["revoke", "4711"]);
     assert_eq!(code, Some(1));
-    assert!(said.contains("'4711' is no thumbprint"), "{said}");
+    assert!(shown.contains("'4711' is no thumbprint"), "{shown}");
 }
 
 #[test]
@@ -323,7 +324,7 @@ fn check_says_which_send_port_does_not_believe_one() {
             "{port}ca_file = '{ca_file}'\nrevocation = 'off'\n"
         ));
         done(&site, &["import", &alice]);
-        let (ended, said) = cert(&site, &["check"]);
-        assert!(ended == Some(code) && said.contains(wanted), "{said}");
+        let (ended, shown) = cert(&site, &["check"]);
+        assert!(ended == Some(code) && shown.contains(wanted), "{shown}");
     }
 }

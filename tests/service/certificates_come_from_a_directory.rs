@@ -73,7 +73,7 @@ fn import(site: &Site, url: &str, more: &[&str]) -> (Option<i32>, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn and_alerts_are_encrypted_to_them() {
+async fn alerts_are_encrypted_to_imported_certificates() {
     if !Slapd::available() {
         return;
     }
@@ -98,8 +98,8 @@ async fn and_alerts_are_encrypted_to_them() {
         &format!("--password-file={password}"),
     ];
 
-    let (code, said) = import(&site, &slapd.tls_url(), &authenticated);
-    assert_eq!(code, Some(0), "{said}");
+    let (code, shown) = import(&site, &slapd.tls_url(), &authenticated);
+    assert_eq!(code, Some(0), "{shown}");
     for line in [
         "added    anna@example.test: ",
         "added    bob@example.test: ",
@@ -110,7 +110,7 @@ async fn and_alerts_are_encrypted_to_them() {
         "added    paul@xn--bcher-kva.example: ",
         "7 people, 4 certificates\n",
     ] {
-        assert!(said.contains(line), "{line} is missing in\n{said}");
+        assert!(shown.contains(line), "{line} is missing in\n{shown}");
     }
     let source = "SELECT Source FROM Certificate WHERE Address = 'anna@example.test'";
     let place = format!("{} cn=Person 0,{BASE}", slapd.tls_url());
@@ -139,7 +139,7 @@ async fn and_alerts_are_encrypted_to_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_with_the_question_is_said() {
+async fn invalid_searches_are_explained() {
     let site = Site::new(&send_port_over("[relay.main]\nkind = \"discard\"\n"));
     let unreachable = "ldaps://127.0.0.1:1";
     for (more, wanted) in [
@@ -153,8 +153,8 @@ async fn what_is_wrong_with_the_question_is_said() {
         ),
         (&["some.pem"][..], "cannot be used with"),
     ] {
-        let (code, said) = import(&site, unreachable, more);
-        assert!(code != Some(0) && said.contains(wanted), "{said}");
+        let (code, shown) = import(&site, unreachable, more);
+        assert!(code != Some(0) && shown.contains(wanted), "{shown}");
     }
     let output = site.sendport(&["cert", "import", "--ldap", unreachable]);
     assert!(text(&output).contains("--base"), "{}", text(&output));

@@ -27,15 +27,15 @@ async fn a_reader_is_no_service() {
         std::fs::write(site.config(), config.replace(&own, &as_it)).expect("write");
         let checked = site.sendport(&["check"]);
         std::fs::write(site.config(), config).expect("write");
-        let said = text(&checked);
+        let output = text(&checked);
         let wanted =
             format!("FAIL  database: cannot do what the service does: the user '{login}' may not ");
-        assert_eq!(said.contains(&wanted), fails, "{said}");
-        assert_eq!(said.contains("role sendport_service"), fails, "{said}");
+        assert_eq!(output.contains(&wanted), fails, "{output}");
+        assert_eq!(output.contains("role sendport_service"), fails, "{output}");
         assert_eq!(
             checked.status.code(),
             Some(if fails { 4 } else { 0 }),
-            "{said}"
+            "{output}"
         );
         let remove = [format!("DROP USER {login}"), format!("DROP LOGIN {login}")];
         run_all(&own, &remove).await.expect("drop the login");

@@ -109,10 +109,10 @@ const NUMBERS: &[(u32, StoreErrorKind, &str)] = &[
 #[tokio::test(flavor = "multi_thread")]
 async fn each_number_has_its_kind_and_its_advice() {
     for (number, kind, advice) in NUMBERS {
-        let said = "something is the matter here";
+        let output = "something is the matter here";
         for database in [
-            Database::refusing(*number, said),
-            Database::saying(*number, said),
+            Database::refusing(*number, output),
+            Database::saying(*number, output),
         ] {
             let error = database.error().await;
             assert_eq!(error.kind(), *kind, "{error}");
@@ -121,14 +121,14 @@ async fn each_number_has_its_kind_and_its_advice() {
                 text.contains(&format!("the server answers {number}")),
                 "{text}"
             );
-            assert!(text.contains(said) && text.contains(advice), "{text}");
+            assert!(text.contains(output) && text.contains(advice), "{text}");
         }
     }
 }
 
 /// An engine without numbers of its own, at a restart and with a value.
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_number_the_words_tell() {
+async fn errors_without_a_number_are_classified_by_text() {
     for (text, kind) in [
         ("the database system is starting up", Unavailable),
         (
@@ -168,7 +168,7 @@ fn site_on(database: &Database) -> Site {
 /// `run` waits and says so, and need not be started again; `check` fails at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn run_waits_and_check_fails_at_once() {
-    for (number, said) in [
+    for (number, output) in [
         (4060, "create it ('sendport migrate --create-database')"),
         (18401, "the server upgrades its scripts"),
         (927, "the server answers 927"),
@@ -182,7 +182,7 @@ async fn run_waits_and_check_fails_at_once() {
         let line = text(&checked);
         assert_eq!(checked.status.code(), Some(4), "{line}");
         assert!(
-            line.contains("FAIL  database: ") && line.contains(said),
+            line.contains("FAIL  database: ") && line.contains(output),
             "{line}"
         );
 

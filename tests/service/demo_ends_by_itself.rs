@@ -12,19 +12,19 @@ fn the_demonstration_shows_every_kind_of_ending_and_leaves_its_folder() {
         .arg(&folder)
         .output()
         .expect("run");
-    let said = String::from_utf8_lossy(&output.stdout);
+    let text = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success(),
-        "{said}{}",
+        "{text}{}",
         String::from_utf8_lossy(&output.stderr)
     );
     assert!(
-        said.contains("1 relayed   2 relayed   3 partial   4 relayed   5 failed    6 failed"),
-        "{said}"
+        text.contains("1 relayed   2 relayed   3 partial   4 relayed   5 failed    6 failed"),
+        "{text}"
     );
     assert!(
-        said.contains("550") && said.contains("no such user here"),
-        "{said}"
+        text.contains("550") && text.contains("no such user here"),
+        "{text}"
     );
     let mails = std::fs::read_dir(folder.join("mails"))
         .expect("read")

@@ -4,7 +4,7 @@ use crate::send_port_over;
 use crate::site::{Site, text};
 use crate::support::people::{People, Person};
 
-const SAID: &str = "SELECT count(*) FROM EventLog WHERE EventType = 'certificate-expiring'";
+const EVENTS: &str = "SELECT count(*) FROM EventLog WHERE EventType = 'certificate-expiring'";
 
 /// It is said once, by whichever instance, and a new certificate ends it.
 #[tokio::test(flavor = "multi_thread")]
@@ -34,7 +34,7 @@ async fn once_in_the_event_log() {
         "{checked}"
     );
     let first = site.run();
-    site.wait_until(SAID, "1", Duration::from_secs(60)).await;
+    site.wait_until(EVENTS, "1", Duration::from_secs(60)).await;
     let message =
         "SELECT Severity || ' ' || Message FROM EventLog WHERE EventType = 'certificate-expiring'";
     let message = site.value(message);
@@ -51,8 +51,8 @@ async fn once_in_the_event_log() {
     let file = people.path("other.own.pem").display().to_string();
     assert!(site.sendport(&["cert", "import", &file]).status.success());
     let second = site.run();
-    site.wait_until(SAID, "2", Duration::from_secs(60)).await;
+    site.wait_until(EVENTS, "2", Duration::from_secs(60)).await;
     assert_eq!(second.stop(), Some(0));
-    let of_soon = format!("{SAID} AND Message LIKE '%soon@example.test%'");
+    let of_soon = format!("{EVENTS} AND Message LIKE '%soon@example.test%'");
     assert_eq!(site.value(&of_soon), "1");
 }

@@ -51,7 +51,7 @@ const DIGESTS: &str =
 
 /// A rule of the site refuses to note one of them: the digests tell of it once, and of all others.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failure_that_cannot_be_noted_is_told_once_and_keeps_no_other() {
+async fn a_failure_that_cannot_be_marked_is_reported_once_and_blocks_no_other() {
     let folder = tempfile::tempdir().expect("a folder");
     let sink = sink(folder.path()).await;
     let site = site(&sink, "ops@example.test");
@@ -77,7 +77,7 @@ async fn a_failure_that_cannot_be_noted_is_told_once_and_keeps_no_other() {
 /// Two instances, one message: it lists the failed recipients, and what was reported is not reported
 /// again with what fails later.
 #[tokio::test(flavor = "multi_thread")]
-async fn two_instances_tell_of_failed_recipients_in_one_digest() {
+async fn two_instances_report_failed_recipients_in_one_digest() {
     let folder = tempfile::tempdir().expect("a folder");
     let sink = sink(folder.path()).await;
     let site = site(&sink, "ops@example.test; On call <oncall@example.test>");
@@ -142,7 +142,7 @@ async fn a_digest_that_fails_leads_to_an_event_and_to_no_mail() {
 
 /// A digest is protected as its send port says; for whom it cannot be, that is an event.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_digest_that_cannot_be_encrypted_for_somebody_leads_to_an_event() {
+async fn a_digest_that_cannot_be_encrypted_for_a_recipient_logs_an_event() {
     let folder = tempfile::tempdir().expect("a folder");
     let people = People::new(&folder.path().join("people"));
     people.add(&Person::new("ops", "ops@example.test"));
@@ -167,8 +167,8 @@ async fn a_digest_that_cannot_be_encrypted_for_somebody_leads_to_an_event() {
     site.wait_until(event, "1", WITHIN).await;
     assert_eq!(service.stop(), Some(0));
 
-    let said = site.value("SELECT Message FROM EventLog WHERE EventType = 'digest-failed'");
-    assert!(said.contains("is partial"), "{said}");
+    let output = site.value("SELECT Message FROM EventLog WHERE EventType = 'digest-failed'");
+    assert!(output.contains("is partial"), "{output}");
     let rows = "SELECT group_concat(d.Address || ' ' || d.Status, ', ') FROM Delivery d WHERE d.Subject LIKE 'sendport: %'";
     assert_eq!(
         site.value(rows),

@@ -14,7 +14,7 @@ async fn wait_for_relayed(site: &Site, count: u32) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn and_nothing_is_lost_where_the_database_meets_it() {
+async fn nothing_is_lost_when_the_database_reaches_the_limit() {
     let folder = tempfile::tempdir().expect("a folder");
     let sink = sink_at(any_port(), folder.path(), &[]).await;
     let site = Site::watched(&send_port_over(&plain_relay(sink.local_addr())));

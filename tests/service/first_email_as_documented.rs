@@ -109,8 +109,8 @@ impl Newcomer {
 
     fn runs(&self, line: &str) {
         let output = self.command(line).output().expect("run");
-        let said = crate::site::text(&output);
-        assert!(output.status.success(), "{line}: {said}");
+        let message = crate::site::text(&output);
+        assert!(output.status.success(), "{line}: {message}");
     }
 
     /// Comes back when the mail server answers.

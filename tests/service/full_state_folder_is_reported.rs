@@ -84,7 +84,7 @@ async fn wait_for_event(site: &Site, event: &str, count: u32) {
     site.wait_until(&sql, &count.to_string(), SOON).await;
 }
 
-fn is_said_by_status(site: &Site, words: &str) {
+fn status_shows(site: &Site, words: &str) {
     let status = text(&site.sendport(&["status"]));
     assert!(
         status.contains("sends nothing: the state folder") && status.contains(words),
@@ -103,7 +103,7 @@ async fn several_looks(site: &Site) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_one_while_it_works_and_at_the_start() {
+async fn a_full_folder_is_reported_while_running_and_at_the_start() {
     let Some(disk) = SmallDisk::mount() else {
         return;
     };
@@ -123,10 +123,10 @@ async fn a_full_one_while_it_works_and_at_the_start() {
     let inserted = 13;
     wait_for(address, "/readyz", 503, "No space left").await;
     wait_for_sample(address, "sendport_spool_writable", 0.0).await;
-    let said = "SELECT count(*) FROM Queue WHERE WaitingFor LIKE 'instance %: the state folder % No space left %'";
-    site.wait_until(said, "1", SOON).await;
+    let output = "SELECT count(*) FROM Queue WHERE WaitingFor LIKE 'instance %: the state folder % No space left %'";
+    site.wait_until(output, "1", SOON).await;
     wait_for_event(&site, "state-folder-unwritable error", 1).await;
-    is_said_by_status(
+    status_shows(
         &site,
         "No space left on device (os error 28); free space there, since 20",
     );
@@ -165,7 +165,7 @@ async fn a_full_one_while_it_works_and_at_the_start() {
 
 /// It is there, and nobody may write to it: the service waits for that as well.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_only_one_at_the_start() {
+async fn a_read_only_folder_is_reported_at_the_start() {
     let Some(disk) = SmallDisk::mount() else {
         return;
     };
@@ -179,11 +179,11 @@ async fn a_read_only_one_at_the_start() {
     let queue = "SELECT count(*) FROM Queue
                  WHERE WaitingFor LIKE 'instance %: the state folder % Read-only file system % mount it for writing%'";
     site.wait_until(queue, "1", SOON).await;
-    is_said_by_status(&site, "Read-only file system");
+    status_shows(&site, "Read-only file system");
     // Longer than a lease: it is renewed.
     several_looks(&site).await;
     several_looks(&site).await;
-    is_said_by_status(&site, "Read-only file system");
+    status_shows(&site, "Read-only file system");
     let checked = text(&site.sendport(&["check"]));
     assert!(
         checked.contains("FAIL  service.state_folder: the state folder"),

@@ -18,11 +18,11 @@ async fn health_says_what_the_pages_say() {
     let address = free.local_addr().expect("its address");
     drop(free);
     site.listen(&address.to_string());
-    let (code, said) = asked(&site, &["health"]);
+    let (code, shown) = asked(&site, &["health"]);
     assert_eq!(code, Some(1));
     assert!(
-        said.contains(&address.to_string()) && said.contains("is the service running?"),
-        "{said}"
+        shown.contains(&address.to_string()) && shown.contains("is the service running?"),
+        "{shown}"
     );
 
     let service = site.run();
@@ -32,11 +32,11 @@ async fn health_says_what_the_pages_say() {
     let database = site.database();
     database.execute_batch("BEGIN EXCLUSIVE").expect("lock");
     wait_for(address, "/readyz", 503, "lease").await;
-    let (code, said) = asked(&site, &["health"]);
+    let (code, shown) = asked(&site, &["health"]);
     assert_eq!(code, Some(1));
     assert!(
-        said.contains("not ready") && said.contains("lease"),
-        "{said}"
+        shown.contains("not ready") && shown.contains("lease"),
+        "{shown}"
     );
     let alive = asked(&site, &["health", "--alive"]);
     assert_eq!(alive, (Some(0), "alive\n".to_owned()));
@@ -47,7 +47,7 @@ async fn health_says_what_the_pages_say() {
 #[test]
 fn health_that_is_not_shown_cannot_be_asked() {
     let site = Site::new(&send_port_over(DISCARD));
-    let (code, said) = asked(&site, &["health"]);
+    let (code, shown) = asked(&site, &["health"]);
     assert_eq!(code, Some(3));
-    assert!(said.contains("http.listen is \"\""), "{said}");
+    assert!(shown.contains("http.listen is \"\""), "{shown}");
 }

@@ -17,15 +17,15 @@ fn a_port_that_is_configured_has_to_be_free() {
     let config = std::fs::read_to_string(site.config()).expect("read");
     std::fs::write(site.config(), config.replace("127.0.0.1:0", &address)).expect("write");
     let ended = site.sendport(&["run"]);
-    let said = text(&ended);
-    assert_eq!(ended.status.code(), Some(1), "{said}");
+    let output = text(&ended);
+    assert_eq!(ended.status.code(), Some(1), "{output}");
     for word in [
         "http.listen",
         &address,
         "Address already in use",
         "ss -ltnp",
     ] {
-        assert!(said.contains(word), "{word}: {said}");
+        assert!(output.contains(word), "{word}: {output}");
     }
     assert_eq!(site.value("SELECT count(*) FROM Instance"), "0");
 }
@@ -51,15 +51,15 @@ fn check_says_of_a_taken_port_what_run_says() {
     let (address, served) = stranger();
     site.listen(&address);
     let checked = site.sendport(&["check", "--offline"]);
-    let said = text(&checked);
-    assert_eq!(checked.status.code(), Some(1), "{said}");
+    let output = text(&checked);
+    assert_eq!(checked.status.code(), Some(1), "{output}");
     for word in [
         "FAIL  http.listen: ",
         &address,
         "Address already in use",
         "ss -ltnp",
     ] {
-        assert!(said.contains(word), "{word}: {said}");
+        assert!(output.contains(word), "{word}: {output}");
     }
     served.join().expect("it was asked");
 }
@@ -73,10 +73,10 @@ async fn check_notes_that_a_sendport_has_the_port() {
     let config = std::fs::read_to_string(site.config()).expect("read");
     std::fs::write(site.config(), config.replace("127.0.0.1:0", &address)).expect("write");
     let checked = site.sendport(&["check"]);
-    let said = text(&checked);
-    assert!(checked.status.success(), "{said}");
+    let output = text(&checked);
+    assert!(checked.status.success(), "{output}");
     let wanted = format!("note  http.listen: a sendport answers at {address} already");
-    assert!(said.contains(&wanted), "{said}");
+    assert!(output.contains(&wanted), "{output}");
     assert_eq!(service.stop(), Some(0));
 }
 
@@ -106,11 +106,11 @@ fn an_address_that_others_reach_is_warned_about() {
     let site = Site::new(&send_port_over(DISCARD));
     site.listen("0.0.0.0:9587");
     let checked = site.sendport(&["check", "--offline"]);
-    let said = text(&checked);
-    assert!(checked.status.success(), "{said}");
+    let output = text(&checked);
+    assert!(checked.status.success(), "{output}");
     assert!(
-        said.contains("note  http.listen: 0.0.0.0:9587 is not a loopback address"),
-        "{said}"
+        output.contains("note  http.listen: 0.0.0.0:9587 is not a loopback address"),
+        "{output}"
     );
     let site = Site::new(&send_port_over(DISCARD));
     site.listen("localhost");

@@ -30,11 +30,11 @@ async fn clients_that_dawdle_or_flood_are_dropped() {
 
     for dawdler in &mut dawdlers {
         dawdler.set_read_timeout(Some(WITHIN)).expect("a time-out");
-        let mut said = Vec::new();
+        let mut text = Vec::new();
         // Closed or reset; a refusal may come before.
-        let _ = dawdler.read_to_end(&mut said);
-        let refused = said.is_empty() || said.starts_with(b"HTTP/1.1 408");
-        assert!(refused, "{}", String::from_utf8_lossy(&said));
+        let _ = dawdler.read_to_end(&mut text);
+        let refused = text.is_empty() || text.starts_with(b"HTTP/1.1 408");
+        assert!(refused, "{}", String::from_utf8_lossy(&text));
     }
     let field = format!("X-Long: {}\r\n", "x".repeat(1000));
     let mut flood = TcpStream::connect(address).expect("connect");

@@ -89,7 +89,7 @@ async fn a_relay_that_offers_smtputf8_takes_them_and_the_others_do_without() {
 }
 
 #[tokio::test]
-async fn without_such_a_relay_only_they_fail_and_are_told_why() {
+async fn without_smtputf8_only_international_recipients_fail() {
     if !Postfix::available() {
         return;
     }
@@ -169,7 +169,7 @@ async fn they_wait_while_a_relay_that_may_take_them_is_away() {
 }
 
 #[tokio::test]
-async fn a_sender_beyond_ascii_needs_such_a_relay_for_everybody() {
+async fn an_international_sender_needs_smtputf8_for_every_recipient() {
     if !Postfix::available() {
         return;
     }

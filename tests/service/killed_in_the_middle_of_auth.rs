@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::site::Site;
-use crate::support::silent_about_auth::{Instead, Seen, SilentAboutAuth};
+use crate::support::unanswered_auth::{Instead, Seen, SilentAboutAuth};
 use crate::{insert_many, send_port_over};
 
 const WITHIN: Duration = Duration::from_secs(60);
@@ -11,10 +11,10 @@ const WITHIN: Duration = Duration::from_secs(60);
 #[tokio::test(flavor = "multi_thread")]
 async fn is_a_try_that_was_not_answered() {
     let seen = Seen::default();
-    let (noted, (said, mut saw)) = (seen.clone(), tokio::sync::mpsc::unbounded_channel());
+    let (noted, (output, mut saw)) = (seen.clone(), tokio::sync::mpsc::unbounded_channel());
     let peer = SilentAboutAuth::start(Instead::Waits, move || {
         noted.add(());
-        said.send(()).expect("the test waits");
+        output.send(()).expect("the test waits");
     })
     .await;
     let site = Site::new(&send_port_over(&format!(

@@ -186,12 +186,12 @@ fn linted_by_prometheus(text: &str) {
     stdin.write_all(text.as_bytes()).expect("write");
     drop(stdin);
     let output = tool.wait_with_output().expect("its output");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.is_empty(), "{said}");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && message.is_empty(), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_relay_that_is_away_is_shown_and_so_is_its_return() {
+async fn metrics_show_an_unreachable_relay_and_its_return() {
     let dead = closed_port();
     let site = Site::watched(&send_port_over(&plain_relay(dead)));
     crate::insert_many(&site, 1);

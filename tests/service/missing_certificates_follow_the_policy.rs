@@ -94,7 +94,7 @@ async fn as_the_send_port_says() {
     let postfix = Postfix::start(PostfixOptions::default()).await;
     let site = Site::new(&(plain_relay(postfix.plain()) + &send_ports(&people)));
     insert(&site);
-    told_beforehand(&site, &people);
+    preview_reports_missing_certificates(&site, &people);
     let service = site.run();
     site.wait_until_all_final(Duration::from_secs(60)).await;
     assert_eq!(service.stop(), Some(0));
@@ -125,12 +125,12 @@ async fn as_the_send_port_says() {
 }
 
 /// `check` names the price, `preview` what would be sent to whom; neither changes anything.
-fn told_beforehand(site: &Site, people: &People) {
+fn preview_reports_missing_certificates(site: &Site, people: &People) {
     let checked = text(&site.sendport(&["check"]));
     let note = "note  send_port.plaintext.encryption: when_missing = \"plaintext\": ";
     assert!(checked.contains(note), "{checked}");
     assert!(!checked.contains("is not signed"), "{checked}");
-    let said = text(&site.sendport(&["preview", "3"]));
+    let output = text(&site.sendport(&["preview", "3"]));
     let id = site.value("SELECT PublicId FROM Alert WHERE AlertId = 3");
     let (rsa, signer) = (people.thumbprint("rsa"), people.thumbprint("alerts"));
     for line in [
@@ -143,7 +143,7 @@ fn told_beforehand(site: &Site, people: &People) {
         format!("Message 3     <{id}."),
         format!(", {signer}, rsa-pkcs1 sha256 clear\n"),
     ] {
-        assert!(said.contains(&line), "{line} is missing in\n{said}");
+        assert!(output.contains(&line), "{line} is missing in\n{output}");
     }
     let failing = text(&site.sendport(&["preview", "1"]));
     assert!(

@@ -214,15 +214,15 @@ fn an_import_refuses_a_template_that_takes_too_much() {
     let folder = write_templates(&site, &files);
     for verb in ["import", "check"] {
         let refused = site.sendport(&["template", verb, &folder]);
-        let said = text(&refused);
-        assert_eq!(refused.status.code(), Some(1), "{said}");
+        let output = text(&refused);
+        assert_eq!(refused.status.code(), Some(1), "{output}");
         assert!(
-            said.contains("doubled: template 'doubled' takes more than 256 MiB of memory"),
-            "{said}"
+            output.contains("doubled: template 'doubled' takes more than 256 MiB of memory"),
+            "{output}"
         );
         assert!(
-            said.contains("signs: template file 'signs.txt.j2': the template takes more than"),
-            "{said}"
+            output.contains("signs: template file 'signs.txt.j2': the template takes more than"),
+            "{output}"
         );
     }
     assert_eq!(site.value("SELECT count(*) FROM Template"), "0");
@@ -236,8 +236,8 @@ fn a_file_that_takes_too_much_is_named() {
     let signs = format!("{{{{ {}1 }}}}", "-".repeat(500_000));
     write_templates(&site, &[("good.txt.j2", "x"), ("signs.txt.j2", &signs)]);
     let refused = site.sendport(&["run"]);
-    let said = text(&refused);
-    assert_eq!(refused.status.code(), Some(3), "{said}");
+    let output = text(&refused);
+    assert_eq!(refused.status.code(), Some(3), "{output}");
     let named = "templates.folder: template file 'signs.txt.j2': the template takes more than";
-    assert!(said.contains(named), "{said}");
+    assert!(output.contains(named), "{output}");
 }

@@ -110,7 +110,7 @@ fn site() -> Site {
 }
 
 #[tokio::test]
-async fn each_entry_of_a_list_stands_alone() {
+async fn each_entry_of_a_list_is_judged_alone() {
     let site = site();
     let long = format!("reply+{}@example.test", "a".repeat(110));
     let list = format!("{long}; b@{}.example", "c".repeat(64));
@@ -129,10 +129,10 @@ async fn each_entry_of_a_list_stands_alone() {
         let (to, why) = outcome(&site, &n.to_string());
         assert_eq!(to, *relayed, "{list}");
         assert_eq!(why.len(), refused.len(), "{list}: {why:?}");
-        for (said, expected) in why.iter().zip(*refused) {
+        for (text, expected) in why.iter().zip(*refused) {
             assert!(
-                said.starts_with("501 5.1.3 ") && said.contains(expected),
-                "{list}: {said}"
+                text.starts_with("501 5.1.3 ") && text.contains(expected),
+                "{list}: {text}"
             );
         }
     }

@@ -29,9 +29,9 @@ async fn octet_by_octet_before_and_after() {
 
     let state = site.value(STATE);
     let before = site.sendport(&["preview", "1", "--raw"]);
-    let said = site.sendport(&["preview", "1"]);
+    let message = site.sendport(&["preview", "1"]);
     assert_eq!(site.value(STATE), state, "nothing was changed");
-    let said = text(&said);
+    let message = text(&message);
     for line in [
         "Send port     default\n",
         "Relays        main, spare\n",
@@ -41,10 +41,10 @@ async fn octet_by_octet_before_and_after() {
         "RCPT TO       <ops@example.test>\nRCPT TO       <cc@example.test>\n",
         "not to        nobody, failed: 501 5.1.3 ",
     ] {
-        assert!(said.contains(line), "{line} is missing in\n{said}");
+        assert!(message.contains(line), "{line} is missing in\n{message}");
     }
     let shown = "Subject       Grüße\nHTML          there is some, add --html; without it, readers show:\n\nSöhne & <Co>\n.\n";
-    assert!(said.ends_with(shown), "{said}");
+    assert!(message.ends_with(shown), "{message}");
     let html = site.sendport(&["preview", "1", "--html"]);
     assert_eq!(text(&html), "<p>Söhne &amp; &lt;Co&gt;</p>");
 
@@ -61,21 +61,21 @@ async fn octet_by_octet_before_and_after() {
         after.stdout == before.stdout,
         "the preview differs afterwards"
     );
-    let said = text(&site.sendport(&["preview", "1"]));
+    let message = text(&site.sendport(&["preview", "1"]));
     assert!(
-        said.contains("not to        ops@example.test, relayed\n"),
-        "{said}"
+        message.contains("not to        ops@example.test, relayed\n"),
+        "{message}"
     );
     assert!(
-        said.contains("Not now       no recipient is left\n"),
-        "{said}"
+        message.contains("Not now       no recipient is left\n"),
+        "{message}"
     );
     sink.stop().await;
 }
 
 /// What the service would refuse, a preview refuses with the same reason.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_sent_says_why() {
+async fn preview_explains_why_an_alert_would_fail() {
     let relay = "[relay.main]\nkind = \"discard\"\n";
     let site = Site::new(&send_port_over(relay));
     import(
@@ -113,36 +113,39 @@ async fn what_cannot_be_sent_says_why() {
         ("5", 1, "there is no alert '5'"),
     ] {
         let output = site.sendport(&["preview", id]);
-        let said = text(&output);
-        assert!(said.contains(wanted), "{said}");
-        assert_eq!(output.status.code(), Some(code), "{said}");
+        let message = text(&output);
+        assert!(message.contains(wanted), "{message}");
+        assert_eq!(output.status.code(), Some(code), "{message}");
     }
     let service = site.run();
     site.wait_until_all_final(Duration::from_secs(60)).await;
     assert_eq!(service.stop(), Some(0));
-    let said = text(&site.sendport(&["preview", "4"]));
+    let message = text(&site.sendport(&["preview", "4"]));
     assert!(
-        said.contains("not to        b: c@example.test, failed: 501 5.1.3 'b: c@example.test' is not a mail address: groups"),
-        "{said}"
+        message.contains("not to        b: c@example.test, failed: 501 5.1.3 'b: c@example.test' is not a mail address: groups"),
+        "{message}"
     );
     let reason = site.value("SELECT StatusReason FROM AlertStatus WHERE AlertId = 1");
-    let said = text(&site.sendport(&["preview", "1"]));
-    assert!(said.contains(&reason), "'{reason}' is not in '{said}'");
+    let message = text(&site.sendport(&["preview", "1"]));
+    assert!(
+        message.contains(&reason),
+        "'{reason}' is not in '{message}'"
+    );
 }
 
 /// Those whose addresses are not ASCII have a message of their own; the first one is shown.
 #[test]
-fn who_gets_another_message_is_told_from_who_gets_none() {
+fn preview_separates_other_messages_from_no_message() {
     let site = Site::new(&send_port_over("[relay.main]\nkind = \"discard\"\n"));
     let sql = "INSERT INTO Alert (ToRecipients, Subject) VALUES ('jörg@example.test; ops@example.test', 'x')";
     site.database().execute(sql, []).expect("insert");
-    let said = text(&site.sendport(&["preview", "1"]));
+    let message = text(&site.sendport(&["preview", "1"]));
     for line in [
         "RCPT TO       <ops@example.test>\n",
         "then to       jörg@example.test, message 2\n",
         "  for         jörg@example.test\n",
     ] {
-        assert!(said.contains(line), "'{line}' is not in\n{said}");
+        assert!(message.contains(line), "'{line}' is not in\n{message}");
     }
-    assert!(!said.contains("not to"), "{said}");
+    assert!(!message.contains("not to"), "{message}");
 }

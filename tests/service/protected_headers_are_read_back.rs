@@ -66,7 +66,7 @@ fn payload(people: &People, message: &[u8], protection: &str) -> Vec<u8> {
 /// A reader that knows the standard shows Subject, names and text as they were meant, whatever
 /// is outside; and outside is what the send port leaves there.
 #[tokio::test(flavor = "multi_thread")]
-async fn and_the_relay_sees_no_more_than_it_should() {
+async fn the_relay_sees_only_the_outer_header() {
     let folder = tempfile::tempdir().expect("a folder");
     let people = people(folder.path());
     let mails = tempfile::tempdir().expect("a folder");
@@ -85,8 +85,11 @@ async fn and_the_relay_sees_no_more_than_it_should() {
         let inserted = site.database().execute(sql, [name, SUBJECT]);
         inserted.expect("insert");
     }
-    let said = text(&site.sendport(&["preview", "3"]));
-    assert!(said.contains("bytes; the Subject is hidden\n"), "{said}");
+    let output = text(&site.sendport(&["preview", "3"]));
+    assert!(
+        output.contains("bytes; the Subject is hidden\n"),
+        "{output}"
+    );
     let service = site.run();
     site.wait_until_all_final(Duration::from_secs(60)).await;
     assert_eq!(service.stop(), Some(0));

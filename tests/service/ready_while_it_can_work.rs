@@ -136,9 +136,9 @@ async fn not_ready_while_the_database_is_locked() {
     database.execute_batch(due_soon).expect("lock");
     wait_for_log(&site, "claim failed, retrying").await;
     let (status, why) = get(address, "/readyz");
-    let said =
+    let output =
         "queue: alerts cannot be claimed: cannot claim alerts: another process keeps the database";
-    assert!(status == 503 && why.contains(said), "{why}");
+    assert!(status == 503 && why.contains(output), "{why}");
     assert!(why.contains(" locked, since 20"), "{why}");
     database.execute_batch("ROLLBACK").expect("let go");
     wait_for(address, "/readyz", 200, "ready").await;
@@ -167,10 +167,10 @@ async fn not_ready_while_an_alert_hangs_beyond_a_lease() {
     site.database().execute_batch(hang).expect("hang");
     let service = site.run();
     let address = site.health_address().await;
-    let said = "alerts: 1 hang in 'sending', the first since 2026-01-31T12:00:00Z";
-    wait_for(address, "/readyz", 503, said).await;
+    let output = "alerts: 1 hang in 'sending', the first since 2026-01-31T12:00:00Z";
+    wait_for(address, "/readyz", 503, output).await;
     let status = site.sendport(&["status"]);
-    assert!(text(&status).contains(said), "{}", text(&status));
+    assert!(text(&status).contains(output), "{}", text(&status));
     let free = site.database().execute_batch("DROP TRIGGER Keep");
     free.expect("let go");
     wait_for(address, "/readyz", 200, "ready").await;

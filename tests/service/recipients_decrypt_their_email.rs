@@ -70,7 +70,7 @@ const ALERTS: &str = "
 /// Each message is opened by exactly those who are to see each other; who cannot be encrypted
 /// to fails alone and is explained.
 #[tokio::test(flavor = "multi_thread")]
-async fn and_by_nobody_else() {
+async fn only_its_recipients_decrypt_a_message() {
     if !Postfix::available() {
         return;
     }
@@ -129,7 +129,7 @@ async fn and_by_nobody_else() {
 }
 
 fn who_failed_is_explained(site: &Site) {
-    for (recipient, key, said) in [
+    for (recipient, key, output) in [
         (
             "nocertificate",
             "recipient-certificate-missing",
@@ -146,7 +146,7 @@ fn who_failed_is_explained(site: &Site) {
             "SELECT Status || ' ' || EnhancedStatusCode || ' ' || ReplyText || ' ' || Cause || Advice FROM Delivery WHERE Reference = 'mixed' AND Address = '{recipient}@example.test'"
         ));
         assert!(
-            row.starts_with("failed 5.7.5 ") && row.contains(said),
+            row.starts_with("failed 5.7.5 ") && row.contains(output),
             "{row}"
         );
         let explained = site.value(&format!(

@@ -171,7 +171,7 @@ async fn becomes(site: &Site, reference: &str, status: &str) {
 /// Each fails with a reason of its own, and of what they were to get not an octet leaves; who
 /// waits for a list of revoked certificates waits alone.
 #[tokio::test(flavor = "multi_thread")]
-async fn and_is_told_why() {
+async fn each_failure_has_its_reason() {
     let world = World::new().await;
     let peer = RecordingPeer::start().await;
     let site = Site::new(&(plain_relay(peer.address) + &world.send_ports()));
@@ -183,17 +183,17 @@ async fn and_is_told_why() {
     }
     insert(&site, "file", "revoked");
     let service = site.run();
-    for (name, key, said) in FAILING {
+    for (name, key, output) in FAILING {
         becomes(&site, &format!("default {name}"), "failed").await;
-        is_explained(&site, &format!("default {name}"), key, said);
+        is_explained(&site, &format!("default {name}"), key, output);
     }
     // The list is there by now: soft asks it, too.
     insert(&site, "soft", "revoked");
     for port in ["file", "soft"] {
         let reference = format!("{port} revoked");
         becomes(&site, &reference, "failed").await;
-        let (key, said) = ("recipient-certificate-revoked", "was revoked at");
-        is_explained(&site, &reference, key, said);
+        let (key, output) = ("recipient-certificate-revoked", "was revoked at");
+        is_explained(&site, &reference, key, output);
     }
     assert_eq!(peer.lines(), [""; 0], "nobody spoke to the relay");
 
@@ -220,7 +220,7 @@ async fn and_is_told_why() {
     assert_eq!(site.log().matches(noted).count(), 1, "{}", site.log());
 }
 
-fn is_explained(site: &Site, reference: &str, key: &str, said: &str) {
+fn is_explained(site: &Site, reference: &str, key: &str, output: &str) {
     let row = site.value(&format!(
         "SELECT coalesce(ExplanationKey, '') || '|' || ReplyText FROM Recipient JOIN Alert USING \
          (AlertId) WHERE Reference = '{reference}'"
@@ -231,7 +231,7 @@ fn is_explained(site: &Site, reference: &str, key: &str, said: &str) {
         "{reference}: {row}"
     );
     assert!(key.is_empty() || found == key, "{reference}: {row}");
-    assert!(text.contains(said), "{reference}: {row}");
+    assert!(text.contains(output), "{reference}: {row}");
     let advice = site.value(&format!(
         "SELECT coalesce(Cause || ' ' || Advice, '') FROM Delivery WHERE Reference = '{reference}'"
     ));

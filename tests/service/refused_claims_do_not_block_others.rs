@@ -55,17 +55,17 @@ async fn over_a_restart_until_the_rule_is_gone() {
     wait_for_relayed(&site, 39).await;
     is_said(&site, site.health_address().await).await;
     assert_eq!(service.stop(), Some(0), "{}", site.log());
-    let said =
+    let output =
         "SELECT count(*) || ' ' || max(AlertId) || ' ' || max(Severity) || ' ' || max(SendPort)
                 FROM EventLog WHERE EventType = 'alert-not-claimed'";
-    assert_eq!(site.value(said), "1 7 error default");
+    assert_eq!(site.value(output), "1 7 error default");
 
     let service = site.run();
     insert_many(&site, 10);
     wait_for_relayed(&site, 49).await;
     let address = site.health_address().await;
     is_said(&site, address).await;
-    assert_eq!(site.value(said), "2 7 error default", "once for each run");
+    assert_eq!(site.value(output), "2 7 error default", "once for each run");
 
     run_sql(&site, "DROP TRIGGER Refuse");
     wait_for_relayed(&site, 50).await;

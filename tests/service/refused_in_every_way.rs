@@ -178,11 +178,11 @@ fn answer(number: usize, refused: Option<(u16, &str)>) -> Step {
     let Some((code, enhanced)) = refused else {
         return send("250 2.1.5 ok");
     };
-    let said = "refused as the address asks";
+    let text = "refused as the address asks";
     let mut octets = match number % 3 {
-        0 => format!("{code} {enhanced} {said}\r\n"),
-        1 => format!("{code}-{enhanced} Sorry:\r\n{code}-{enhanced} {said}\r\n{code} see \r\n"),
-        _ => format!("{code} {enhanced} {said} m~ller\r\n"),
+        0 => format!("{code} {enhanced} {text}\r\n"),
+        1 => format!("{code}-{enhanced} Sorry:\r\n{code}-{enhanced} {text}\r\n{code} see \r\n"),
+        _ => format!("{code} {enhanced} {text} m~ller\r\n"),
     }
     .into_bytes();
     for octet in octets.iter_mut().filter(|octet| **octet == b'~') {
@@ -198,11 +198,11 @@ async fn at_a_scripted_server(extensions: &[&str]) {
     let asked = [Expect("MAIL")]
         .into_iter()
         .chain((0..100).map(|_| Expect("RCPT")));
-    let said = [send("250 ok")].into_iter().chain(answers);
+    let text = [send("250 ok")].into_iter().chain(answers);
     let dialogue: Vec<Step> = if extensions.is_empty() {
-        asked.zip(said).flat_map(|(a, s)| [a, s]).collect()
+        asked.zip(text).flat_map(|(a, s)| [a, s]).collect()
     } else {
-        asked.chain(said).collect()
+        asked.chain(text).collect()
     };
     let end = [
         Expect("DATA"),
@@ -231,7 +231,7 @@ async fn at_a_scripted_server_a_command_at_a_time() {
 /// Postfix closes the connection behind a 521 (RFC 7504). Recipients behind it in the list
 /// has had no chance yet, and gets one at once.
 #[tokio::test]
-async fn one_that_ends_the_connection_harms_nobody() {
+async fn a_refusal_that_closes_the_connection_affects_no_other() {
     if !Postfix::available() {
         return;
     }

@@ -34,9 +34,9 @@ async fn all_others_are_sent(lost: bool) {
     let service = site.run();
     let relayed = "SELECT count(*) FROM AlertState WHERE Status = 'relayed'";
     site.wait_until(relayed, "4", SOON).await;
-    let said = "SELECT count(*) || ' ' || max(AlertId) || ' ' || max(Severity)
+    let text = "SELECT count(*) || ' ' || max(AlertId) || ' ' || max(Severity)
                 FROM EventLog WHERE EventType = 'alert-not-swept'";
-    site.wait_until(said, "1 3 error", SOON).await;
+    site.wait_until(text, "1 3 error", SOON).await;
     assert_eq!(site.value(sending), "1");
 
     let database = site.database();
@@ -44,7 +44,7 @@ async fn all_others_are_sent(lost: bool) {
     site.wait_until(relayed, "5", SOON).await;
     let ended = "SELECT count(*) FROM EventLog WHERE EventType = 'alert-swept' AND AlertId = 3";
     site.wait_until(ended, "1", SOON).await;
-    assert_eq!(site.value(said), "1 3 error", "once");
+    assert_eq!(site.value(text), "1 3 error", "once");
     assert_eq!(service.stop(), Some(0), "{}", site.log());
     assert_eq!(sink.received(), 5, "nothing twice");
     sink.stop().await;

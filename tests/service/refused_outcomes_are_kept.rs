@@ -109,7 +109,7 @@ async fn over_a_restart_until_the_database_takes_it() {
 
 /// No statement fails, and the row is as it was.
 #[tokio::test(flavor = "multi_thread")]
-async fn and_where_a_trigger_leaves_the_row_as_it_was() {
+async fn an_outcome_that_a_trigger_ignores_is_kept() {
     let folder = tempfile::tempdir().expect("a folder");
     let sink = sink_at(any_port(), folder.path(), &[]).await;
     let site = Site::watched(&send_port_over(&plain_relay(sink.local_addr())));
@@ -141,7 +141,7 @@ async fn and_where_a_trigger_leaves_the_row_as_it_was() {
 
 /// The stop says what is kept and where, the next start records it, and both are said.
 #[tokio::test(flavor = "multi_thread")]
-async fn and_recorded_by_the_next_start() {
+async fn the_next_start_records_kept_outcomes() {
     let folder = tempfile::tempdir().expect("a folder");
     let sink = sink_at(any_port(), folder.path(), &[]).await;
     let site = Site::watched(&send_port_over(&plain_relay(sink.local_addr())));
@@ -199,7 +199,7 @@ async fn or_recorded_without_the_relays_words() {
 
 /// What the service does not know is waited for: for users it is an outage.
 #[tokio::test(flavor = "multi_thread")]
-async fn and_an_unknown_error_is_no_refusal() {
+async fn an_unknown_error_is_no_refusal() {
     let folder = tempfile::tempdir().expect("a folder");
     let sink = sink_at(any_port(), folder.path(), &[]).await;
     let site = Site::watched(&send_port_over(&plain_relay(sink.local_addr())));
@@ -246,7 +246,7 @@ async fn and_an_unknown_error_is_no_refusal() {
 
 /// It is the only one, so nothing tells whether it is its own: the others wait for seconds.
 #[tokio::test(flavor = "multi_thread")]
-async fn and_an_unknown_error_of_an_alert_without_company_keeps_the_next_for_seconds() {
+async fn an_unknown_error_of_a_lone_alert_delays_the_next_for_seconds() {
     let folder = tempfile::tempdir().expect("a folder");
     let sink = sink_at(any_port(), folder.path(), &[]).await;
     let site = Site::new(&send_port_over(&plain_relay(sink.local_addr())));
@@ -270,7 +270,7 @@ async fn and_an_unknown_error_of_an_alert_without_company_keeps_the_next_for_sec
 
 /// What the service does not know and what befalls one alert alone: the others go on at once.
 #[tokio::test(flavor = "multi_thread")]
-async fn and_an_unknown_error_of_one_alert_does_not_keep_the_others() {
+async fn an_unknown_error_of_one_alert_does_not_delay_the_others() {
     let folder = tempfile::tempdir().expect("a folder");
     let sink = sink_at(any_port(), folder.path(), &[]).await;
     let site = Site::watched(&send_port_over(&plain_relay(sink.local_addr())));

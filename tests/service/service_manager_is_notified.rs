@@ -128,7 +128,7 @@ fn a_stop_says_how_long_it_may_take() {
 
 /// What ends by itself says so, too: nobody has to wait for a time-out.
 #[test]
-fn a_start_that_fails_is_told() {
+fn a_failed_start_is_notified() {
     let site = Site::new(&send_port_over(DISCARD));
     site.database()
         .execute("UPDATE Environment SET Name = 'another'", [])

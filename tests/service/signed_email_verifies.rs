@@ -171,10 +171,10 @@ fn a_wrong_identity_is_refused_at_the_start() {
                 .args(verb)
                 .output()
                 .expect("sendport to run");
-            let said = text(&output);
+            let shown = text(&output);
             assert!(
-                !output.status.success() && said.contains(why),
-                "{verb:?}: {said}"
+                !output.status.success() && shown.contains(why),
+                "{verb:?}: {shown}"
             );
         }
     }

@@ -23,7 +23,7 @@ const ALERTS: &str = "
 /// a reason: plain mail and other templates, of the same send port and of others, go past them, and
 /// each of them comes to its own end.
 #[tokio::test]
-async fn slow_templates_delay_nobody() {
+async fn slow_templates_do_not_delay_others() {
     let mails = tempfile::tempdir().expect("a folder");
     let sink = sink_at(any_port(), mails.path(), &[]).await;
     let port = send_port_over(&plain_relay(sink.local_addr()));
@@ -56,6 +56,6 @@ async fn slow_templates_delay_nobody() {
     let events = "SELECT count(*) || max(Message) LIKE '1template ''slow'' takes more than 2 s of a processor: %'
         FROM EventLog WHERE EventType = 'template-limit-exceeded'";
     assert_eq!(site.value(events), "1");
-    let said = log.matches("slow template isolated");
-    assert_eq!(said.count(), 1, "{log}");
+    let text = log.matches("slow template isolated");
+    assert_eq!(text.count(), 1, "{log}");
 }

@@ -8,7 +8,7 @@ use crate::{insert_many, plain_relay, send_port_over};
 /// A relay that takes commands and never answers MAIL: the stop does not wait for it beyond its
 /// bound, releases what was not handed over at once, and spends no attempt on it.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_hung_relay_did_not_take_is_released_at_once() {
+async fn unsubmitted_alerts_of_a_hung_relay_are_released_at_once() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen");
     let address = listener.local_addr().expect("an address");
     let (mail, mut asked) = mpsc::unbounded_channel();

@@ -120,8 +120,8 @@ fn a_check_names_what_is_wrong_and_nothing_wrong_is_imported() {
         ],
     );
     let checked = site.sendport(&["template", "check", &folder]);
-    let said = text(&checked);
-    assert_eq!(checked.status.code(), Some(1), "{said}");
+    let output = text(&checked);
+    assert_eq!(checked.status.code(), Some(1), "{output}");
     for line in [
         "ok    late: Order 4711 is late\n",
         "FAIL  late.de-AT: template file 'late.de-AT.txt.j2', line 2: undefined value",
@@ -133,12 +133,12 @@ fn a_check_names_what_is_wrong_and_nothing_wrong_is_imported() {
         "FAIL  broken: template file 'broken.html.j2', line 3: ",
         "3 of 5 templates failed",
     ] {
-        assert!(said.contains(line), "'{line}' is missing in\n{said}");
+        assert!(output.contains(line), "'{line}' is missing in\n{output}");
     }
     let imported = site.sendport(&["template", "import", &folder]);
-    let said = text(&imported);
-    assert_eq!(imported.status.code(), Some(1), "{said}");
-    assert!(said.contains("nothing was imported"), "{said}");
+    let output = text(&imported);
+    assert_eq!(imported.status.code(), Some(1), "{output}");
+    assert!(output.contains("nothing was imported"), "{output}");
     assert_eq!(site.value("SELECT count(*) FROM TemplateChange"), "0");
 }
 
@@ -184,11 +184,11 @@ async fn send_takes_a_template_and_a_payload() {
         "late",
         "--wait",
     ]);
-    let said = text(&failed);
+    let output = text(&failed);
     assert!(
-        said.contains("template file 'late.subject.j2', version 1, line 1"),
-        "{said}"
+        output.contains("template file 'late.subject.j2', version 1, line 1"),
+        "{output}"
     );
-    assert_eq!(failed.status.code(), Some(6), "{said}");
+    assert_eq!(failed.status.code(), Some(6), "{output}");
     assert_eq!(service.stop(), Some(0));
 }

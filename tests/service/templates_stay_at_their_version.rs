@@ -83,7 +83,7 @@ async fn later_attempts_use_the_version_of_the_first() {
 /// Nobody saw the reply to the final dot and nothing was recorded: what may have been sent once
 /// is sent again with the same words.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_may_have_been_sent_is_sent_again_in_the_same_version() {
+async fn an_alert_in_doubt_is_sent_again_in_the_same_version() {
     let listener = TcpListener::bind(any_port()).await.expect("listen");
     let address = listener.local_addr().expect("an address");
     let (dots, mut dot) = mpsc::unbounded_channel();

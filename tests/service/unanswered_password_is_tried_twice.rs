@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::site::Site;
-use crate::support::silent_about_auth::{Instead, Seen, SilentAboutAuth};
+use crate::support::unanswered_auth::{Instead, Seen, SilentAboutAuth};
 use crate::{insert_many, send_port_over};
 
 const CAUSE: &str = "The relay twice did not answer an authentication";
@@ -49,12 +49,18 @@ async fn by_all_instances_and_commands_together() {
     for _ in 0..3 {
         for command in [&["check"][..], &["probe", "--relay", "main"], &by_hand] {
             let output = site.sendport(command);
-            let said = crate::site::text(&output);
-            assert!(said.contains("not tried again for 15 minutes"), "{said}");
-            assert!(said.contains(CAUSE) && said.contains(ADVICE), "{said}");
+            let message = crate::site::text(&output);
             assert!(
-                !said.contains("AUTH: AUTH") && !said.contains("connection-lost"),
-                "{said}"
+                message.contains("not tried again for 15 minutes"),
+                "{message}"
+            );
+            assert!(
+                message.contains(CAUSE) && message.contains(ADVICE),
+                "{message}"
+            );
+            assert!(
+                !message.contains("AUTH: AUTH") && !message.contains("connection-lost"),
+                "{message}"
             );
         }
     }

@@ -33,12 +33,12 @@ async fn error(connection: &str) -> StoreError {
 
 async fn says(connection: &str, expected: &[&str]) {
     let error = error(connection).await;
-    let said = error.to_string();
+    let output = error.to_string();
     for part in expected {
-        assert!(said.contains(part), "{part:?} in {said}");
+        assert!(output.contains(part), "{part:?} in {output}");
     }
     for word in OF_PROGRAMMERS {
-        assert!(!said.contains(word), "{word:?} in {said}");
+        assert!(!output.contains(word), "{word:?} in {output}");
     }
 }
 
@@ -146,8 +146,8 @@ async fn a_certificate_that_is_not_trusted() {
     assert_eq!(error(&at(port)).await.kind(), StoreErrorKind::Refused);
     let other_name = site.trusted(port).replace("localhost", "127.0.0.1");
     says(&other_name, &["mismatch", "HostNameInCertificate="]).await;
-    let said_by_name = format!("{other_name};HostNameInCertificate=localhost");
-    says(&said_by_name, &[INSIDE]).await;
+    let by_certificate_name = format!("{other_name};HostNameInCertificate=localhost");
+    says(&by_certificate_name, &[INSIDE]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -215,9 +215,9 @@ fn a_connection_string_that_cannot_be_meant_is_explained() {
             &["status"],
         ] {
             let ended = site.sendport(arguments);
-            let said = text(&ended);
-            assert!(said.contains(expected), "{arguments:?}: {said}");
-            assert_ne!(ended.status.code(), Some(0), "{arguments:?}: {said}");
+            let output = text(&ended);
+            assert!(output.contains(expected), "{arguments:?}: {output}");
+            assert_ne!(ended.status.code(), Some(0), "{arguments:?}: {output}");
         }
     }
 }

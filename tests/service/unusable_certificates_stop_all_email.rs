@@ -83,7 +83,7 @@ fn people(folder: &Path) -> People {
 
 /// Each reason has words of its own, and the relay sees neither the body nor the recipient.
 #[tokio::test(flavor = "multi_thread")]
-async fn and_each_says_why() {
+async fn each_failure_has_its_reason() {
     let folder = tempfile::tempdir().expect("a folder");
     let people = people(folder.path());
     let (relay, kept) = keeping_relay();

@@ -16,29 +16,29 @@ fn refused(config: &str, arguments: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn an_unknown_key_is_named_with_a_suggestion() {
-    let (code, said) = refused("[service]\npol_interval = \"1s\"\n", &["run"]);
+    let (code, shown) = refused("[service]\npol_interval = \"1s\"\n", &["run"]);
     assert_eq!(code, Some(3));
     assert!(
-        said.contains("sendport.toml") && said.contains("did you mean `poll_interval`?"),
-        "{said}"
+        shown.contains("sendport.toml") && shown.contains("did you mean `poll_interval`?"),
+        "{shown}"
     );
 }
 
 #[test]
 fn a_configuration_without_send_port_says_what_to_write() {
-    let (code, said) = refused("environment = \"x\"\n", &["run"]);
+    let (code, shown) = refused("environment = \"x\"\n", &["run"]);
     assert_eq!(code, Some(3));
-    assert!(said.contains("[send_port.default]"), "{said}");
+    assert!(shown.contains("[send_port.default]"), "{shown}");
 }
 
 #[test]
 fn a_database_that_is_not_there_says_how_to_make_it() {
-    let (code, said) = refused(
+    let (code, shown) = refused(
         "[database]\nconnection = \"sqlite:absent.db\"\n",
         &["status"],
     );
     assert_eq!(code, Some(4));
-    assert!(said.contains("sendport migrate"), "{said}");
+    assert!(shown.contains("sendport migrate"), "{shown}");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn an_insert_that_the_database_refuses_names_the_constraint() {
 fn an_alert_that_cannot_be_sent_is_not_inserted_by_hand() {
     let site = Site::new(&send_port_over(DISCARD));
     let to = ["--to", "ops@example.test"];
-    for (arguments, said) in [
+    for (arguments, shown) in [
         (
             vec!["--subject", "s"],
             "<--to <LIST>|--cc <LIST>|--bcc <LIST>>",
@@ -113,7 +113,7 @@ fn an_alert_that_cannot_be_sent_is_not_inserted_by_hand() {
     ] {
         let output = site.sendport(&[&["send"], &*arguments].concat());
         assert_eq!(output.status.code(), Some(2), "{}", text(&output));
-        assert!(text(&output).contains(said), "{}", text(&output));
+        assert!(text(&output).contains(shown), "{}", text(&output));
     }
     assert_eq!(site.value("SELECT count(*) FROM Alert"), "0");
     let output = site.sendport(&[
@@ -192,9 +192,12 @@ fn check_says_what_run_would_refuse() {
         ),
     ] {
         for arguments in [&["check", "--offline"][..], &["check"], &["run"]] {
-            let (code, said) = refused(&config, arguments);
-            assert!(said.contains(expected), "{arguments:?}, {expected}: {said}");
-            assert_ne!(code, Some(0), "{arguments:?}: {said}");
+            let (code, shown) = refused(&config, arguments);
+            assert!(
+                shown.contains(expected),
+                "{arguments:?}, {expected}: {shown}"
+            );
+            assert_ne!(code, Some(0), "{arguments:?}: {shown}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use sendport_core::domain::SubmissionEnd;
 
-use crate::support::client::{relay, said_to, submit};
+use crate::support::client::{relay, reply_to, submit};
 use crate::support::scripted_peer::{Expect, Peer, good_transaction, hello, send, then};
 
 #[tokio::test]
@@ -20,7 +20,7 @@ async fn resets_the_transaction_and_keeps_the_connection() {
     let relay = relay(peer.address, "tls = \"none\"");
     let refused = submit(&relay, &["a@example.test"]).await;
     assert_eq!(refused.end, SubmissionEnd::Answered);
-    assert_eq!(said_to(&refused, 0), "550 5.1.1 unknown");
+    assert_eq!(reply_to(&refused, 0), "550 5.1.1 unknown");
     assert!(!refused.is_accepted());
     assert!(submit(&relay, &["b@example.test"]).await.is_accepted());
     peer.finish().await;
@@ -45,6 +45,6 @@ async fn a_refused_sender_does_not_count_against_recipients() {
         report.replies[0].reply.to_string(),
         "550 5.7.60 not your address"
     );
-    assert_eq!(said_to(&report, 0), "nothing");
+    assert_eq!(reply_to(&report, 0), "nothing");
     peer.finish().await;
 }

@@ -6,7 +6,7 @@ use sendport_smtp::relay::Relay;
 
 use crate::support::certificates::TestAuthority;
 use crate::support::client::{
-    Open, Shut, envelope, last_reply, message, relay, said_to, small_message, submit,
+    Open, Shut, envelope, last_reply, message, relay, reply_to, small_message, submit,
 };
 use crate::support::scripted_peer::{
     Alone, Chunk, ClientGoes, Expect, Peer, Step, Tls, good_transaction, hello, hello_again, send,
@@ -143,7 +143,7 @@ async fn uses_data_after_a_reset() {
     let relay = relay(peer.address, SETTINGS);
     assert!(submit(&relay, &["a@example.test"]).await.is_accepted());
     let report = submit(&relay, &["b@example.test"]).await;
-    assert_eq!(said_to(&report, 0), "550 5.1.1 unknown");
+    assert_eq!(reply_to(&report, 0), "550 5.1.1 unknown");
     assert!(submit(&relay, &["c@example.test"]).await.is_accepted());
     relay.close().await;
     peer.finish().await;

@@ -3,7 +3,7 @@
 
 use sendport_smtp::relay::Relay as _;
 
-use crate::support::client::{last_reply, relay, said_to, submit};
+use crate::support::client::{last_reply, relay, reply_to, submit};
 use crate::support::scripted_peer::{
     Alone, ClientGoes, Content, Expect, Peer, Step, good_transaction, hello, send, then,
 };
@@ -69,7 +69,7 @@ async fn a_refused_recipient_is_not_a_refused_message() {
     let relay = relay(peer.address, SETTINGS);
     assert!(submit(&relay, &["a@example.test"]).await.is_accepted());
     let report = submit(&relay, &["b@example.test"]).await;
-    assert_eq!(said_to(&report, 0), "550 5.1.1 unknown");
+    assert_eq!(reply_to(&report, 0), "550 5.1.1 unknown");
     assert_eq!(last_reply(&report).0.to_string(), "550 5.1.1 unknown");
     assert!(submit(&relay, &["c@example.test"]).await.is_accepted());
     relay.close().await;
@@ -85,7 +85,7 @@ async fn sends_no_content_without_a_recipient() {
     let relay = relay(peer.address, SETTINGS);
     assert!(submit(&relay, &["a@example.test"]).await.is_accepted());
     let report = submit(&relay, &["b@example.test"]).await;
-    assert_eq!(said_to(&report, 0), "550 5.1.1 unknown");
+    assert_eq!(reply_to(&report, 0), "550 5.1.1 unknown");
     assert!(submit(&relay, &["c@example.test"]).await.is_accepted());
     relay.close().await;
     peer.finish().await;

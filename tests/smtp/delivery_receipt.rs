@@ -100,11 +100,11 @@ async fn postfix_reports_the_delivery_with_our_envelope_id() {
         .find(|message| message.recipient == "alerts@example.test")
         .expect("a report to the return path");
     let text = String::from_utf8_lossy(&receipt.octets).into_owned();
-    for said in [
+    for reply in [
         &format!("Original-Envelope-Id: {ENVELOPE_ID}"),
         "Original-Recipient: rfc822;user1@example.test",
         "Action: delivered",
     ] {
-        assert!(text.contains(said), "expected '{said}' in:\n{text}");
+        assert!(text.contains(reply), "expected '{reply}' in:\n{text}");
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::Barrier;
 
 use crate::support::certificates::TestAuthority;
 use crate::support::client::{
-    Open, envelope, last_reply, message, not_begun, relay, said_to, submit,
+    Open, envelope, last_reply, message, not_begun, relay, reply_to, submit,
 };
 use crate::support::scripted_peer::{
     Chunk, ClientGoes, Content, Expect, Peer, Step, Tls, good_transaction, hello, hello_again,
@@ -206,8 +206,8 @@ async fn no_recipient_is_refused_by_the_reply_to_another() {
     let relay = relay(peer.address, SETTINGS);
     let report = submit(&relay, &["a@example.test", "b@example.test"]).await;
     assert!(report.is_accepted(), "{report:?}");
-    assert_eq!(said_to(&report, 0), "550 5.1.1 a is unknown");
-    assert_eq!(said_to(&report, 1), "250 b is known");
+    assert_eq!(reply_to(&report, 0), "550 5.1.1 a is unknown");
+    assert_eq!(reply_to(&report, 1), "250 b is known");
     relay.close().await;
     peer.finish().await;
 }
@@ -302,7 +302,7 @@ async fn a_refusal_without_a_code_is_final() {
         let relay = relay(peer.address, SETTINGS);
         let report = submit(&relay, &["a@example.test"]).await;
         assert_eq!(report.end, SubmissionEnd::Answered);
-        assert_eq!(said_to(&report, 0), "550 unknown");
+        assert_eq!(reply_to(&report, 0), "550 unknown");
         if taken {
             assert!(submit(&relay, &["b@example.test"]).await.is_accepted());
         }
@@ -396,8 +396,8 @@ async fn extra_refusals_pause_the_relay_after_two_messages() {
             panic!("it is left alone: {report:?}");
         };
         assert_eq!(*fault, Some(Fault::Configuration), "that pauses it");
-        let said = &reply.text;
-        assert!(said.contains("do not match the commands"), "{said}");
+        let output = &reply.text;
+        assert!(output.contains("do not match the commands"), "{output}");
         let table = ReplyTable::built_in();
         let key = table.explain(reply).map(|entry| &*entry.key);
         assert_eq!(key, Some("replies-do-not-match-commands"));

@@ -3,7 +3,7 @@
 use sendport_core::domain::{Command, SubmissionEnd};
 use sendport_smtp::relay::Relay;
 
-use crate::support::client::{Open, envelope, last_reply, message, relay, said_to, submit};
+use crate::support::client::{Open, envelope, last_reply, message, relay, reply_to, submit};
 use crate::support::scripted_peer::{Content, Expect, Peer, Step, hello, send, then};
 
 fn until_354() -> Vec<Step> {
@@ -22,7 +22,7 @@ async fn replies_before_354_count() {
     let peer = Peer::start(vec![until_354()]).await;
     let report = submit(&relay(peer.address, "tls = \"none\""), &["a@example.test"]).await;
     assert_eq!(report.end, SubmissionEnd::Broken);
-    assert_eq!(said_to(&report, 0), "250 2.1.5 ok");
+    assert_eq!(reply_to(&report, 0), "250 2.1.5 ok");
     let (last, ordinal) = last_reply(&report);
     assert_eq!((last.command, last.code, ordinal), (Command::Data, 0, None));
     assert!(last.text.contains("closed"), "{last}");

@@ -11,7 +11,7 @@ use sendport_smtp::relay::discard::DiscardRelay;
 use sendport_smtp::relay::file::FileRelay;
 use sendport_smtp::settings::relay::FileRelay as Config;
 
-use crate::support::client::{Shut, envelope, not_begun, said_to, small_message, submit};
+use crate::support::client::{Shut, envelope, not_begun, reply_to, small_message, submit};
 
 fn relay(folder: &Path, envelope_headers: bool) -> FileRelay {
     let config = Config {

@@ -9,7 +9,7 @@ use sendport_core::domain::{DsnRequest, Envelope, Notify, ReversePath, Submissio
 use sendport_smime::{ProtectionPlan, SecuredMessage, secure};
 use sendport_smtp::relay::Relay;
 
-use crate::support::client::{Open, envelope, last_reply, relay, said_to, small_message};
+use crate::support::client::{Open, envelope, last_reply, relay, reply_to, small_message};
 use crate::support::postfix::{Postfix, PostfixOptions};
 use crate::support::scripted_peer::{Content, Expect, Peer, Something, hello, send, then};
 
@@ -94,8 +94,8 @@ async fn refuses_before_mail_what_needs_smtputf8() {
         let peer = Peer::start(vec![script]).await;
         let relay = relay(peer.address, "tls = \"none\"");
         let report = relay.submit(&envelope, &message, &Open).await;
-        let said = last_reply(&report).0.to_string();
-        assert!(said.starts_with("553 5.6.7"), "{said}");
+        let reply = last_reply(&report).0.to_string();
+        assert!(reply.starts_with("553 5.6.7"), "{reply}");
         assert!(report.wants_smtp_utf8());
         relay.close().await;
         peer.finish().await;
@@ -113,9 +113,9 @@ async fn a_recipient_beyond_ascii_is_refused_alone() {
         .submit(&envelope, &international_message(), &Open)
         .await;
     for ordinal in [0, 1] {
-        let said = said_to(&report, ordinal);
+        let reply = reply_to(&report, ordinal);
         let expected = "553 5.6.7 the address is not ASCII, and the relay does not offer SMTPUTF8";
-        assert_eq!(said, expected);
+        assert_eq!(reply, expected);
     }
     assert!(report.wants_smtp_utf8());
     relay.close().await;
@@ -187,12 +187,12 @@ async fn only_they_are_refused_without_smtputf8() {
     let postfix = postfix("no").await;
     let report = send_to_three(&postfix).await;
     assert!(report.is_accepted(), "{report:?}");
-    assert!(said_to(&report, 0).starts_with("250 2.1.5"));
+    assert!(reply_to(&report, 0).starts_with("250 2.1.5"));
     for ordinal in [1, 2] {
-        let said = said_to(&report, ordinal);
+        let reply = reply_to(&report, ordinal);
         assert!(
-            said.starts_with("553 5.6.7") && said.contains("SMTPUTF8"),
-            "{said}"
+            reply.starts_with("553 5.6.7") && reply.contains("SMTPUTF8"),
+            "{reply}"
         );
     }
     let delivered = postfix.wait_for_messages(1, WITHIN).await;

@@ -13,7 +13,7 @@ mod support {
     pub(crate) mod peer;
     pub(crate) mod postfix;
     pub(crate) mod scripted_peer;
-    pub(crate) mod silent_about_auth;
+    pub(crate) mod unanswered_auth;
 }
 
 mod all_recipients_refused;

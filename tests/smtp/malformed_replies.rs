@@ -2,7 +2,7 @@
 
 use sendport_core::domain::SubmissionEnd;
 
-use crate::support::client::{relay, said_to, submit};
+use crate::support::client::{relay, reply_to, submit};
 use crate::support::scripted_peer::{
     ClientGoes, Content, Expect, Mute, Peer, Step, hello, send, then,
 };
@@ -36,9 +36,9 @@ async fn every_reply_keeps_its_code_and_text() {
     )
     .await;
     assert_eq!(report.end, SubmissionEnd::Answered);
-    assert_eq!(said_to(&report, 0), "571 5.7.1 no");
-    assert_eq!(said_to(&report, 1), "550 5.7.606 kein Empf\u{e4}nger");
-    assert_eq!(said_to(&report, 2), "251 forwarded");
+    assert_eq!(reply_to(&report, 0), "571 5.7.1 no");
+    assert_eq!(reply_to(&report, 1), "550 5.7.606 kein Empf\u{e4}nger");
+    assert_eq!(reply_to(&report, 2), "251 forwarded");
     let last = report.replies.last().expect("the dot's");
     assert_eq!(last.reply.to_string(), "250 2.6.0 queued as 7");
     peer.finish().await;
@@ -69,9 +69,9 @@ async fn a_long_reply_counts_like_a_short_one() {
     let recipients = ["a@example.test", "b@example.test", "c@example.test"];
     let report = submit(&relay(peer.address, "tls = \"none\""), &recipients).await;
     assert!(report.is_accepted(), "{:?}", report.end);
-    assert_eq!(said_to(&report, 0), "550 5.1.1 unknown");
-    assert!(said_to(&report, 1).starts_with("550 word word"));
-    assert_eq!(said_to(&report, 2), "250 ok");
+    assert_eq!(reply_to(&report, 0), "550 5.1.1 unknown");
+    assert!(reply_to(&report, 1).starts_with("550 word word"));
+    assert_eq!(reply_to(&report, 2), "250 ok");
     peer.finish().await;
 }
 
@@ -95,8 +95,8 @@ async fn replies_before_a_stall_count() {
         let recipients = ["a@example.test", "b@example.test"];
         let report = submit(&relay(peer.address, "tls = \"none\""), &recipients).await;
         assert_eq!(report.end, SubmissionEnd::Broken, "{report:?}");
-        assert_eq!(said_to(&report, 0), "550 5.1.1 unknown");
-        assert_eq!(said_to(&report, 1), "nothing");
+        assert_eq!(reply_to(&report, 0), "550 5.1.1 unknown");
+        assert_eq!(reply_to(&report, 1), "nothing");
         peer.finish().await;
     }
 }

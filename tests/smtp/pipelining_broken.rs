@@ -7,7 +7,7 @@ use sendport_core::domain::{SubmissionEnd, SubmissionReport};
 use sendport_smtp::SmtpRelay;
 use sendport_smtp::relay::Relay as _;
 
-use crate::support::client::{last_reply, relay, said_to, submit};
+use crate::support::client::{last_reply, relay, reply_to, submit};
 use crate::support::scripted_peer::{
     Alone, ClientGoes, Content, Expect, Peer, Something, Step, hello, send, then,
 };
@@ -50,8 +50,8 @@ async fn the_message_goes_all_the_same(lie: Vec<Step>) {
     for _ in 0..2 {
         let report = submit_two(&relay).await;
         assert!(report.is_accepted(), "{report:?}");
-        assert_eq!(said_to(&report, 0), "250 ok");
-        assert_eq!(said_to(&report, 1), "550 5.1.1 unknown");
+        assert_eq!(reply_to(&report, 0), "250 ok");
+        assert_eq!(reply_to(&report, 1), "550 5.1.1 unknown");
     }
     relay.close().await;
     peer.finish().await;
@@ -123,7 +123,7 @@ async fn repeats_after_a_close() {
 
 #[tokio::test]
 async fn a_later_break_does_not_count() {
-    let group = |said: Vec<Step>| then(vec![Expect("MAIL"), Expect("RCPT")], said);
+    let group = |reply: Vec<Step>| then(vec![Expect("MAIL"), Expect("RCPT")], reply);
     let taken = group(vec![
         send("250 ok"),
         send("250 ok"),

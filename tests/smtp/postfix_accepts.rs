@@ -6,7 +6,7 @@ use sendport_core::domain::{Command, Fault, SubmissionReport};
 use sendport_smtp::relay::Relay;
 
 use crate::support::certificates::AUTHORITY_NAME;
-use crate::support::client::{Open, envelope, message, not_begun, relay_with_password, said_to};
+use crate::support::client::{Open, envelope, message, not_begun, relay_with_password, reply_to};
 use crate::support::postfix::{HOST_NAME, PASSWORD, Postfix, PostfixOptions, USER};
 
 const BODY: &str = "Order 4711\r\n..\r\n.dot\r\n";
@@ -75,8 +75,8 @@ async fn over_plain_starttls_and_implicit_tls() {
         let report = send(&postfix, settings, None, id).await;
         assert!(report.is_accepted(), "{settings}: {report:?}");
         assert_eq!(report.facts.tls_version.as_deref(), version);
-        assert!(said_to(&report, 1).starts_with("550 5.1.1"), "{report:?}");
-        assert!(said_to(&report, 2).starts_with("450 4.2.0"), "{report:?}");
+        assert!(reply_to(&report, 1).starts_with("550 5.1.1"), "{report:?}");
+        assert!(reply_to(&report, 2).starts_with("450 4.2.0"), "{report:?}");
     }
     postfix.wait_for_messages(ways.len(), WITHIN).await;
     postfix.wait_until_idle(WITHIN).await;

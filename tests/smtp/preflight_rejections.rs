@@ -3,7 +3,7 @@
 use sendport_core::domain::SubmissionEnd;
 use sendport_smtp::relay::Relay;
 
-use crate::support::client::{Open, envelope, last_reply, message, relay, said_to, small_message};
+use crate::support::client::{Open, envelope, last_reply, message, relay, reply_to, small_message};
 use crate::support::scripted_peer::{Content, Expect, Peer, Step, hello, send, then};
 
 /// A port where nobody listens: what is refused here needs no server.
@@ -33,8 +33,8 @@ async fn rejects_a_recipient_that_needs_smtputf8_alone() {
         .submit(&envelope(&recipients), &small_message(), &Open)
         .await;
     assert!(report.is_accepted());
-    assert_eq!(said_to(&report, 0), "250 ok");
-    assert!(said_to(&report, 1).starts_with("553 5.6.7"), "{report:?}");
+    assert_eq!(reply_to(&report, 0), "250 ok");
+    assert!(reply_to(&report, 1).starts_with("553 5.6.7"), "{report:?}");
     peer.finish().await;
 }
 
@@ -67,15 +67,15 @@ async fn refused_by_what_is_offered(extensions: &[&str], body: &str) -> String {
 
 #[tokio::test]
 async fn rejects_a_message_above_size() {
-    let said = refused_by_what_is_offered(&["SIZE 100"], "x\r\n").await;
+    let reply = refused_by_what_is_offered(&["SIZE 100"], "x\r\n").await;
     assert!(
-        said.starts_with("552 5.3.4") && said.contains("at most 100"),
-        "{said}"
+        reply.starts_with("552 5.3.4") && reply.contains("at most 100"),
+        "{reply}"
     );
 }
 
 #[tokio::test]
 async fn rejects_8bit_without_8bitmime() {
-    let said = refused_by_what_is_offered(&["SIZE"], "grün\r\n").await;
-    assert!(said.starts_with("554 5.6.3"), "{said}");
+    let reply = refused_by_what_is_offered(&["SIZE"], "grün\r\n").await;
+    assert!(reply.starts_with("554 5.6.3"), "{reply}");
 }

@@ -2,7 +2,7 @@
 
 use sendport_core::domain::{Command, SubmissionEnd};
 
-use crate::support::client::{commands, relay, said_to, submit};
+use crate::support::client::{commands, relay, reply_to, submit};
 use crate::support::scripted_peer::{Content, Expect, Peer, Step, hello, send, then};
 
 fn script(extensions: &[&str], pipelined: bool) -> Vec<Step> {
@@ -12,7 +12,7 @@ fn script(extensions: &[&str], pipelined: bool) -> Vec<Step> {
         Expect("RCPT TO:<b@example.test>"),
         Expect("RCPT TO:<c@example.test>"),
     ];
-    let said = [
+    let reply = [
         "250 2.1.0 ok",
         "250 2.1.5 ok",
         "550 5.1.1 unknown",
@@ -20,11 +20,11 @@ fn script(extensions: &[&str], pipelined: bool) -> Vec<Step> {
     ]
     .map(send);
     let dialogue: Vec<Step> = if pipelined {
-        asked.into_iter().chain(said).collect()
+        asked.into_iter().chain(reply).collect()
     } else {
         asked
             .into_iter()
-            .zip(said)
+            .zip(reply)
             .flat_map(|(a, s)| [a, s])
             .collect()
     };
@@ -51,9 +51,9 @@ async fn each_recipient_has_its_own_reply(script: Vec<Step>) {
     .await;
     assert_eq!(report.end, SubmissionEnd::Answered);
     assert!(report.is_accepted());
-    assert_eq!(said_to(&report, 0), "250 2.1.5 ok");
-    assert_eq!(said_to(&report, 1), "550 5.1.1 unknown");
-    assert_eq!(said_to(&report, 2), "451 4.2.1 busy");
+    assert_eq!(reply_to(&report, 0), "250 2.1.5 ok");
+    assert_eq!(reply_to(&report, 1), "550 5.1.1 unknown");
+    assert_eq!(reply_to(&report, 2), "451 4.2.1 busy");
     use Command::{Data, EndOfData, Mail, Rcpt};
     assert_eq!(commands(&report), [Mail, Rcpt, Rcpt, Rcpt, Data, EndOfData]);
     assert_eq!(

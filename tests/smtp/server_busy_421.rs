@@ -2,7 +2,7 @@
 
 use sendport_core::domain::{Command, SubmissionEnd};
 
-use crate::support::client::{last_reply, not_begun, relay, said_to, submit};
+use crate::support::client::{last_reply, not_begun, relay, reply_to, submit};
 use crate::support::scripted_peer::{Content, Expect, Peer, hello, send, then};
 
 #[tokio::test]
@@ -33,9 +33,9 @@ async fn a_421_to_rcpt_belongs_to_that_recipient() {
     )
     .await;
     assert_eq!(report.end, SubmissionEnd::Broken);
-    assert_eq!(said_to(&report, 0), "550 5.1.1 unknown");
-    assert_eq!(said_to(&report, 1), "421 4.7.0 too many errors");
-    assert_eq!(said_to(&report, 2), "nothing");
+    assert_eq!(reply_to(&report, 0), "550 5.1.1 unknown");
+    assert_eq!(reply_to(&report, 1), "421 4.7.0 too many errors");
+    assert_eq!(reply_to(&report, 2), "nothing");
     assert_eq!(last_reply(&report).1, Some(1));
 }
 

@@ -7,7 +7,7 @@ use sendport::sink::{Sink, SinkOptions};
 use sendport_core::domain::SubmissionEnd;
 use sendport_smtp::relay::Relay;
 
-use crate::support::client::{Open, envelope, message, relay, said_to, submit};
+use crate::support::client::{Open, envelope, message, relay, reply_to, submit};
 
 async fn sink(folder: &Path) -> Sink {
     let options = SinkOptions {
@@ -43,10 +43,10 @@ async fn refuses_and_delays_configured_recipients() {
     ];
     let report = submit(&relay, &recipients).await;
     assert!(report.is_accepted());
-    let said: Vec<String> = (1..4)
-        .map(|ordinal| said_to(&report, ordinal)[..9].to_owned())
+    let reply: Vec<String> = (1..4)
+        .map(|ordinal| reply_to(&report, ordinal)[..9].to_owned())
         .collect();
-    assert_eq!(said, ["550 5.1.1", "550 5.1.1", "451 4.2.1"]);
+    assert_eq!(reply, ["550 5.1.1", "550 5.1.1", "451 4.2.1"]);
     let again = submit(&relay, &["busy@example.test"]).await;
     assert!(again.is_accepted());
     sink.wait_for(2).await;

@@ -16,7 +16,7 @@ use sendport_store::sqlite::SqliteStore;
 
 use crate::support::client::{config, not_begun, relay_with_password, submit, surroundings};
 use crate::support::moving_clock::MovingClock;
-use crate::support::silent_about_auth::{Instead, Seen, SilentAboutAuth};
+use crate::support::unanswered_auth::{Instead, Seen, SilentAboutAuth};
 
 const SETTINGS: &str = "tls = \"none\"\n\
                         auth = { mechanism = \"login\", username = \"alice\", allow_cleartext_auth = true }\n\

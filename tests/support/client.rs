@@ -128,7 +128,7 @@ pub(crate) async fn submit(relay: &dyn Relay, recipients: &[&str]) -> Submission
 }
 
 /// What the user reads in the row of a recipient.
-pub(crate) fn said_to(report: &SubmissionReport, ordinal: u32) -> String {
+pub(crate) fn reply_to(report: &SubmissionReport, ordinal: u32) -> String {
     report
         .reply_to_recipient(ordinal)
         .map_or_else(|| "nothing".to_owned(), Reply::to_string)

@@ -168,9 +168,9 @@ fn kadmin(packages: &Packages, run: &Path, arguments: &[&str]) {
 /// Fails where `kadmin.local` only complains and ends well.
 fn run_to_end(command: &mut Command) {
     let output = command.output().expect("a program of the KDC to run");
-    let said = String::from_utf8_lossy(&output.stderr);
-    let ended_well = output.status.success() && !said.contains("while");
-    assert!(ended_well, "{command:?}: {}\n{said}", output.status);
+    let shown = String::from_utf8_lossy(&output.stderr);
+    let ended_well = output.status.success() && !shown.contains("while");
+    assert!(ended_well, "{command:?}: {}\n{shown}", output.status);
 }
 
 fn command(packages: &Packages, run: &Path, program: &str) -> Command {

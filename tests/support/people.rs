@@ -192,8 +192,8 @@ impl People {
     /// Runs `openssl` in the folder, to its success.
     pub(crate) fn openssl(&self, arguments: &[&str]) -> Vec<u8> {
         let output = self.try_openssl(arguments);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "openssl {arguments:?}: {said}");
+        let shown = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "openssl {arguments:?}: {shown}");
         output.stdout
     }
 
@@ -246,9 +246,10 @@ impl People {
     /// The serial number of somebody's certificate as [`People::print`] shows it.
     pub(crate) fn serial(&self, name: &str) -> String {
         let own = format!("{name}.own.pem");
-        let said = self.openssl(&["x509", "-noout", "-serial", "-in", &own]);
-        let said = String::from_utf8_lossy(&said).trim().to_lowercase();
-        said.trim_start_matches("serial=")
+        let shown = self.openssl(&["x509", "-noout", "-serial", "-in", &own]);
+        let shown = String::from_utf8_lossy(&shown).trim().to_lowercase();
+        shown
+            .trim_start_matches("serial=")
             .trim_start_matches('0')
             .to_owned()
     }
@@ -256,9 +257,9 @@ impl People {
     /// SHA-1 of somebody's certificate, upper-case hexadecimal.
     pub(crate) fn thumbprint(&self, name: &str) -> String {
         let own = format!("{name}.own.pem");
-        let said = self.openssl(&["x509", "-noout", "-fingerprint", "-in", &own]);
-        let said = String::from_utf8_lossy(&said).trim().to_owned();
-        let (_, thumbprint) = said.split_once('=').expect("a fingerprint");
+        let shown = self.openssl(&["x509", "-noout", "-fingerprint", "-in", &own]);
+        let shown = String::from_utf8_lossy(&shown).trim().to_owned();
+        let (_, thumbprint) = shown.split_once('=').expect("a fingerprint");
         thumbprint.replace(':', "")
     }
 
@@ -286,8 +287,8 @@ sys.stdout.buffer.write(pkcs7.pkcs7_decrypt_smime(open(sys.argv[1], 'rb').read()
             .current_dir(&self.folder)
             .output()
             .expect("python to run");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "python: {said}");
+        let shown = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "python: {shown}");
         output.stdout
     }
 
@@ -305,8 +306,8 @@ sys.stdout.buffer.write(pkcs7.pkcs7_decrypt_smime(open(sys.argv[1], 'rb').read()
             .current_dir(&self.folder)
             .output()
             .expect("python3 to run");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "python3: {said}");
+        let shown = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "python3: {shown}");
         serde_json::from_slice(&output.stdout).expect("JSON")
     }
 
@@ -403,8 +404,8 @@ impl Gpgsm {
 
     fn ask(&self, arguments: &[&str]) -> Vec<u8> {
         let output = self.try_ask(arguments);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "gpgsm {arguments:?}: {said}");
+        let shown = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "gpgsm {arguments:?}: {shown}");
         output.stdout
     }
 

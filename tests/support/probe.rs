@@ -89,11 +89,11 @@ impl Probed {
     /// It ended with this code and told all of this.
     pub(crate) fn tells(&self, code: i32, all: &[&str]) {
         assert_eq!(self.code, code, "{self:?}");
-        for said in all {
+        for message in all {
             // A text goes on in the next line.
             assert!(
-                flat(&self.output).contains(said),
-                "'{said}' is not in:\n{}",
+                flat(&self.output).contains(message),
+                "'{message}' is not in:\n{}",
                 self.output
             );
         }

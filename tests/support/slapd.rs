@@ -94,8 +94,8 @@ fn fill(packages: &Packages, run: &Path) {
         .arg(run.join("people.ldif"))
         .output()
         .expect("slapadd to run");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "slapadd: {said}");
+    let shown = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "slapadd: {shown}");
 }
 
 fn ldif(people: &[Entry<'_>]) -> String {

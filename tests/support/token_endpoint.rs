@@ -239,8 +239,8 @@ impl Shared {
         match &self.certificate {
             None if is("client_secret", CLIENT_SECRET) => {}
             None => {
-                let said = "AADSTS7000215: Invalid client secret provided.\r\nTrace ID: 1";
-                return Err(("invalid_client", said));
+                let output = "AADSTS7000215: Invalid client secret provided.\r\nTrace ID: 1";
+                return Err(("invalid_client", output));
             }
             Some(certificate) => self.judge_assertion(form, certificate)?,
         }
@@ -293,7 +293,7 @@ impl Shared {
         let [header, claims, signature] = parts[..] else {
             return wrong("AADSTS50027: the assertion is no JWT");
         };
-        let (head, said) = (json_of(header), json_of(claims));
+        let (head, output) = (json_of(header), json_of(claims));
         let sha256 = certificate
             .digest(MessageDigest::sha256())
             .expect("a digest");
@@ -309,16 +309,18 @@ impl Shared {
         ) {
             return wrong("AADSTS700027: the signature does not verify");
         }
-        if said["aud"] != self.url.as_str() || said["iss"] != CLIENT_ID || said["sub"] != CLIENT_ID
+        if output["aud"] != self.url.as_str()
+            || output["iss"] != CLIENT_ID
+            || output["sub"] != CLIENT_ID
         {
             return wrong("AADSTS700023: audience, issuer or subject is wrong");
         }
         let now = self.book.clock.now().timestamp();
-        let time = |name: &str| said[name].as_i64().unwrap_or_default();
+        let time = |name: &str| output[name].as_i64().unwrap_or_default();
         if !(now < time("exp") && time("exp") <= now + 600 && time("nbf") <= now) {
             return wrong("AADSTS700024: the assertion is not within its valid time range");
         }
-        let id = said["jti"].as_str().unwrap_or_default().to_owned();
+        let id = output["jti"].as_str().unwrap_or_default().to_owned();
         let mut state = self.state.lock();
         if id.is_empty() || state.used_assertions.contains(&id) {
             return wrong("AADSTS700025: the assertion was used before");

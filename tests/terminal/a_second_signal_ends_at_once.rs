@@ -4,7 +4,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use crate::said::program;
+use crate::program::program;
 use crate::site::Site;
 
 /// Takes a message and never answers its final dot; says when it has it.
@@ -54,7 +54,7 @@ fn interrupt(child: &Child) {
 }
 
 #[test]
-fn and_says_what_is_in_doubt() {
+fn a_forced_stop_lists_what_is_in_doubt() {
     let (port, dots) = silent_after_the_dot();
     let site = Site::new(&format!(
         "[relay.main]\nkind = \"smtp\"\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\n\
@@ -73,11 +73,14 @@ fn and_says_what_is_in_doubt() {
 
     let begun = Instant::now();
     interrupt(&child);
-    let said = until(&mut log, "shutdown is waiting for running transactions");
-    assert!(said.contains("at_the_final_dot=1 longest_s=30"), "{said}");
+    let output = until(&mut log, "shutdown is waiting for running transactions");
+    assert!(
+        output.contains("at_the_final_dot=1 longest_s=30"),
+        "{output}"
+    );
     interrupt(&child);
-    let said = until(&mut log, "Start it before the lease runs out");
-    assert_eq!(child.wait().expect("wait").code(), Some(5), "{said}");
+    let output = until(&mut log, "Start it before the lease runs out");
+    assert_eq!(child.wait().expect("wait").code(), Some(5), "{output}");
     assert!(begun.elapsed() < Duration::from_secs(25), "it waited");
     for wanted in [
         "ended at once by a second signal",
@@ -85,13 +88,13 @@ fn and_says_what_is_in_doubt() {
         "alert 1, relay main, Message-ID <",
         "sendport-state",
     ] {
-        assert!(said.contains(wanted), "'{wanted}' is not in:\n{said}");
+        assert!(output.contains(wanted), "'{wanted}' is not in:\n{output}");
     }
-    assert!(!said.contains("0 outcomes"), "{said}");
+    assert!(!output.contains("0 outcomes"), "{output}");
 }
 
 #[test]
-fn and_an_idle_service_has_nothing_to_wait_for() {
+fn an_idle_service_stops_at_once() {
     let site = Site::new(
         "[relay.main]\nkind = \"discard\"\n[send_port.default]\nfrom = \"alerts@example.test\"\nrelays = [\"main\"]\n",
     );
@@ -102,7 +105,7 @@ fn and_an_idle_service_has_nothing_to_wait_for() {
     let mut log = BufReader::new(child.stderr.take().expect("its log"));
     until(&mut log, "instance registered");
     interrupt(&child);
-    let said = until(&mut log, "service stopped, all outcomes recorded");
-    assert!(!said.contains("shutdown is waiting"), "{said}");
+    let output = until(&mut log, "service stopped, all outcomes recorded");
+    assert!(!output.contains("shutdown is waiting"), "{output}");
     assert_eq!(child.wait().expect("wait").code(), Some(0));
 }

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use crate::said::run;
+use crate::program::run;
 
 fn write(folder: &Path, files: &[(&str, &str)]) {
     std::fs::create_dir_all(folder.join("templates")).expect("a folder");

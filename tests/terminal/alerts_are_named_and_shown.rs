@@ -1,11 +1,11 @@
 use sendport_core::clock::{Clock as _, SystemClock};
 
-use crate::said::{Said, run};
+use crate::program::{ProgramOutput, run};
 use crate::site::Site;
 
 const PORT: &str = "[relay.main]\nkind = \"discard\"\n[send_port.default]\nfrom = \"alerts@example.test\"\nrelays = [\"main\"]\n";
 
-fn asked(site: &Site, arguments: &[&str]) -> Said {
+fn asked(site: &Site, arguments: &[&str]) -> ProgramOutput {
     run(&site.path(""), arguments)
 }
 
@@ -88,8 +88,8 @@ fn an_alert_that_would_only_expire() {
     ] {
         let words = format!("sendport: alert {alert} would fail: {why}\n");
         for form in [&[][..], &["--json"], &["--raw"]] {
-            let said = asked(&site, &[&["preview", alert], form].concat());
-            said.tells(6, &[&words]);
+            let output = asked(&site, &[&["preview", alert], form].concat());
+            output.tells(6, &[&words]);
         }
     }
     // Nobody waits any more, so nobody goes without.
@@ -138,9 +138,9 @@ fn the_overview_says_what_was_last_and_how_long_ago() {
         minutes_ago(19),
     );
     site.database().execute_batch(&sql).expect("insert");
-    let said = asked(&site, &["status"]);
-    said.is_as_expected("status");
-    said.tells(0, &["19 min", "3 h 20 min", "there is no template 'late'"]);
+    let output = asked(&site, &["status"]);
+    output.is_as_expected("status");
+    output.tells(0, &["19 min", "3 h 20 min", "there is no template 'late'"]);
     let json = asked(&site, &["status", "--json"]);
     let value: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
     assert_eq!(

@@ -2,7 +2,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::build;
-use crate::said::run;
+use crate::program::run;
 
 #[test]
 fn completions_and_manual_pages_name_every_verb() {
@@ -71,22 +71,25 @@ fn a_release_knows_its_commit() {
     git(folder, &["init", "--quiet", "--initial-branch", "main"]);
     assert_eq!(build::instructions(folder, true), always, "no commit");
     let first = commit(folder);
-    let said = |commit: &str, files: &[&str]| {
+    let printed = |commit: &str, files: &[&str]| {
         let files = files.iter().map(|it| format!("rerun-if-changed=.git/{it}"));
         let commit = format!("rustc-env=SENDPORT_COMMIT={commit}");
         let all = always.map(str::to_owned).into_iter().chain([commit]);
         all.chain(files).collect::<Vec<_>>()
     };
     let loose = ["HEAD", "logs/HEAD", "refs/heads/main"];
-    assert_eq!(build::instructions(folder, true), said(&first, &loose));
+    assert_eq!(build::instructions(folder, true), printed(&first, &loose));
     git(folder, &["pack-refs", "--all"]);
-    assert_eq!(build::instructions(folder, true), said(&first, &loose[..2]));
+    assert_eq!(
+        build::instructions(folder, true),
+        printed(&first, &loose[..2])
+    );
     let second = commit(folder);
-    assert_eq!(build::instructions(folder, true), said(&second, &loose));
+    assert_eq!(build::instructions(folder, true), printed(&second, &loose));
     git(folder, &["checkout", "--quiet", "--detach"]);
     assert_eq!(
         build::instructions(folder, true),
-        said(&second, &loose[..2])
+        printed(&second, &loose[..2])
     );
     assert_eq!(
         build::instructions(folder, false),

@@ -1,10 +1,10 @@
-use crate::said::{run, run_with};
+use crate::program::{run, run_with};
 
 #[test]
-fn what_init_writes_works_as_it_is_and_is_never_replaced() {
+fn init_writes_a_working_file_and_never_replaces_one() {
     let folder = tempfile::tempdir().expect("a folder");
-    let said = run(folder.path(), &["init"]);
-    said.is_as_expected("init");
+    let output = run(folder.path(), &["init"]);
+    output.is_as_expected("init");
     let file = folder.path().join("sendport.toml");
     let written = std::fs::read_to_string(&file).expect("read");
     assert!(written.lines().filter(|line| line.contains('#')).count() > 10);
@@ -18,7 +18,7 @@ fn what_init_writes_works_as_it_is_and_is_never_replaced() {
 
 /// All that it offers in comments; what is indented there stands in place of something else.
 #[test]
-fn what_init_writes_works_with_everything_uncommented() {
+fn init_writes_a_file_that_works_uncommented() {
     let folder = tempfile::tempdir().expect("a folder");
     run(folder.path(), &["init"]).tells(0, &[]);
     let file = folder.path().join("sendport.toml");
@@ -72,24 +72,24 @@ max_size = "5MB"
 
 /// File, environment and defaults in one, and what is printed can be read again.
 #[test]
-fn what_is_in_force_is_shown_without_secrets() {
+fn config_shows_the_effective_settings_without_secrets() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("sendport.toml"), WITH_SECRETS).expect("write");
     let variables = [("SENDPORT__SERVICE__POLL_INTERVAL", "5s")];
-    let said = run_with(folder.path(), &["config", "show"], &variables);
-    said.is_as_expected("config_show");
+    let output = run_with(folder.path(), &["config", "show"], &variables);
+    output.is_as_expected("config_show");
     let json = run_with(folder.path(), &["config", "show", "--json"], &variables);
     json.tells(
         0,
         &["\"poll_interval\": \"5s\"", "\"password\": \"[secret]\""],
     );
     assert!(
-        !format!("{}{}", said.out, json.out).contains("hidden"),
-        "{said:?}"
+        !format!("{}{}", output.out, json.out).contains("hidden"),
+        "{output:?}"
     );
 
-    std::fs::write(folder.path().join("again.toml"), &said.out).expect("write");
+    std::fs::write(folder.path().join("again.toml"), &output.out).expect("write");
     let again = run(folder.path(), &["config", "show", "--config", "again.toml"]);
     let settings = |text: &str| text.split_once('\n').map(|(_, rest)| rest.to_owned());
-    assert_eq!(settings(&again.out), settings(&said.out), "{}", again.err);
+    assert_eq!(settings(&again.out), settings(&output.out), "{}", again.err);
 }

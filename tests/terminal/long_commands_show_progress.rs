@@ -3,7 +3,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::said::program;
+use crate::program::program;
 use crate::site::Site;
 
 const PORT: &str = "[send_port.default]\nfrom = \"alerts@example.test\"\nrelays = [\"main\"]\n";

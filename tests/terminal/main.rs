@@ -9,7 +9,7 @@
 mod build;
 #[path = "../support/not_run.rs"]
 mod not_run;
-mod said;
+mod program;
 #[expect(dead_code, reason = "this binary needs a part of what a site offers")]
 #[path = "../support/site.rs"]
 mod site;
@@ -18,16 +18,16 @@ mod site;
 mod a_second_signal_ends_at_once;
 mod a_template_is_previewed_without_an_alert;
 mod alerts_are_named_and_shown;
+mod help_version_and_manual;
+mod init_and_config;
 #[cfg(unix)]
-mod another_users_folder_is_left_alone;
-mod configuration_is_begun_and_shown;
-mod no_configuration_is_said_first;
+mod long_commands_show_progress;
+mod missing_configuration_is_reported;
 mod odd_names_are_quoted;
 mod one_json_document_a_verb;
 mod pipes_end_quietly;
-mod sink_says_why_it_cannot;
-mod the_program_describes_itself;
 #[cfg(unix)]
-mod what_takes_long_shows_progress;
-mod what_would_fail_is_not_sent;
-mod wrong_settings_are_said_by_their_key;
+mod root_refuses_folders_of_other_users;
+mod send_refuses_alerts_that_would_fail;
+mod sink_reports_why_it_cannot_start;
+mod wrong_settings_name_their_key;

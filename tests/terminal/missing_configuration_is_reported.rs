@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::not_run::not_run;
-use crate::said::{run, run_with};
+use crate::program::{run, run_with};
 
 /// Every verb that needs a configuration.
 const VERBS: [&[&str]; 17] = [
@@ -36,15 +36,15 @@ fn another_is_there() -> bool {
 }
 
 #[test]
-fn and_nothing_is_made_out_of_defaults() {
+fn no_verb_works_on_defaults_alone() {
     if another_is_there() {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
     for verb in VERBS {
-        let said = run(folder.path(), verb);
+        let printed = run(folder.path(), verb);
         let here = format!("{}/sendport.toml", folder.path().display());
-        said.tells(
+        printed.tells(
             3,
             &[
                 "no configuration file found; looked for",
@@ -61,7 +61,7 @@ fn and_nothing_is_made_out_of_defaults() {
 
 /// `runuser` leaves the service's user in a folder that it may not enter, such as root's home.
 #[test]
-fn a_folder_that_may_not_be_entered_holds_none() {
+fn a_folder_without_permission_holds_no_configuration() {
     if another_is_there() {
         return;
     }
@@ -78,9 +78,9 @@ fn a_folder_that_may_not_be_entered_holds_none() {
         .output()
         .expect("sh to run");
     std::fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).expect("open it");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains("no configuration file found"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{printed}");
+    assert!(printed.contains("no configuration file found"), "{printed}");
 }
 
 /// One variable about something else makes no database either; one that names it does.

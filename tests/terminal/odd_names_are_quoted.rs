@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::said::{Said, run};
+use crate::program::{ProgramOutput, run};
 use crate::site::Site;
 
 const RELAY: &str = "[relay.main]\nkind = \"discard\"\n";
@@ -10,7 +10,7 @@ fn send_port(name: &str) -> String {
     format!("[send_port.{name}]\nfrom = \"alerts@example.test\"\nrelays = [\"main\"]\n")
 }
 
-fn send(folder: &Path, send_port: &str, more: &[&str]) -> Said {
+fn send(folder: &Path, send_port: &str, more: &[&str]) -> ProgramOutput {
     let arguments = [
         "send",
         "--to",
@@ -82,12 +82,12 @@ async fn a_send_port_of_another_instance() {
         // It has none, or had none when the service looked.
         ("crm", "a send port named 'crm'"),
     ] {
-        let said = send(&site.path(""), name, &[]);
-        said.tells(0, &["it has: default; ", who]);
+        let output = send(&site.path(""), name, &[]);
+        output.tells(0, &["it has: default; ", who]);
     }
-    let said = send(&site.path(""), "erp", &["--wait", "--json"]);
-    said.tells(0, &[]);
-    let value: serde_json::Value = serde_json::from_str(&said.out).expect("one document");
+    let output = send(&site.path(""), "erp", &["--wait", "--json"]);
+    output.tells(0, &[]);
+    let value: serde_json::Value = serde_json::from_str(&output.out).expect("one document");
     assert_eq!(value["Alert"]["Status"], "relayed");
     assert_eq!(value["Deliveries"][0]["Address"], "ops@example.test");
     assert_eq!(service.stop(), Some(0));

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::said::{Said, run};
+use crate::program::{ProgramOutput, run};
 use crate::site::Site;
 
 const PORT: &str = "[relay.main]\nkind = \"discard\"\n[send_port.default]\nfrom = \"alerts@example.test\"\nrelays = [\"main\"]\n";
@@ -11,11 +11,11 @@ const PORT: &str = "[relay.main]\nkind = \"discard\"\n[send_port.default]\nfrom 
 /// What a run ended with, and the one document on its standard output.
 #[track_caller]
 fn document(site: &Site, arguments: &[&str], code: i32) -> Value {
-    let said: Said = run(&site.path(""), &[arguments, &["--json"]].concat());
-    assert_eq!(said.code, Some(code), "{arguments:?}: {said:?}");
-    assert_eq!(said.err.is_empty(), code == 0, "{said:?}");
-    serde_json::from_str(&said.out)
-        .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {said:?}"))
+    let printed: ProgramOutput = run(&site.path(""), &[arguments, &["--json"]].concat());
+    assert_eq!(printed.code, Some(code), "{arguments:?}: {printed:?}");
+    assert_eq!(printed.err.is_empty(), code == 0, "{printed:?}");
+    serde_json::from_str(&printed.out)
+        .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {printed:?}"))
 }
 
 /// The findings of a result, each with its text.
@@ -89,7 +89,7 @@ fn templates_are_checked_imported_and_exported() {
 }
 
 #[test]
-fn what_was_done_is_a_document() {
+fn each_change_prints_one_document() {
     let site = Site::new(PORT);
     let current = document(&site, &["migrate"], 0);
     assert_eq!(current["Applied"], serde_json::json!([]));

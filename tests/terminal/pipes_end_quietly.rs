@@ -1,6 +1,6 @@
 use std::process::Stdio;
 
-use crate::said::program;
+use crate::program::program;
 use crate::site::Site;
 
 const PORT: &str = "[relay.main]\nkind = \"discard\"\n[send_port.default]\nfrom = \"alerts@example.test\"\nrelays = [\"main\"]\n";
@@ -8,7 +8,7 @@ const PORT: &str = "[relay.main]\nkind = \"discard\"\n[send_port.default]\nfrom 
 /// As `sendport status > report` has it on a full disk.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_full_disk_is_said() {
+fn a_full_disk_is_reported() {
     let site = Site::new(PORT);
     let sql = "INSERT INTO Alert (ToRecipients, Subject, Body) VALUES ('ops@example.test', 'x', '<p>y</p>')";
     site.database().execute(sql, []).expect("insert");
@@ -32,18 +32,18 @@ fn a_full_disk_is_said() {
             .stdout(full.expect("/dev/full"))
             .stderr(Stdio::piped());
         let output = command.output().expect("run sendport");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        let printed = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {printed}");
         assert!(
-            said.contains("No space left on device"),
-            "{arguments:?}: {said}"
+            printed.contains("No space left on device"),
+            "{arguments:?}: {printed}"
         );
     }
 }
 
 /// As `sendport status | head -0` has it: nobody reads, nothing is said of it, and the code stays.
 #[test]
-fn whoever_reads_may_stop() {
+fn reader_may_close_the_pipe() {
     let site = Site::new(PORT);
     let sql = "INSERT INTO Alert (ToRecipients, Subject, Body) VALUES ('ops@example.test', 'x', '<p>y</p>')";
     site.database().execute(sql, []).expect("insert");
@@ -74,11 +74,11 @@ fn whoever_reads_may_stop() {
         drop(reader);
         let output = command.stdout(writer).stderr(Stdio::piped()).output();
         let output = output.expect("run sendport");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        let printed = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {printed}");
         assert!(
-            !said.contains("panicked") && !said.contains("Broken pipe"),
-            "{arguments:?}: {said}"
+            !printed.contains("panicked") && !printed.contains("Broken pipe"),
+            "{arguments:?}: {printed}"
         );
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);

@@ -11,7 +11,7 @@ const RENEW: &str = "SENDPORT_RENEW_EXPECTED";
 
 /// What a run printed and ended with.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(crate) struct ProgramOutput {
     folder: PathBuf,
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
@@ -25,15 +25,19 @@ pub(crate) fn program(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Said {
+pub(crate) fn run(folder: &Path, arguments: &[&str]) -> ProgramOutput {
     run_with(folder, arguments, &[])
 }
 
-pub(crate) fn run_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Said {
+pub(crate) fn run_with(
+    folder: &Path,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> ProgramOutput {
     let mut command = program(folder, arguments);
     let output = command.envs(variables.iter().copied()).output();
     let output = output.expect("run sendport");
-    Said {
+    ProgramOutput {
         folder: folder.to_owned(),
         code: output.status.code(),
         out: String::from_utf8(output.stdout).expect("text"),
@@ -41,14 +45,14 @@ pub(crate) fn run_with(folder: &Path, arguments: &[&str], variables: &[(&str, &s
     }
 }
 
-impl Said {
+impl ProgramOutput {
     /// It ended with this code and said all of this.
     #[track_caller]
     pub(crate) fn tells(&self, code: i32, all: &[&str]) {
-        let said = format!("{}{}", self.out, self.err);
-        assert_eq!(self.code, Some(code), "{said}");
+        let printed = format!("{}{}", self.out, self.err);
+        assert_eq!(self.code, Some(code), "{printed}");
         for wanted in all {
-            assert!(said.contains(wanted), "'{wanted}' is not in:\n{said}");
+            assert!(printed.contains(wanted), "'{wanted}' is not in:\n{printed}");
         }
     }
 

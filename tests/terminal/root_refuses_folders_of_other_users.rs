@@ -2,7 +2,7 @@ use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::Path;
 
 use crate::not_run::not_run;
-use crate::said::run;
+use crate::program::run;
 
 /// `nobody`.
 const SOMEBODY: u32 = 65534;
@@ -39,25 +39,30 @@ fn verbs_that_would_make_files_there_say_how_to_run_them() {
         (&["run"], format!("{line} run")),
         (&["run", "--migrate"], format!("{line} run")),
     ] {
-        let said = run(folder.path(), verb);
-        said.tells(7, &["would be root's", "'nobody'", &command]);
+        let output = run(folder.path(), verb);
+        output.tells(7, &["would be root's", "'nobody'", &command]);
         assert!(content(&home).is_empty(), "{verb:?} made something");
     }
     for verb in ["check", "status"] {
-        let said = run(folder.path(), &[verb]);
-        said.tells(4, &[&format!("`{line} migrate")]);
-        let said = format!("{}{}", said.out, said.err);
-        assert!(!said.contains("`sendport migrate"), "{said}");
+        let output = run(folder.path(), &[verb]);
+        output.tells(4, &[&format!("`{line} migrate")]);
+        let output = format!("{}{}", output.out, output.err);
+        assert!(!output.contains("`sendport migrate"), "{output}");
         assert!(content(&home).is_empty(), "{verb} made something");
     }
-    let said = run(folder.path(), &["check", "--offline"]);
-    assert_eq!(said.out.matches("note  user: ").count(), 1, "{}", said.out);
+    let output = run(folder.path(), &["check", "--offline"]);
+    assert_eq!(
+        output.out.matches("note  user: ").count(),
+        1,
+        "{}",
+        output.out
+    );
 
     let elsewhere = folder.path().join("other.toml");
     std::fs::copy(folder.path().join("sendport.toml"), &elsewhere).expect("copy");
     let elsewhere = elsewhere.to_string_lossy();
-    let said = run(folder.path(), &["--config", &elsewhere, "migrate"]);
-    said.tells(7, &[&format!("{line} --config {elsewhere} migrate")]);
+    let output = run(folder.path(), &["--config", &elsewhere, "migrate"]);
+    output.tells(7, &[&format!("{line} --config {elsewhere} migrate")]);
 
     chown(&home, Some(0), None).expect("chown");
     run(folder.path(), &["migrate"]).tells(0, &["sendport.db"]);

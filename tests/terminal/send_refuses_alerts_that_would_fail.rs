@@ -1,16 +1,16 @@
-use crate::said::{Said, run};
+use crate::program::{ProgramOutput, run};
 use crate::site::Site;
 
 const PORT: &str = "[relay.main]\nkind = \"discard\"\n[send_port.default]\nfrom = \"alerts@example.test\"\nrelays = [\"main\"]\n\
     [send_port.default.attachments]\nmax_size = \"1KB\"\n";
 
-fn send(site: &Site, more: &[&str]) -> Said {
+fn send(site: &Site, more: &[&str]) -> ProgramOutput {
     run(&site.path(""), &[&["send"], more].concat())
 }
 
 /// The words are those that the alert's status would have a second later.
 #[test]
-fn and_nothing_is_inserted() {
+fn refuses_invalid_alerts_without_inserting() {
     let site = Site::new(PORT);
     std::fs::write(site.path("large.bin"), [0; 2000]).expect("write");
     let to = ["--to", "ops@example.test"];
@@ -73,10 +73,10 @@ fn and_nothing_is_inserted() {
 
 /// What the view Queue knows is said at once, whatever the time-out.
 #[test]
-fn nobody_to_send_is_said_at_once() {
+fn reports_a_missing_instance_at_once() {
     let site = Site::new(PORT);
     let begun = std::time::Instant::now();
-    let said = send(
+    let output = send(
         &site,
         &[
             "--to",
@@ -88,7 +88,7 @@ fn nobody_to_send_is_said_at_once() {
             "600",
         ],
     );
-    said.tells(
+    output.tells(
         6,
         &["alert 1 is queued: no instance of the service is running"],
     );
@@ -115,19 +115,19 @@ fn a_database_of_another_environment_is_named() {
 
 /// One line says that it fails, and none that it is fine.
 #[test]
-fn check_says_nothing_good_of_what_run_refuses() {
+fn check_reports_no_send_port_as_good_that_run_refuses() {
     let site = Site::new(PORT);
     let config = std::fs::read_to_string(site.config()).expect("read");
     std::fs::write(site.config(), config.replace("[\"main\"]", "[\"mian\"]")).expect("write");
-    let said = run(&site.path(""), &["check"]);
-    said.tells(
+    let output = run(&site.path(""), &["check"]);
+    output.tells(
         3,
         &["FAIL  send_port.default.relays: there is no [relay.mian]"],
     );
     assert!(
-        !said.out.contains("ok    send_port.default:"),
+        !output.out.contains("ok    send_port.default:"),
         "{}",
-        said.out
+        output.out
     );
     run(&site.path(""), &["run"]).tells(3, &["there is no [relay.mian]"]);
 }
@@ -136,9 +136,9 @@ fn check_says_nothing_good_of_what_run_refuses() {
 #[test]
 fn check_closes_with_a_line_and_paints_where_it_may() {
     let site = Site::new(PORT);
-    let said = run(&site.path(""), &["check"]);
-    said.tells(0, &["ok    send_port.default: ", "nothing failed\n"]);
-    assert!(!said.out.contains('\u{1b}'), "{}", said.out);
-    let said = run(&site.path(""), &["check", "--color", "always"]);
-    said.tells(0, &["\u{1b}[32mok\u{1b}[0m    send_port.default: "]);
+    let output = run(&site.path(""), &["check"]);
+    output.tells(0, &["ok    send_port.default: ", "nothing failed\n"]);
+    assert!(!output.out.contains('\u{1b}'), "{}", output.out);
+    let output = run(&site.path(""), &["check", "--color", "always"]);
+    output.tells(0, &["\u{1b}[32mok\u{1b}[0m    send_port.default: "]);
 }

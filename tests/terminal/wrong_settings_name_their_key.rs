@@ -1,4 +1,4 @@
-use crate::said::run;
+use crate::program::run;
 use crate::site::Site;
 
 const PORT: &str = "[send_port.default]\nfrom = \"alerts@example.test\"\nrelays = [\"main\"]\n";
@@ -10,36 +10,36 @@ fn relay(settings: &str) -> Site {
 }
 
 #[test]
-fn a_file_that_is_not_there() {
+fn names_the_key_of_a_missing_file() {
     for setting in ["ca_file", "client_certificate_file"] {
-        let said = run(
+        let printed = run(
             &relay(&format!("{setting} = \"none.pem\"")).path(""),
             &["check", "--offline"],
         );
-        said.tells(3, &[setting, "none.pem", "No such file or directory"]);
+        printed.tells(3, &[setting, "none.pem", "No such file or directory"]);
         assert!(
-            !format!("{}{}", said.out, said.err).contains("error:"),
-            "{said:?}"
+            !format!("{}{}", printed.out, printed.err).contains("error:"),
+            "{printed:?}"
         );
     }
 }
 
 #[test]
-fn a_file_of_something_else() {
+fn names_the_key_of_a_file_of_another_kind() {
     for setting in ["ca_file", "client_certificate_file"] {
         let site = relay(&format!("{setting} = \"none.pem\""));
         std::fs::write(site.path("none.pem"), "no PEM").expect("write");
-        let said = run(&site.path(""), &["check", "--offline"]);
-        said.tells(3, &[setting, "none.pem", "PEM"]);
+        let printed = run(&site.path(""), &["check", "--offline"]);
+        printed.tells(3, &[setting, "none.pem", "PEM"]);
         assert!(
-            !format!("{}{}", said.out, said.err).contains("error:"),
-            "{said:?}"
+            !format!("{}{}", printed.out, printed.err).contains("error:"),
+            "{printed:?}"
         );
     }
 }
 
 #[test]
-fn a_connection_string_that_is_none() {
+fn names_the_key_of_an_invalid_connection_string() {
     let site = Site::new(&format!("[relay.main]\nkind = \"discard\"\n{PORT}"));
     for (text, hint) in [
         ("sqllite:sendport.db", "write 'sqlite:sendport.db'"),
@@ -55,17 +55,20 @@ fn a_connection_string_that_is_none() {
             &["status"],
             &["run"],
         ] {
-            let mut command = crate::said::program(&site.path(""), arguments);
+            let mut command = crate::program::program(&site.path(""), arguments);
             command.env("SENDPORT__DATABASE__CONNECTION", text);
             let output = command.output().expect("run sendport");
-            let said = format!(
+            let printed = format!(
                 "{}{}",
                 String::from_utf8_lossy(&output.stdout),
                 String::from_utf8_lossy(&output.stderr)
             );
-            assert_eq!(output.status.code(), Some(3), "{arguments:?}: {said}");
+            assert_eq!(output.status.code(), Some(3), "{arguments:?}: {printed}");
             for wanted in ["database.connection", hint] {
-                assert!(said.contains(wanted), "{arguments:?}: {wanted}: {said}");
+                assert!(
+                    printed.contains(wanted),
+                    "{arguments:?}: {wanted}: {printed}"
+                );
             }
         }
     }

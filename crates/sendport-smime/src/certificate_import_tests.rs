@@ -224,12 +224,12 @@ fn row() -> (CertificateText, CertificateEntry) {
 const NOW: i64 = 1_800_000_000;
 
 /// Key into the table of replies, and what is said in the sentence beside the thumbprint.
-fn refused(entry: &CertificateEntry, pem: &str, now: i64, key: &str, said: &str) {
+fn refused(entry: &CertificateEntry, pem: &str, now: i64, key: &str, output: &str) {
     let why = judged(entry, pem, now).unwrap_err();
     assert_eq!(why.explanation(), format!("recipient-certificate-{key}"));
     let why = why.to_string();
     assert!(
-        why.contains(said) && why.contains(&entry.thumbprint),
+        why.contains(output) && why.contains(&entry.thumbprint),
         "{why}"
     );
 }
@@ -253,8 +253,8 @@ fn a_row_that_ended_did_not_begin_or_was_revoked_says_so() {
         }),
         ..entry
     };
-    let said = "was revoked at 2025-06-15T15:06:40Z: key was lost";
-    refused(&revoked, &row.pem, NOW, "revoked", said);
+    let output = "was revoked at 2025-06-15T15:06:40Z: key was lost";
+    refused(&revoked, &row.pem, NOW, "revoked", output);
 }
 
 #[test]
@@ -297,7 +297,7 @@ fn only_an_operator_binds_to_another_address() {
 }
 
 #[test]
-fn what_was_chosen_and_told_goes_along() {
+fn the_choice_and_the_source_are_stored() {
     let found = ParsedCertificate::parse_all(&of("a@x.com").to_pem().unwrap()).unwrap();
     let row = text(&found[0], "a@x.com", BoundBy::Certificate);
     let read = RecipientCertificate::from_pem(&row.pem).unwrap();

@@ -218,13 +218,13 @@ mod tests {
         assert_eq!(inner, format!("{HEADER}{}", body("clear")));
 
         let hidden = HEADER.replacen("smime-signed-enc-hp", "[...]", 1);
-        let said = |outer: &str| -> String {
+        let output = |outer: &str| -> String {
             let lines = outer.split_inclusive("\r\n");
             lines.map(|line| format!("HP-Outer: {line}")).collect()
         };
         let (outer, inner) = parted(HeaderProtected::Cipher(Hide::Baseline), HEADER);
         assert_eq!(outer, format!("{hidden}MIME-Version: 1.0\r\n"));
-        let expected = format!("{HEADER}{}{}", said(&hidden), body("cipher"));
+        let expected = format!("{HEADER}{}{}", output(&hidden), body("cipher"));
         assert_eq!(inner, expected);
 
         let shy = hidden
@@ -233,7 +233,7 @@ mod tests {
             .replace("10:09:02 -0500", "15:09:02 +0000");
         let (outer, inner) = parted(HeaderProtected::Cipher(Hide::Names), HEADER);
         assert_eq!(outer, format!("{shy}MIME-Version: 1.0\r\n"));
-        let expected = format!("{HEADER}{}{}", said(&shy), body("cipher"));
+        let expected = format!("{HEADER}{}{}", output(&shy), body("cipher"));
         assert_eq!(inner, expected);
     }
 
@@ -245,8 +245,8 @@ mod tests {
         );
         let (_, inner) = parted(HeaderProtected::Cipher(Hide::None), &subject);
         assert!(inner.starts_with(&subject), "{inner}");
-        let said = subject.replace("Subject: ", "\r\nHP-Outer: Subject:\r\n ");
-        assert!(inner.contains(&said), "{inner}");
+        let output = subject.replace("Subject: ", "\r\nHP-Outer: Subject:\r\n ");
+        assert!(inner.contains(&output), "{inner}");
         assert!(inner.lines().all(|line| line.len() <= 76), "{inner}");
     }
 
@@ -272,8 +272,8 @@ mod tests {
             outer,
             "From: jö@x\r\nTo: kö@x, l@x\r\nMIME-Version: 1.0\r\n"
         );
-        let said = "HP-Outer: From: jö@x\r\nHP-Outer: To: kö@x, l@x\r\n";
-        assert!(inner.contains(said), "{inner}");
+        let output = "HP-Outer: From: jö@x\r\nHP-Outer: To: kö@x, l@x\r\n";
+        assert!(inner.contains(output), "{inner}");
     }
 
     #[test]

@@ -178,7 +178,7 @@ fn attempts_are_signed_alike_and_as_of_the_alert() {
 }
 
 #[test]
-fn a_digest_is_as_long_as_the_key_unless_said_otherwise() {
+fn the_digest_fits_the_key_by_default() {
     let micalg = |curve, digest| {
         let made = made(on_curve(curve), "a@contoso.com", &all(), ALWAYS);
         let rules = SigningRules { digest, ..rules() };
@@ -200,7 +200,7 @@ fn a_digest_is_as_long_as_the_key_unless_said_otherwise() {
 }
 
 #[test]
-fn who_signs_is_who_sends_and_valid() {
+fn the_signer_is_valid_and_matches_from() {
     let made = made(
         ec(),
         "a@contoso.com",
@@ -439,7 +439,7 @@ fn of_several_certificates_the_newest_that_can_be_used_is_taken() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_said_to_whom_it_is_named_after() {
+fn an_unreadable_file_is_reported_for_its_address() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     std::fs::write(path.join("Ops@x.example.pem"), "<html>").unwrap();

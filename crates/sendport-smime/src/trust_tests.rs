@@ -222,7 +222,7 @@ impl Site {
 }
 
 /// Its key in the table of replies and what it says, or `ok`.
-fn said(trust: &Trust, certificate: &RecipientCertificate) -> (String, String) {
+fn output(trust: &Trust, certificate: &RecipientCertificate) -> (String, String) {
     match trust.check(certificate, now()) {
         Ok(()) => ("ok".to_owned(), String::new()),
         Err(RecipientCertificateError::RevocationPending { why, .. }) => ("waits".to_owned(), why),
@@ -246,7 +246,7 @@ fn a_chain_has_to_end_in_an_authority_of_the_bundle() {
     );
     let of_link = |bundle: &[&Party], party: &Party| {
         let trust = Site::new(bundle).trust(Revocation::Off);
-        said(&trust, &party.recipient())
+        output(&trust, &party.recipient())
     };
     assert_eq!(of_link(&[&root], &direct).0, "ok");
     assert_eq!(
@@ -273,7 +273,7 @@ fn a_chain_has_to_end_in_an_authority_of_the_bundle() {
     let trust = Site::new(&[&root]).trust(Revocation::Off);
     let along: Arc<[X509]> = vec![link.certificate].into();
     assert_eq!(
-        said(&trust, &below.recipient().with_companions(along)).0,
+        output(&trust, &below.recipient().with_companions(along)).0,
         "ok",
         "links come along"
     );
@@ -299,7 +299,7 @@ fn links_have_to_be_valid_authorities_for_mail() {
     ] {
         let below = link.issue("below");
         let trust = Site::new(&[&root, &link]).trust(Revocation::Off);
-        let (key, found) = said(&trust, &below.recipient());
+        let (key, found) = output(&trust, &below.recipient());
         assert_eq!(key, "untrusted", "{found}");
         let expected = why.split('|').any(|why| found.contains(why));
         assert!(expected && found.contains("link"), "{found}");
@@ -307,7 +307,7 @@ fn links_have_to_be_valid_authorities_for_mail() {
 }
 
 #[test]
-fn who_stands_in_a_list_is_revoked() {
+fn a_certificate_in_a_crl_is_revoked() {
     let root = authority("root");
     let link = root.link("link");
     let (good, bad) = (root.issue("good"), root.issue("bad"));
@@ -318,11 +318,11 @@ fn who_stands_in_a_list_is_revoked() {
         .with_list("link.der", &link.list(&[], end));
     for revocation in [Revocation::Hard, Revocation::Soft] {
         let trust = site.trust(revocation);
-        assert_eq!(said(&trust, &good.recipient()).0, "ok");
-        let (key, why) = said(&trust, &bad.recipient());
+        assert_eq!(output(&trust, &good.recipient()).0, "ok");
+        let (key, why) = output(&trust, &bad.recipient());
         assert_eq!(key, "revoked");
         assert!(why.contains("was revoked at 2023-11-14T22:13:20Z"), "{why}");
-        let (key, why) = said(&trust, &below.recipient());
+        let (key, why) = output(&trust, &below.recipient());
         assert_eq!(key, "revoked", "who vouches for it is");
         assert!(
             why.contains("was issued through 'link', which was revoked"),
@@ -330,7 +330,7 @@ fn who_stands_in_a_list_is_revoked() {
         );
     }
     let off = site.trust(Revocation::Off);
-    assert_eq!(said(&off, &bad.recipient()).0, "ok", "nobody asks");
+    assert_eq!(output(&off, &bad.recipient()).0, "ok", "nobody asks");
 }
 
 #[test]
@@ -357,11 +357,11 @@ fn a_list_has_to_be_signed_by_the_issuer_and_in_time() {
         if let Some(list) = list {
             site = site.with_list("root.crl", &list);
         }
-        let (key, why) = said(&site.trust(Revocation::Hard), &party.recipient());
+        let (key, why) = output(&site.trust(Revocation::Hard), &party.recipient());
         assert_eq!(key, expected, "{why}");
         assert!(why.contains(words), "{why}");
         assert_eq!(
-            said(&site.trust(Revocation::Soft), &party.recipient()).0,
+            output(&site.trust(Revocation::Soft), &party.recipient()).0,
             "ok"
         );
     }
@@ -370,7 +370,7 @@ fn a_list_has_to_be_signed_by_the_issuer_and_in_time() {
         .with_list("b.crl", &root.list(&[], end));
     let trust = both.trust(Revocation::Hard);
     assert_eq!(
-        said(&trust, &party.recipient()).0,
+        output(&trust, &party.recipient()).0,
         "ok",
         "a forged one covers no right one"
     );
@@ -383,13 +383,13 @@ fn hard_waits_for_the_list_and_soft_goes() {
     let (party, bad) = (root.issue_with_point(URL), root.issue_with_point(URL));
     let site = Site::new(&[&root]);
     let (hard, soft) = (site.trust(Revocation::Hard), site.trust(Revocation::Soft));
-    let (key, why) = said(&hard, &party.recipient());
+    let (key, why) = output(&hard, &party.recipient());
     assert_eq!(key, "waits");
     assert!(
         why.contains(URL) && why.contains("is being fetched"),
         "{why}"
     );
-    assert_eq!(said(&soft, &party.recipient()).0, "ok");
+    assert_eq!(output(&soft, &party.recipient()).0, "ok");
     assert_eq!(site.cache.due(now()), [URL]);
     assert_eq!(site.cache.due(now()), [""; 0], "it is under way");
 
@@ -409,21 +409,21 @@ fn hard_waits_for_the_list_and_soft_goes() {
         site.cache.record(URL, Ok(list), later),
         FetchOutcome::Stored
     );
-    assert_eq!(said(&hard, &party.recipient()).0, "ok");
+    assert_eq!(output(&hard, &party.recipient()).0, "ok");
     for trust in [&hard, &soft] {
-        assert_eq!(said(trust, &bad.recipient()).0, "revoked");
+        assert_eq!(output(trust, &bad.recipient()).0, "revoked");
     }
 }
 
 #[test]
-fn a_list_of_somebody_else_is_not_waited_for() {
+fn a_crl_of_another_issuer_is_not_awaited() {
     const URL: &str = "http://crl.example.test/other.crl";
     let (root, other) = (authority("root"), authority("other"));
     let party = root.issue("party");
     let site = Site::new(&[&root, &other]);
     let hard = site.trust_with(Revocation::Hard, &[URL]);
     assert_eq!(
-        said(&hard, &party.recipient()).0,
+        output(&hard, &party.recipient()).0,
         "waits",
         "it may be root's"
     );
@@ -433,7 +433,7 @@ fn a_list_of_somebody_else_is_not_waited_for() {
         site.cache.record(URL, Ok(list), now()),
         FetchOutcome::Stored
     );
-    assert_eq!(said(&hard, &party.recipient()).0, "revocation-unknown");
+    assert_eq!(output(&hard, &party.recipient()).0, "revocation-unknown");
 }
 
 #[test]
@@ -443,7 +443,7 @@ fn a_list_is_renewed_in_time_and_survives_a_restart() {
     let (party, bad) = (root.issue_with_point(URL), root.issue_with_point(URL));
     let site = Site::new(&[&root]);
     let hard = site.trust(Revocation::Hard);
-    assert_eq!(said(&hard, &bad.recipient()).0, "waits");
+    assert_eq!(output(&hard, &bad.recipient()).0, "waits");
     site.cache.due(now());
     let list = root.list(&[&bad], NOW + 7200);
     assert_eq!(
@@ -463,7 +463,7 @@ fn a_list_is_renewed_in_time_and_survives_a_restart() {
         site.cache.due(at);
         assert_ne!(site.cache.record(URL, worse, at), FetchOutcome::Stored);
         assert_eq!(
-            said(&hard, &bad.recipient()).0,
+            output(&hard, &bad.recipient()).0,
             "revoked",
             "the list is kept"
         );
@@ -475,11 +475,11 @@ fn a_list_is_renewed_in_time_and_survives_a_restart() {
     };
     let hard = restarted.trust(Revocation::Hard);
     assert_eq!(
-        said(&hard, &bad.recipient()).0,
+        output(&hard, &bad.recipient()).0,
         "revoked",
         "before anything is fetched"
     );
-    assert_eq!(said(&hard, &party.recipient()).0, "ok");
+    assert_eq!(output(&hard, &party.recipient()).0, "ok");
 }
 
 #[test]

@@ -129,10 +129,11 @@ mod tests {
 
     use super::*;
 
-    fn repeated(said: &[&str], code: u16, text: &str) -> String {
+    fn repeated(output: &[&str], code: u16, text: &str) -> String {
         let mut secrets = SecretRedactor::default();
-        said.iter()
-            .for_each(|said| secrets.add(&encode_block(said.as_bytes())));
+        output
+            .iter()
+            .for_each(|output| secrets.add(&encode_block(output.as_bytes())));
         let mut reply = ServerReply {
             code,
             enhanced: None,
@@ -146,7 +147,7 @@ mod tests {
     fn redacts_a_repeated_password_or_token_in_every_form() {
         let plain = "\0alice\0Secret-1";
         let bearer = "user=alice\u{1}auth=Bearer abc.def\u{1}\u{1}";
-        for (said, text, shown) in [
+        for (output, text, shown) in [
             (
                 &[plain][..],
                 "no Secret-1 for alice",
@@ -160,7 +161,7 @@ mod tests {
                 "token <redacted> for alice",
             ),
         ] {
-            assert_eq!(repeated(said, 535, text), shown);
+            assert_eq!(repeated(output, 535, text), shown);
         }
     }
 

@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_meant_is_refused() {
-        for (line, said) in [
+        for (line, text) in [
             ("h --send", "--to"),
             ("h --relay main", "cannot be used with"),
             ("h --to ab", "'ab'"),
@@ -211,12 +211,12 @@ mod tests {
             ("h --timeout soon", "expected a time"),
         ] {
             let error = parse(line).expect_err(line);
-            assert!(error.contains(said), "{line}: {error}");
+            assert!(error.contains(text), "{line}: {error}");
         }
     }
 
     #[test]
-    fn an_open_relay_is_looked_for_with_an_address_that_nobody_has() {
+    fn the_open_relay_check_uses_a_nonexistent_address() {
         let asked = parse("h --open-relay-check").expect("a flag");
         assert_eq!(asked.open_relay_check.as_deref(), Some(STRANGER));
         let asked = parse("h --open-relay-check=me@elsewhere.test").expect("an address");

@@ -220,9 +220,9 @@ mod tests {
             warnings: Vec::new(),
             events: Vec::new(),
         };
-        let said = verdict(&report, &[], "content");
-        assert!(said.contains("may have been taken"), "{said}");
-        assert!(said.ends_with("by Message-ID <1@a.test>"), "{said}");
+        let text = verdict(&report, &[], "content");
+        assert!(text.contains("may have been taken"), "{text}");
+        assert!(text.ends_with("by Message-ID <1@a.test>"), "{text}");
     }
 
     #[test]

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn notifies_nobody_without_a_socket() {
+    fn sends_nothing_without_a_socket() {
         assert!(ServiceManager::from_environment(|_| None).is_none());
         assert!(ServiceManager::from_environment(|_| Some(String::new())).is_none());
         assert!(ServiceManager::from_environment(|_| Some("vsock:2:1234".to_owned())).is_none());

@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn every_macro_has_the_form_that_biztalk_gives_it() {
-        for (text, said) in [
+        for (text, output) in [
             ("%MessageID%", "01234567-89ab-4def-8123-456789abcdef"),
             ("%datetime_bts2000%", "202603010905074"),
             ("%datetime%", "2026-03-01T090507"),
@@ -171,7 +171,7 @@ mod tests {
             ("%time%/%time.tz%", "090507/170507+800"),
             ("from %SourceParty%!", "from ERP!"),
         ] {
-            assert_eq!(subject(text, 480), said);
+            assert_eq!(subject(text, 480), output);
         }
         assert_eq!(subject("%time.tz%", -210), "053507-330");
         assert_eq!(subject("%TIME.TZ%", 0), "090507+000");
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unresolved_macro_is_no_address_wherever_it_stands() {
+    fn an_unresolved_macro_is_no_address() {
         for list in [
             "%DestinationParty%@x.example",
             "a%messageid%b@x.example",

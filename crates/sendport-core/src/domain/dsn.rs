@@ -135,14 +135,14 @@ mod tests {
             read("['success', 'failure', 'delay']"),
             Ok(Notify::always())
         );
-        for (written, said) in [
+        for (written, text) in [
             ("'always'", "expected \"never\" or a list"),
             ("[]", "the list is empty"),
             ("['bounce']", "'bounce' is none of: success, failure, delay"),
             ("1", "expected \"never\" or a list"),
         ] {
             let error = read(written).expect_err(written);
-            assert!(error.contains(said), "{written}: {error}");
+            assert!(error.contains(text), "{written}: {error}");
         }
     }
 }

@@ -111,7 +111,7 @@ fn limit((command, code, text): (Command, u16, &str)) -> Option<Limit> {
 #[test]
 fn recognises_the_limit_of_connections() {
     use Command::{EndOfData, Greeting};
-    let said = [
+    let output = [
         (
             EndOfData,
             432,
@@ -138,7 +138,7 @@ fn recognises_the_limit_of_connections() {
             "Too many concurrent SMTP connections; please try again later.",
         ),
     ];
-    for reply in said {
+    for reply in output {
         assert_eq!(limit(reply), Some(Limit::Connections), "{reply:?}");
     }
 }
@@ -146,7 +146,7 @@ fn recognises_the_limit_of_connections() {
 #[test]
 fn recognises_the_limits_of_rate_and_recipients() {
     use Command::{EndOfData, Mail, Rcpt};
-    let said = [
+    let output = [
         (Mail, 450, "4.7.1 Error: too much mail from 192.0.2.1"),
         (Rcpt, 450, "4.7.1 Error: too many recipients from 192.0.2.1"),
         (
@@ -165,7 +165,7 @@ fn recognises_the_limits_of_rate_and_recipients() {
             "4.4.2 Message submission rate for this client has exceeded the configured limit",
         ),
     ];
-    for reply in said {
+    for reply in output {
         assert_eq!(limit(reply), Some(Limit::Rate), "{reply:?}");
     }
     let too_many = (Rcpt, 452, "4.5.3 Error: too many recipients");
@@ -175,7 +175,7 @@ fn recognises_the_limits_of_rate_and_recipients() {
 #[test]
 fn other_refusals_name_no_limit() {
     use Command::{Connect, Greeting, Mail, Rcpt};
-    let said = [
+    let output = [
         (Rcpt, 421, "4.7.0 Error: too many errors"),
         (Greeting, 421, "4.3.2 Service not available"),
         (
@@ -186,7 +186,7 @@ fn other_refusals_name_no_limit() {
         (Mail, 451, "4.3.0 mail server temporarily rejected message"),
         (Connect, 0, "connection refused"),
     ];
-    for reply in said {
+    for reply in output {
         assert_eq!(limit(reply), None, "{reply:?}");
     }
 }

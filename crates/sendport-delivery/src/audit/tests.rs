@@ -98,7 +98,7 @@ async fn copies_are_for_their_owner_alone() {
 }
 
 #[tokio::test]
-async fn a_folder_that_went_away_is_said_once_and_its_return_too() {
+async fn a_missing_folder_and_its_return_are_reported_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let place = folder.path().join("audit");
     fs::create_dir(&place).expect("create");
@@ -108,12 +108,12 @@ async fn a_folder_that_went_away_is_said_once_and_its_return_too() {
         let error = keep(&auditor, AttemptKey::fresh()).await.expect_err("gone");
         assert!(error.to_string().contains("cannot be written"), "{error}");
     }
-    let said = events.try_recv().expect("an event");
+    let text = events.try_recv().expect("an event");
     assert_eq!(
-        (said.event_type, said.severity),
+        (text.event_type, text.severity),
         ("audit-failed", EventSeverity::Error)
     );
-    assert_eq!(said.send_port.as_deref(), Some("billing"));
+    assert_eq!(text.send_port.as_deref(), Some("billing"));
     fs::create_dir(&place).expect("create again");
     keep(&auditor, AttemptKey::fresh()).await.expect("kept");
     assert_eq!(

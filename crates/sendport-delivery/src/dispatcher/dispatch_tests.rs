@@ -282,7 +282,7 @@ async fn while_the_folder_of_certificates_is_away_alerts_wait_unspent() {
 }
 
 #[tokio::test]
-async fn who_cannot_be_encrypted_to_gets_nothing_and_the_reason_is_the_alerts() {
+async fn a_recipient_without_certificate_gets_nothing_and_the_alert_the_reason() {
     let folder = tempfile::tempdir().expect("a folder");
     for when_missing in [WhenMissing::Fail, WhenMissing::Split] {
         let memory = MemoryBudget::with(encrypting(folder.path(), when_missing));

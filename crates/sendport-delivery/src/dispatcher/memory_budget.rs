@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_waits_for_ever() {
+    async fn every_waiting_request_ends() {
         let budget = MemoryBudget::new();
         let _all = budget.acquire(TOTAL, LONG).await;
         assert!(

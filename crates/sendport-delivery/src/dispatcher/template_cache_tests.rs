@@ -47,7 +47,7 @@ impl MemoryBudget {
         added.expect("add").expect("nobody else adds")
     }
 
-    async fn said(&self, alert: &Alert) -> Result<(String, String), String> {
+    async fn output(&self, alert: &Alert) -> Result<(String, String), String> {
         let turn = self.cache.turn(alert).await;
         let rendered = match turn {
             Ok(turn) => self.cache.render(turn, alert, Utc.fix()).await,
@@ -80,7 +80,7 @@ fn both(text: &str, version: &str) -> Result<(String, String), String> {
 async fn the_database_goes_before_the_folder_name_by_name() {
     let memory = MemoryBudget::new().await;
     let (text, hash) = memory
-        .said(&alert("late", None, None))
+        .output(&alert("late", None, None))
         .await
         .expect("renders");
     assert_eq!((text.as_str(), hash.len()), ("of the folder", 16));
@@ -88,18 +88,18 @@ async fn the_database_goes_before_the_folder_name_by_name() {
     memory.add("late", "two").await;
     let newest = Some(2);
     assert_eq!(
-        memory.said(&alert("late", None, newest)).await,
+        memory.output(&alert("late", None, newest)).await,
         both("two", "2")
     );
     let other = memory
-        .said(&alert("other", None, newest))
+        .output(&alert("other", None, newest))
         .await
         .expect("renders");
     assert_eq!(other.0, "of the folder");
     // What began with the folder's goes on with the folder's.
     let pinned = alert("late", Some(&hash), newest);
-    assert_eq!(memory.said(&pinned).await, both("of the folder", &hash));
-    let unknown = memory.said(&alert("nothing", None, newest)).await;
+    assert_eq!(memory.output(&pinned).await, both("of the folder", &hash));
+    let unknown = memory.output(&alert("nothing", None, newest)).await;
     assert!(
         unknown
             .expect_err("unknown")
@@ -114,17 +114,17 @@ async fn a_pinned_version_is_used_whatever_came_after_it() {
     memory.add("_shared", "x").await;
     memory.add("late", "three").await;
     let pinned = alert("late", Some("1"), Some(3));
-    assert_eq!(memory.said(&pinned).await, both("one", "1"));
+    assert_eq!(memory.output(&pinned).await, both("one", "1"));
     assert_eq!(
-        memory.said(&alert("late", Some("2"), Some(3))).await,
+        memory.output(&alert("late", Some("2"), Some(3))).await,
         both("one", "2")
     );
-    let gone = memory.said(&alert("gone", Some("3"), Some(3))).await;
+    let gone = memory.output(&alert("gone", Some("3"), Some(3))).await;
     assert!(
         gone.expect_err("gone")
             .contains("version 3 of template 'gone'")
     );
-    let of_folder = memory.said(&alert("other", Some("3"), Some(3))).await;
+    let of_folder = memory.output(&alert("other", Some("3"), Some(3))).await;
     assert_eq!(of_folder.expect("renders").0, "of the folder");
 }
 
@@ -133,13 +133,13 @@ async fn what_was_read_once_is_at_hand_without_the_database() {
     let memory = MemoryBudget::new().await;
     memory.add("late", "one").await;
     let alert = alert("late", None, Some(1));
-    assert_eq!(memory.said(&alert).await, both("one", "1"));
+    assert_eq!(memory.output(&alert).await, both("one", "1"));
     std::fs::rename(
         memory.folder.path().join("sendport.db"),
         memory.folder.path().join("away"),
     )
     .expect("rename");
-    assert_eq!(memory.said(&alert).await, both("one", "1"));
+    assert_eq!(memory.output(&alert).await, both("one", "1"));
     let not_read = Alert {
         template: Some("other".to_owned()),
         ..alert
@@ -157,10 +157,10 @@ async fn evicts_the_template_that_was_used_least_recently() {
     memory.add("late", "one").await;
     for other in 0..CAPACITY.get() * 2 {
         let _ = memory
-            .said(&alert(&format!("name{other}"), None, Some(1)))
+            .output(&alert(&format!("name{other}"), None, Some(1)))
             .await;
         assert_eq!(
-            memory.said(&alert("late", None, Some(1))).await,
+            memory.output(&alert("late", None, Some(1))).await,
             both("one", "1")
         );
     }

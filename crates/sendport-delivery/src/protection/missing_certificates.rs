@@ -161,18 +161,18 @@ mod tests {
             .forward_paths()
             .into_iter()
             .map(|path| path.ordinal);
-        let said = recipients.recipients().pop().expect("somebody").1;
-        let said = said.map_or_else(String::new, |reply| reply.text);
-        (paths.collect(), in_clear, said)
+        let output = recipients.recipients().pop().expect("somebody").1;
+        let output = output.map_or_else(String::new, |reply| reply.text);
+        (paths.collect(), in_clear, output)
     }
 
     #[test]
-    fn nobody_gets_it_unless_somebody_has_it_already() {
-        let (paths, _, said) = settled(WhenMissing::Fail, None, &[Queued, Queued]);
-        assert!(paths.is_empty() && said.starts_with("no recipient gets it, because 1 of 2"));
-        let (paths, _, said) = settled(WhenMissing::Fail, None, &[Relayed, Queued, Queued]);
+    fn no_recipient_gets_it_unless_one_has_it_already() {
+        let (paths, _, output) = settled(WhenMissing::Fail, None, &[Queued, Queued]);
+        assert!(paths.is_empty() && output.starts_with("no recipient gets it, because 1 of 2"));
+        let (paths, _, output) = settled(WhenMissing::Fail, None, &[Relayed, Queued, Queued]);
         assert_eq!(paths, [1]);
-        assert_eq!(said, "there is none; others had got it before");
+        assert_eq!(output, "there is none; others had got it before");
     }
 
     #[test]
@@ -182,11 +182,11 @@ mod tests {
             assert_eq!(plaintext(protection), (vec![0, 1], true, String::new()));
         }
         for protection in ["encrypt", " Sign+Encrypt "] {
-            let (paths, in_clear, said) = plaintext(Some(protection));
+            let (paths, in_clear, output) = plaintext(Some(protection));
             assert_eq!((paths, in_clear), (vec![0], false));
             assert!(
-                said.contains("there is none") && said.contains("itself asks"),
-                "{said}"
+                output.contains("there is none") && output.contains("itself asks"),
+                "{output}"
             );
         }
     }
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_alone_is_told_what_was_found_and_nothing_else() {
+    fn a_single_recipient_gets_its_own_reason_alone() {
         assert_eq!(reason(&[missing(0)], 1), "there is none");
     }
 

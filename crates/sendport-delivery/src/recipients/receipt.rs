@@ -73,13 +73,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_asked_for_unless_somebody_asks() {
+    fn requests_no_receipt_by_default() {
         assert_eq!(request(&alert(false), &port("")), None);
         assert_eq!(remark(&alert(false), &port(""), &facts(false)), None);
     }
 
     #[test]
-    fn an_alert_that_asks_is_told_of_everything() {
+    fn an_alert_can_request_every_notification() {
         let port = port("dsn_notify = ['failure']\ndsn_return = 'headers'");
         let asked = request(&alert(true), &port).unwrap();
         assert_eq!(asked.notify, Some(Notify::always()));
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operators_never_wins_and_is_told() {
+    fn the_operators_never_wins_and_is_reported() {
         let port = port("dsn_notify = 'never'");
         let asked = request(&alert(true), &port).unwrap();
         assert_eq!(asked.notify, Some(Notify::Never));
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_return_path_nobody_can_be_told() {
+    fn requests_nothing_without_a_return_path() {
         let null = port("return_path = '<>'\ndsn_return = 'full'");
         assert_eq!(request(&alert(true), &null), None);
         assert_eq!(

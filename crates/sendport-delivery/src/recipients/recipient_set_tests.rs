@@ -167,7 +167,7 @@ fn a_421_in_the_middle_leaves_earlier_replies_standing_and_the_rest_waiting() {
 /// The relay takes two of four at a time and then ends the connection: nobody but the third may be
 /// why.
 #[test]
-fn who_was_accepted_before_the_connection_ended_never_fails_for_it() {
+fn accepted_recipients_do_not_fail_for_a_lost_connection() {
     let accepted = || {
         vec![
             reply(None, Command::Mail, 250, "ok"),
@@ -203,7 +203,7 @@ fn who_was_accepted_before_the_connection_ended_never_fails_for_it() {
 }
 
 #[test]
-fn whom_a_server_with_too_many_errors_left_out_goes_on_at_once_and_unspent() {
+fn recipients_left_out_after_too_many_errors_go_on_at_once() {
     let replies = vec![
         reply(None, Command::Mail, 250, "ok"),
         reply(Some(0), Command::Rcpt, 250, "ok"),
@@ -240,11 +240,11 @@ fn whom_a_server_with_too_many_errors_left_out_goes_on_at_once_and_unspent() {
 
 /// MAIL, these answers to RCPT, and a message that is taken.
 fn taken(answers: &[(u16, &str)]) -> Vec<CommandReply> {
-    let said = |(ordinal, (code, text)): (u32, &(u16, &str))| {
+    let output = |(ordinal, (code, text)): (u32, &(u16, &str))| {
         reply(Some(ordinal), Command::Rcpt, *code, text)
     };
     let mut replies = vec![reply(None, Command::Mail, 250, "ok")];
-    replies.extend((0..).zip(answers).map(said));
+    replies.extend((0..).zip(answers).map(output));
     replies.push(reply(None, Command::Data, 354, "go"));
     replies.push(reply(None, Command::EndOfData, 250, "queued as 1"));
     replies
@@ -332,7 +332,7 @@ fn due(alert: &Alert) -> Vec<u32> {
 }
 
 #[test]
-fn who_was_left_out_goes_before_who_waits_for_another_attempt() {
+fn left_out_recipients_go_before_waiting_ones() {
     use RecipientStatus::{Delayed, Queued, Relayed};
     let alert = begun(&[(Relayed, 1), (Delayed, 3), (Queued, 0), (Queued, 2)]);
     assert_eq!(due(&alert), [2, 3]);
@@ -420,7 +420,7 @@ fn an_unseen_end_is_held_where_the_send_port_says_so() {
 }
 
 #[test]
-fn a_refused_message_fails_everybody_who_was_accepted() {
+fn a_refused_message_fails_every_accepted_recipient() {
     let replies = vec![
         reply(None, Command::Mail, 250, "ok"),
         reply(Some(0), Command::Rcpt, 250, "ok"),

@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn bounces_go_to_the_from_unless_said_otherwise() {
+    fn bounces_go_to_the_from_by_default() {
         assert_eq!(port("").return_path.0.as_deref(), Some("a@contoso.com"));
         assert_eq!(port("return_path = '<>'").return_path.0, None);
     }

@@ -81,15 +81,15 @@ mod tests {
     #[test]
     fn every_entry_has_to_be_an_address() {
         let read = |text: &str| DigestRecipients::try_from(text.to_owned());
-        let said = |text: &str| read(text).unwrap_err().to_string();
+        let output = |text: &str| read(text).unwrap_err().to_string();
         let two = read("ops@contoso.com, \"On call\" <b@contoso.com>").unwrap();
         assert_eq!(two.to_string(), "ops@contoso.com; On call <b@contoso.com>");
         assert_eq!(
-            said("ops@contoso.com; oncall"),
+            output("ops@contoso.com; oncall"),
             "'oncall' is not a mail address: there is no '@'; write addresses, separated by ';'"
         );
         assert_eq!(
-            said(" ; "),
+            output(" ; "),
             "it contains no address; leave it out to send no digests"
         );
     }

@@ -102,7 +102,7 @@ mod tests {
     use sendport_core::domain::CertificateId;
 
     #[test]
-    fn it_is_said_at_each_number_of_days_and_not_twice() {
+    fn an_expiry_is_announced_once_at_each_number_of_days() {
         let ends = |days_left, notified_at_days| ExpiringCertificate {
             id: CertificateId(1),
             address: "a@x.com".to_owned(),
@@ -111,7 +111,7 @@ mod tests {
             days_left,
             notified_at_days,
         };
-        for (days_left, announced, said) in [
+        for (days_left, announced, text) in [
             (59, None, Some(60)),
             (59, Some(60), None),
             (30, Some(60), None),
@@ -124,7 +124,7 @@ mod tests {
         ] {
             assert_eq!(
                 stage(&ends(days_left, announced)),
-                said,
+                text,
                 "{days_left} {announced:?}"
             );
         }

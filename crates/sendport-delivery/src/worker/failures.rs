@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_is_told_once_for_each_send_port() {
+    fn failures_are_reported_once_for_each_send_port() {
         let mut outcomes = vec![
             outcome(1, AlertStatus::Relayed, ""),
             outcome(2, AlertStatus::Failed, "no such template"),

@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_loop_that_stands_is_named() {
+    fn the_stalled_loop_is_named() {
         let liveness = Liveness::default();
         assert_eq!(liveness.slowest(), None, "nothing has begun");
         liveness.begin();

@@ -339,7 +339,7 @@ fn a_control_character_in_a_list_fails_only_its_entry() {
 }
 
 #[test]
-fn to_and_cc_hold_who_can_be_read_and_bcc_stands_nowhere() {
+fn to_and_cc_list_valid_recipients_and_bcc_is_absent() {
     let alert = Alert {
         to_recipients: Some("nobody; a..b@x.example; a@münchen.example".to_owned()),
         cc_recipients: Some("a..b@X.example".to_owned()),
@@ -607,7 +607,7 @@ fn lines_stay_short_in_every_encoding() {
 }
 
 #[test]
-fn what_describes_the_content_stands_after_the_mime_version() {
+fn content_headers_follow_the_mime_version() {
     let alert = Alert {
         language: Some("de".to_owned()),
         headers: Some(r#"{"X-Order": "4711"}"#.to_owned()),

@@ -124,7 +124,7 @@ mod tests {
             text("a", "de", "other"),
             text("c", "", ""),
         ];
-        let said = |prune| -> Vec<_> {
+        let output = |prune| -> Vec<_> {
             let all = changes(&standing, &wanted, prune).into_iter();
             all.map(|it| (it.text.name, it.text.language, it.kind.as_str(), it.before))
                 .collect()
@@ -138,9 +138,9 @@ mod tests {
             line("a", "fr", "removed", Some(2)),
             line("c", "", "new", None),
         ];
-        assert_eq!(said(false), expected);
+        assert_eq!(output(false), expected);
         expected.insert(3, line("b", "", "removed", Some(3)));
-        assert_eq!(said(true), expected);
+        assert_eq!(output(true), expected);
     }
 
     #[test]

@@ -277,7 +277,7 @@ mod tests {
             let error = environment.render_str(&template, ()).err()?;
             let names = error
                 .detail()
-                .is_some_and(|said| said.contains("not_there"));
+                .is_some_and(|output| output.contains("not_there"));
             (names && error.kind() == ErrorKind::UndefinedError).then_some(())
         };
         let silent: Vec<_> = filters

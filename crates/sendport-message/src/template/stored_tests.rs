@@ -46,15 +46,15 @@ fn rows_render_as_their_files_would_and_say_their_version() {
         row(text("late", "", "late {% include '_sign.txt.j2' %}"), 2),
         row(text("late", "de", "zu spät"), 3),
     ];
-    let said = |rows: &[TemplateRow], language| {
+    let output = |rows: &[TemplateRow], language| {
         let alert = templated(language, "{}");
         let set = of_rows(rows);
         let rendered = set.render(&alert).expect("renders");
         (rendered.text.map(String::from), rendered.template_version)
     };
     let some = |it: &str| Some(it.to_owned());
-    assert_eq!(said(&rows, None), (some("late ops"), some("4")));
-    assert_eq!(said(&rows, Some("de-AT")), (some("zu spät"), some("4")));
+    assert_eq!(output(&rows, None), (some("late ops"), some("4")));
+    assert_eq!(output(&rows, Some("de-AT")), (some("zu spät"), some("4")));
     // A removal is a version, too: without it the same number would say two things.
     let mut removed = rows.to_vec();
     let nothing = TemplateText {
@@ -62,7 +62,10 @@ fn rows_render_as_their_files_would_and_say_their_version() {
         ..text("late", "de", "")
     };
     removed[2] = row(nothing, 5);
-    assert_eq!(said(&removed, Some("de-AT")), (some("late ops"), some("5")));
+    assert_eq!(
+        output(&removed, Some("de-AT")),
+        (some("late ops"), some("5"))
+    );
 }
 
 #[test]
@@ -99,17 +102,17 @@ fn an_error_names_template_language_version_line_and_variable() {
         row(text("late", "fr", "{% include '_sign.txt.j2' %}"), 1),
     ];
     let set = of_rows(&rows);
-    let said = |language, payload| {
+    let output = |language, payload| {
         let alert = templated(Some(language), payload);
         set.render(&alert).expect_err("strict").to_string()
     };
-    let german = said("de", "{}");
+    let german = output("de", "{}");
     assert!(
         german.starts_with("template file 'late.de.txt.j2', version 7, line 3: "),
         "{german}"
     );
     assert!(german.contains("order"), "{german}");
-    let french = said("fr", r#"{"sender": {}}"#);
+    let french = output("fr", r#"{"sender": {}}"#);
     let wanted = "template file '_sign.txt.j2', used by 'late.fr.txt.j2', version 7, line 2: ";
     assert!(
         french.starts_with(wanted) && french.contains("name"),

@@ -91,7 +91,7 @@ fn languages_fall_back_to_less_specific_ones() {
         ("late.de-AT.html.j2", "at"),
     ])
     .expect("loads");
-    let said = |language: Option<&str>| {
+    let output = |language: Option<&str>| {
         let alert = Alert {
             language: language.map(str::to_owned),
             ..templated("{}")
@@ -104,12 +104,12 @@ fn languages_fall_back_to_less_specific_ones() {
         )
     };
     let some = |s: &str| Some(s.to_owned());
-    assert_eq!(said(None), ("en".to_owned(), some("en"), some("en")));
-    assert_eq!(said(Some("fr")), said(None));
-    assert_eq!(said(Some("../de")), said(None));
-    assert_eq!(said(Some("DE")), ("de".to_owned(), some("de"), None));
-    assert_eq!(said(Some("de-CH")), said(Some("de")));
-    assert_eq!(said(Some("de-at")), ("de".to_owned(), None, some("at")));
+    assert_eq!(output(None), ("en".to_owned(), some("en"), some("en")));
+    assert_eq!(output(Some("fr")), output(None));
+    assert_eq!(output(Some("../de")), output(None));
+    assert_eq!(output(Some("DE")), ("de".to_owned(), some("de"), None));
+    assert_eq!(output(Some("de-CH")), output(Some("de")));
+    assert_eq!(output(Some("de-at")), ("de".to_owned(), None, some("at")));
 }
 
 #[test]
@@ -177,18 +177,18 @@ fn the_version_changes_with_every_file_that_matters() {
 #[test]
 fn an_error_names_file_line_and_variable() {
     let error = render_text("a\n{{ order.number }}\n", r#"{"order": {}}"#).expect_err("strict");
-    let said = error.to_string();
-    assert!(said.contains("'late.txt.j2', line 2"), "{said}");
-    assert!(said.contains("number"), "{said}");
-    assert!(said.contains("INCLUDE_NULL_VALUES"), "{said}");
-    let said = render_text("{{ customer }}", "{}")
+    let output = error.to_string();
+    assert!(output.contains("'late.txt.j2', line 2"), "{output}");
+    assert!(output.contains("number"), "{output}");
+    assert!(output.contains("INCLUDE_NULL_VALUES"), "{output}");
+    let output = render_text("{{ customer }}", "{}")
         .expect_err("strict")
         .to_string();
-    assert!(said.contains("customer"), "{said}");
-    let said = render_text("{% for l in lines %}{% endfor %}", "{}")
+    assert!(output.contains("customer"), "{output}");
+    let output = render_text("{% for l in lines %}{% endfor %}", "{}")
         .expect_err("strict")
         .to_string();
-    assert!(said.contains("lines"), "{said}");
+    assert!(output.contains("lines"), "{output}");
 }
 
 #[test]
@@ -229,14 +229,14 @@ fn work_output_and_recursion_are_bounded() {
 
 #[test]
 fn the_payload_has_to_be_an_object() {
-    for (payload, said) in [
+    for (payload, output) in [
         ("[{\"a\": 1}]", "WITHOUT_ARRAY_WRAPPER"),
         ("4711", "single JSON value"),
         ("{\"a\": ", "not JSON"),
     ] {
         let error = render_text("x", payload).expect_err(payload);
         assert_eq!(error.explanation(), "bad-payload");
-        assert!(error.to_string().contains(said), "{error}");
+        assert!(error.to_string().contains(output), "{error}");
     }
     assert_eq!(render_text("x", " "), Ok("x".to_owned()));
     assert_eq!(
@@ -259,18 +259,18 @@ fn a_subject_is_one_line() {
 
 #[test]
 fn an_unknown_template_says_where_it_was_looked_for() {
-    let said = |set: TemplateSet| {
+    let output = |set: TemplateSet| {
         set.render(&templated("{}"))
             .expect_err("unknown")
             .to_string()
     };
-    let empty = said(TemplateSet::empty());
+    let empty = output(TemplateSet::empty());
     assert!(
         empty.contains("neither in the database (`sendport template list`")
             && empty.contains("nor in a folder;"),
         "{empty}"
     );
-    let others = said(load(&[("b.txt.j2", "x"), ("c.html.j2", "x")]).expect("loads"));
+    let others = output(load(&[("b.txt.j2", "x"), ("c.html.j2", "x")]).expect("loads"));
     assert!(
         others.contains("nor in the templates folder, which has: b, c;"),
         "{others}"
@@ -362,7 +362,7 @@ fn file_names_say_what_a_file_makes() {
 
 #[test]
 fn a_doubtful_folder_is_refused() {
-    for (files, said) in [
+    for (files, output) in [
         (vec![("a.subject.j2", "x")], "'a.txt.j2'"),
         (vec![("a.de.txt.j2", "x")], "'a.txt.j2'"),
         (
@@ -380,8 +380,8 @@ fn a_doubtful_folder_is_refused() {
         (vec![("a.txt.j2", "\n{% if %}")], "line 2"),
         (vec![("a.xml.j2", "x")], ".subject.j2"),
     ] {
-        let error = load(&files).expect_err(said).to_string();
-        assert!(error.contains(said), "{error}");
+        let error = load(&files).expect_err(output).to_string();
+        assert!(error.contains(output), "{error}");
     }
     let missing = TemplateSet::load(Path::new("/does/not/exist")).expect_err("missing");
     assert!(missing.to_string().contains("/does/not/exist"), "{missing}");
@@ -399,7 +399,7 @@ fn a_doubtful_folder_is_refused() {
     let error = TemplateSet::load(bad.path())
         .expect_err("five files")
         .to_string();
-    for (file, said) in [
+    for (file, output) in [
         ("large.txt.j2' is larger", "1 MiB"),
         ("folder.txt.j2' is no file", "remove it"),
         ("device.txt.j2' is no file", "remove it"),
@@ -407,7 +407,7 @@ fn a_doubtful_folder_is_refused() {
         ("loop.txt.j2'", "symbolic links"),
     ] {
         let line = error.lines().find(|line| line.contains(file));
-        assert!(line.is_some_and(|line| line.contains(said)), "{error}");
+        assert!(line.is_some_and(|line| line.contains(output)), "{error}");
     }
     assert_eq!(error.lines().count(), 5, "{error}");
     let odd = folder(&[("ä.txt.j2", "x"), ("a b.txt.j2", "x"), ("a.txt.j2", "x")]);

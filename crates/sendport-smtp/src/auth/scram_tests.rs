@@ -61,7 +61,7 @@ fn sha_256_as_in_the_rfc() {
 }
 
 #[test]
-fn a_server_that_does_not_know_the_password_is_not_believed() {
+fn a_server_without_the_password_is_not_trusted() {
     for last in [
         "v=rmF9pqV8S7suAoZWja4dJRkFsKA=",
         "v=",
@@ -78,7 +78,7 @@ fn a_server_that_does_not_know_the_password_is_not_believed() {
 }
 
 #[test]
-fn a_refusal_is_waited_for_and_its_reason_is_told() {
+fn reads_the_refusal_and_reports_its_reason() {
     let mut scram = sha_1();
     scram.respond(SHA_1_FIRST.as_bytes()).expect("an answer");
     let answer = scram.respond(b"e=invalid-proof").expect("an answer");

@@ -24,7 +24,7 @@ fn international() -> MessageSettings {
 }
 
 #[test]
-fn a_message_that_names_somebody_otherwise_has_an_id_of_its_own() {
+fn a_message_with_another_spelling_has_its_own_id() {
     let own = |to: &str, reply_to: Option<&str>, settings: &MessageSettings| {
         let alert = Alert {
             to_recipients: Some(to.to_owned()),

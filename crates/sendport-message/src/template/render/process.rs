@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_takes_no_processor() {
+    fn a_waiting_worker_uses_no_processor_time() {
         let busy = taken_by("while :; do :; done", Duration::from_millis(100));
         assert!(busy >= Duration::from_millis(100), "{busy:?}");
         let mut waits = Command::new("sh");

@@ -72,7 +72,7 @@ async fn what_is_wrong_with_a_template_or_an_alert_comes_back() {
     assert!(problem.expect_err("broken").contains("'late.txt.j2'"));
     let whole = TemplateSource::of_rows("late", rows("{{ carrier }}")).expect("is there");
     assert_eq!(renderer.compile(&whole).await, Ok(Ok(())));
-    for (source, explained, said) in [
+    for (source, explained, output) in [
         (
             &broken,
             "template-error",
@@ -88,10 +88,10 @@ async fn what_is_wrong_with_a_template_or_an_alert_comes_back() {
         let alert = alert();
         let error = renderer.render(source, &alert).await;
         let Err(NotRendered::Never(error)) = error else {
-            panic!("{said}: {error:?}");
+            panic!("{output}: {error:?}");
         };
         assert_eq!(error.explanation(), explained);
-        assert!(error.to_string().contains(said), "{error}");
+        assert!(error.to_string().contains(output), "{error}");
     }
 }
 
@@ -144,8 +144,8 @@ async fn a_template_that_takes_too_much_is_rendered_one_alert_at_a_time() {
         ..alert()
     };
     let waits = renderer.render(&source, &good).await.expect_err("in turn");
-    let said = "template 'late' loops too long: its alerts are rendered one at a time";
-    assert_eq!(waits.to_string(), said);
+    let output = "template 'late' loops too long: its alerts are rendered one at a time";
+    assert_eq!(waits.to_string(), output);
     renderer.render(&other, &good).await.expect("has a worker");
     drop(slow);
     renderer.render(&source, &good).await.expect("its turn");
@@ -172,8 +172,8 @@ async fn a_render_that_takes_long_holds_no_worker() {
         .render(&slower, &alert)
         .await
         .expect_err("too long");
-    let said = "template 'late' takes long for an alert: its alerts are rendered one at a time";
-    assert_eq!(error.to_string(), said);
+    let output = "template 'late' takes long for an alert: its alerts are rendered one at a time";
+    assert_eq!(error.to_string(), output);
     drop(lane);
     renderer.render(&slower, &alert).await.expect("its turn");
 }

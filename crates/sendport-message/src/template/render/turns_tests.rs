@@ -94,7 +94,7 @@ async fn suspects_have_one_worker_and_do_not_wait_for_it() {
 
 /// Those that wait for a worker when their template becomes suspect are sent away, all but one.
 #[tokio::test]
-async fn who_waits_is_sent_away_when_the_template_becomes_suspect() {
+async fn waiting_alerts_are_released_when_the_template_becomes_suspect() {
     let (turns, bad, good) = (Turns::default(), key("bad"), key("good"));
     let first = taken(&turns, "a", &bad).await;
     let _second = taken(&turns, "b", &good).await;

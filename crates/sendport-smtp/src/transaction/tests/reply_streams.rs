@@ -116,10 +116,10 @@ impl Client {
 
 /// As [`SubmissionReport::is_accepted`](sendport_core::domain::SubmissionReport::is_accepted).
 fn is_accepted(done: &TransactionResult) -> bool {
-    let said = |it: &sendport_core::domain::CommandReply| {
+    let text = |it: &sendport_core::domain::CommandReply| {
         it.reply.command == Command::EndOfData && it.reply.is_success()
     };
-    done.replies.iter().any(said)
+    done.replies.iter().any(text)
 }
 
 async fn play(scenario: &Scenario, offers: Offers) -> Result<usize, TestCaseError> {
@@ -155,8 +155,8 @@ fn judge(
         prop_assert_eq!(accepted, expected, "an honest server's word, {:?}", offers);
     }
     if accepted {
-        let said = "a success came behind the end of the message";
-        prop_assert!(log.success_after_the_end(id), "{said}: {id}, {offers:?}");
+        let text = "a success came behind the end of the message";
+        prop_assert!(log.success_after_the_end(id), "{text}: {id}, {offers:?}");
         // An invented 354 makes the client begin before the server is there.
         let taken = log.taken(id) || scenario.invents("354");
         prop_assert!(taken, "the server took it: {id}, {offers:?}, {log:?}");
