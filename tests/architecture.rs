@@ -1,5 +1,5 @@
-//! The arrows between the modules, kept true by the `use` lines: who may know whom, and which
-//! room alone may know a library. The map stands in docs/architecture.md.
+//! The dependencies between the modules, checked by their `use` lines, and the one room that may
+//! name each library. docs/architecture.md has the map.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -256,8 +256,7 @@ fn placeholders() -> Vec<(String, String)> {
     found
 }
 
-/// Who installs it waits for minutes; what is packaged is worth a longer build, and both carry no
-/// symbols.
+/// `cargo install` builds in minutes; packages take a longer build. Neither has symbols.
 #[test]
 fn build_profiles_fit_their_purpose() {
     let cargo: toml::Table = include_str!("../Cargo.toml").parse().expect("TOML");
@@ -368,7 +367,7 @@ fn files_in(folder: &str) -> std::collections::BTreeSet<String> {
         .collect()
 }
 
-/// Who knows one store finds everything in the other.
+/// Both stores have the same files.
 #[test]
 fn the_two_stores_have_the_same_files() {
     let (sqlite, sqlserver) = (files_in("sqlite"), files_in("sqlserver"));

@@ -1,4 +1,4 @@
-//! Who gets which alert, and in which order.
+//! Which instance claims which alert, and in which order.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -34,7 +34,7 @@ pub(crate) trait Fixture: Send + Sync {
     /// The first value of the first row, as text; octets in hexadecimal.
     async fn scalar(&self, query: &str) -> Option<String>;
 
-    /// The table that the columns from `Status` on stand in: the alert's own, or one beside it.
+    /// The table with the columns from `Status` on: the alert's own, or one beside it.
     fn state_table(&self) -> String;
 
     /// The name of a table or view in a statement: `Alert`, or `sendport.Alert`.

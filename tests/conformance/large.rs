@@ -113,7 +113,7 @@ pub(crate) async fn long_texts_are_recorded_or_marked(f: &dyn Fixture) {
     assert_eq!(f.rows("Recipient", "Remark IS NOT NULL").await, 1);
 }
 
-/// With this text wherever a text may stand.
+/// With this text in every column that takes one.
 fn lengthened(mut outcome: Outcome, text: &str, readers: &str) -> Outcome {
     let OutcomeKind::Decided(decision) = &mut outcome.kind else {
         panic!("{outcome:?}");

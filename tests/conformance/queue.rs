@@ -1,4 +1,4 @@
-//! Why nothing moves: the view `Queue`, and who runs.
+//! What keeps alerts waiting: the view `Queue`, and the running instances.
 
 use std::sync::Arc;
 

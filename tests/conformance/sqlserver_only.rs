@@ -70,7 +70,7 @@ async fn what_is_listed_for_halves_is_what_would_be_met(fixture: &SqlServerFixtu
     assert_eq!(first(UNREPORTED, unreported, "").await, None);
 }
 
-/// The words of the suite stand on the trait object.
+/// The suite's helpers are methods of the trait object.
 fn as_fixture(fixture: &SqlServerFixture) -> &dyn Fixture {
     fixture
 }
@@ -316,7 +316,7 @@ async fn what_a_relay_says_never_becomes_sql(fixture: &SqlServerFixture) {
     assert_eq!(reply.as_deref(), Some(OUTPUT));
 }
 
-/// Who keeps certificates does that alone; the service reads them and changes none.
+/// The role of certificate managers writes certificates and nothing else; the service only reads them.
 async fn a_certificate_manager_keeps_certificates_only(fixture: &SqlServerFixture) {
     fixture.fresh().await;
     let manager = Login::with_role(fixture, "sendport_certificate_manager").await;
@@ -364,7 +364,7 @@ async fn a_certificate_manager_keeps_certificates_only(fixture: &SqlServerFixtur
     }
 }
 
-/// Who imports templates adds versions, and changes neither them nor anything else.
+/// The role of template importers adds versions, and changes neither them nor anything else.
 async fn a_template_author_adds_versions_only(fixture: &SqlServerFixture) {
     fixture.fresh().await;
     let author = Login::with_role(fixture, "sendport_template_author").await;

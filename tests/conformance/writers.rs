@@ -303,8 +303,8 @@ pub(crate) async fn a_login_without_a_role_gets_an_explanation(fixture: &SqlServ
     drop_all(fixture, [writer, nobody]).await;
 }
 
-/// On Babelfish db_owner has no member but dbo, who is not listed; that the service may ask is what
-/// is tested there.
+/// On Babelfish db_owner has no member but dbo, which is not listed; there the test checks that the
+/// service has the permission.
 pub(crate) async fn members_of_fixed_roles_are_listed(fixture: &SqlServerFixture) {
     fixture.fresh().await;
     let service = Login::with_role(fixture, "sendport_service").await;
@@ -348,7 +348,7 @@ pub(crate) async fn every_check_holds_for_a_history(fixture: &SqlServerFixture) 
     }
 }
 
-/// Alerts of `login`, each with so many recipients of whom a relay said something.
+/// Alerts of `login`, each with so many recipients that have a relay's reply.
 async fn alert_of(fixture: &SqlServerFixture, login: &Login, recipients: usize) -> String {
     let insert = INSERT.replace("VALUES", "OUTPUT inserted.AlertId VALUES");
     let id = login.may(&insert).await.expect("its key");

@@ -33,11 +33,11 @@ pub(crate) struct Names {
     pub(crate) reply_to: Option<String>,
 }
 
-/// Who submits all of it.
+/// The sender of all messages.
 pub(crate) const FROM: (&str, &str) = ("Contoso alerts", "alerts@example.test");
-/// Who gets it.
+/// The recipient.
 pub(crate) const TO: &str = "ops@example.test";
-/// Who is answered, where somebody is named.
+/// Reply-To, where the message has one.
 pub(crate) const REPLY_TO: &str = "desk@example.test";
 
 /// One of its attachments.
@@ -58,8 +58,7 @@ pub(crate) struct File {
 }
 
 impl Inserted {
-    /// The attachments in the order in which they stand in the message: first what belongs to the
-    /// HTML.
+    /// The attachments in the order of the message: those that belong to the HTML first.
     pub(crate) fn in_order(&self) -> Vec<&File> {
         let is_shown = |file: &&File| {
             self.html.is_some()

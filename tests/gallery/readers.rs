@@ -14,7 +14,7 @@ use crate::secured::Way;
 use crate::support::peer;
 use crate::support::people::{Gpgsm, People, der_of, parts_of_signed};
 
-/// Who reads envelopes for RSA keys.
+/// The name of the reader's RSA key.
 pub(crate) const READER: &str = "to-rsa";
 
 /// A program that checks signatures and opens envelopes.
@@ -31,7 +31,7 @@ pub(crate) trait Reader: Send {
     /// where the signature is not.
     fn verify(&self, message: &[u8]) -> Option<Vec<u8>>;
 
-    /// What is inside of an envelope for somebody; `None` where it cannot be opened.
+    /// The content of an envelope, by the key of `who`; `None` where it cannot be opened.
     fn open(&self, message: &[u8], who: &str) -> Option<Vec<u8>>;
 }
 

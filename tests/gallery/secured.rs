@@ -25,7 +25,7 @@ pub(crate) struct Way {
 #[derive(Debug, Clone, Copy)]
 struct Signing {
     form: &'static str,
-    /// Who signs; `pss` with the key of `rsa`.
+    /// The signer; `pss` signs with the key of `rsa`.
     key: &'static str,
     digest: &'static str,
 }
@@ -321,8 +321,8 @@ fn read_by(reader: &dyn Reader, sample: &Sample<'_>) -> bool {
         }
         octets = reader.verify(&octets).expect(&of);
     }
-    // It is the message itself, because its header is inside. Who only says that a signature is
-    // right gives back the message with it.
+    // It is the message itself, because its header is inside. A reader that only verifies the
+    // signature returns the message with it.
     let text = String::from_utf8_lossy(&octets);
     if !text.contains("application/pkcs7-") {
         assert!(text.contains(" hp=\"c"), "{of}: {text}");

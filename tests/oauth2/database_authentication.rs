@@ -1,4 +1,4 @@
-//! A database that is signed in to with an access token of Entra ID.
+//! Authentication to a database with an access token of Entra ID.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ impl Database {
         }
     }
 
-    /// One that lets in who has one of the tokens.
+    /// One that accepts each of the tokens.
     fn for_tokens(tokens: Arc<Mutex<Vec<&'static str>>>) -> Self {
         Self::start(move |login| {
             let token = login.token.as_deref().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A token endpoint that is down, busy or silent is nobody's configuration: time heals it.
+//! A token endpoint that is down, busy or silent is no fault of the configuration: later attempts succeed.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use sendport_core::domain::{Command, Fault};
 use tokio::net::TcpListener;
 
 use crate::support::client::not_begun;
-use crate::support::token_endpoint::{CLIENT_SECRET, Instead};
+use crate::support::token_endpoint::{CLIENT_SECRET, NextReply};
 use crate::{World, send, send_well};
 
 #[tokio::test]
@@ -34,7 +34,7 @@ async fn a_closed_port_is_refused() {
 async fn respects_retry_after() {
     let world = World::new().await;
     let relay = world.good_relay();
-    let busy = Instead::Answer("429 Too Many Requests", "Retry-After: 120\r\n", "{}");
+    let busy = NextReply::Answer("429 Too Many Requests", "Retry-After: 120\r\n", "{}");
     world.endpoint.next(busy);
     for _ in 0..2 {
         let report = send(&relay).await;
@@ -54,7 +54,7 @@ async fn retries_a_failing_endpoint_soon() {
     let world = World::new().await;
     let relay = world.good_relay();
     let failed = "503 Service Unavailable";
-    world.endpoint.next(Instead::Answer(
+    world.endpoint.next(NextReply::Answer(
         failed,
         "",
         "<html>down for maintenance</html>",
@@ -68,7 +68,7 @@ async fn retries_a_failing_endpoint_soon() {
 #[tokio::test]
 async fn gives_up_a_silent_endpoint() {
     let world = World::new().await;
-    world.endpoint.next(Instead::Silence);
+    world.endpoint.next(NextReply::Silence);
     let section = world.with_secret(CLIENT_SECRET) + "timeout = '200ms'\n";
     let tokens = world.tokens(&section);
     let asked = tokio::time::timeout(Duration::from_secs(60), tokens.token()).await;

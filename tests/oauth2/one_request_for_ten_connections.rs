@@ -6,7 +6,7 @@ use sendport_oauth2::TokenSource;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::support::token_endpoint::{CLIENT_SECRET, Instead};
+use crate::support::token_endpoint::{CLIENT_SECRET, NextReply};
 use crate::{World, send};
 
 #[tokio::test]
@@ -51,7 +51,7 @@ async fn a_cancelled_caller_does_not_cancel_the_request() {
     let world = World::new().await;
     let tokens = world.tokens(&world.with_secret(CLIENT_SECRET));
     let answer = Arc::new(Notify::new());
-    world.endpoint.next(Instead::After(Arc::clone(&answer)));
+    world.endpoint.next(NextReply::After(Arc::clone(&answer)));
     let waiting = |tokens: Arc<dyn TokenSource>| tokio::spawn(async move { tokens.token().await });
     let impatient = waiting(Arc::clone(&tokens));
     world.endpoint.wait_for_requests(1).await;

@@ -12,8 +12,8 @@ use crate::check_explains_errors::site;
 use crate::support::bearer_smtp::BearerSmtp;
 use crate::support::token_endpoint::{CLIENT_SECRET, TokenBook, TokenEndpoint};
 
-/// Runs `check` with a proxy that refuses the first request; what that asked for, and what
-/// `check` said.
+/// Runs `check` with a proxy that refuses the first request; returns that request and the output
+/// of `check`.
 async fn through_a_proxy(endpoint: &str, smtp: &BearerSmtp) -> (Option<String>, String) {
     let proxy = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = proxy.local_addr().expect("an address");

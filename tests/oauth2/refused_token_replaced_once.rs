@@ -1,4 +1,4 @@
-//! A refused token is replaced once; the refusal of the next one stands.
+//! A refused token is replaced once; the refusal of the next one counts.
 
 use sendport_core::domain::{Command, Fault};
 

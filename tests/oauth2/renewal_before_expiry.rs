@@ -1,6 +1,6 @@
 //! A token is renewed in the background before it ends; one that ended is not used.
 
-use crate::support::token_endpoint::{Instead, LIFE};
+use crate::support::token_endpoint::{LIFE, NextReply};
 use crate::{World, send_well};
 
 #[tokio::test]
@@ -42,7 +42,7 @@ async fn uses_the_token_until_it_expires_while_the_endpoint_fails() {
     world.clock.advance(LIFE * 4 / 5);
     world
         .endpoint
-        .next(Instead::Answer("503 Service Unavailable", "", ""));
+        .next(NextReply::Answer("503 Service Unavailable", "", ""));
     send_well(&relay).await;
     world.endpoint.wait_for_requests(2).await;
     // The failure may be noted after the request was seen; its rest ends 5 s later.

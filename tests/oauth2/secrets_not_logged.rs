@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use parking_lot::Mutex;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::support::token_endpoint::{CLIENT_SECRET, Instead, REFRESH_TOKEN};
+use crate::support::token_endpoint::{CLIENT_SECRET, NextReply, REFRESH_TOKEN};
 use crate::{World, send};
 
 /// A log that can be read.
@@ -84,7 +84,7 @@ async fn everything_that_is_shown() -> (String, Vec<String>) {
     let talkative = "{\"error\": \"invalid_client\", \"error_description\": \"not '3a8Q~s&cret+of=the/client.%'\"}";
     world
         .endpoint
-        .next(Instead::Answer("401 Unauthorized", "", talkative));
+        .next(NextReply::Answer("401 Unauthorized", "", talkative));
     shown += &format!("{:?}", send(&world.relay("xoauth2", &section)).await);
     let refresh = section.replace("client_credentials", "refresh_token");
     let refresh = format!("{refresh}refresh_token = '{REFRESH_TOKEN}'\n");

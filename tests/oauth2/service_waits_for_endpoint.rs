@@ -8,13 +8,13 @@ use sendport_core::clock::SystemClock;
 
 use crate::check_explains_errors::site;
 use crate::support::bearer_smtp::BearerSmtp;
-use crate::support::token_endpoint::{CLIENT_SECRET, Instead, TokenBook, TokenEndpoint};
+use crate::support::token_endpoint::{CLIENT_SECRET, NextReply, TokenBook, TokenEndpoint};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn alerts_spend_no_attempt_while_the_endpoint_is_down() {
     let book = TokenBook::new(Arc::new(SystemClock));
     let endpoint = TokenEndpoint::start(book.clone()).await;
-    endpoint.next(Instead::Answer("503 Service Unavailable", "", ""));
+    endpoint.next(NextReply::Answer("503 Service Unavailable", "", ""));
     let smtp = BearerSmtp::start(book).await;
     let site = site(&smtp, &endpoint.url, CLIENT_SECRET);
     for _ in 0..5 {
@@ -46,7 +46,7 @@ const INSERT: &str =
 async fn alerts_are_sent_soon_after_a_proxy_page() {
     let book = TokenBook::new(Arc::new(SystemClock));
     let endpoint = TokenEndpoint::start(book.clone()).await;
-    endpoint.next(Instead::Untyped("200 OK", "", "<html>Please log in"));
+    endpoint.next(NextReply::Untyped("200 OK", "", "<html>Please log in"));
     let smtp = BearerSmtp::start(book).await;
     let site = site(&smtp, &endpoint.url, CLIENT_SECRET);
     site.database().execute(INSERT, []).expect("insert");
@@ -64,7 +64,7 @@ async fn contacts_no_server_during_retry_after() {
     let book = TokenBook::new(Arc::new(SystemClock));
     let endpoint = TokenEndpoint::start(book.clone()).await;
     let busy = "503 Service Unavailable";
-    endpoint.next(Instead::Answer(busy, "Retry-After: 7\r\n", ""));
+    endpoint.next(NextReply::Answer(busy, "Retry-After: 7\r\n", ""));
     let smtp = BearerSmtp::start(book).await;
     let site = site(&smtp, &endpoint.url, CLIENT_SECRET);
     site.database().execute(INSERT, []).expect("insert");
@@ -81,7 +81,7 @@ async fn shows_a_long_wait() {
     let book = TokenBook::new(Arc::new(SystemClock));
     let endpoint = TokenEndpoint::start(book.clone()).await;
     let busy = "429 Too Many Requests";
-    endpoint.next(Instead::Answer(busy, "Retry-After: 2400\r\n", ""));
+    endpoint.next(NextReply::Answer(busy, "Retry-After: 2400\r\n", ""));
     let smtp = BearerSmtp::start(book).await;
     let site = site(&smtp, &endpoint.url, CLIENT_SECRET);
     site.database().execute(INSERT, []).expect("insert");

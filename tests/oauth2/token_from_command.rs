@@ -58,7 +58,7 @@ async fn does_not_present_the_same_refused_token_twice() {
         world.clock.advance(60);
         assert_eq!(not_begun(&send(&relay).await).0.code, 535);
         assert_eq!(world.smtp.seen().refused.len(), presented);
-        // The rest after a refused sign-in is over.
+        // The cooldown after a refused authentication is over.
         world.clock.advance(14 * 60);
     }
 }

@@ -1,4 +1,4 @@
-//! A token that somebody else writes into a file.
+//! A token that another program writes into a file.
 
 use std::path::Path;
 

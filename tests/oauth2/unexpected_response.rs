@@ -6,10 +6,10 @@ use std::path::Path;
 use sendport_core::domain::Fault;
 
 use crate::support::client::not_begun;
-use crate::support::token_endpoint::{CLIENT_SECRET, Instead};
+use crate::support::token_endpoint::{CLIENT_SECRET, NextReply};
 use crate::{World, send, send_well};
 
-/// Status, header lines, body, and what is said of them.
+/// Status, header lines, body, and a part of the error.
 const ANSWERS: [(&str, &str, &str, &str); 12] = [
     (
         "200 OK",
@@ -80,7 +80,9 @@ async fn names_the_response_and_retries_soon() {
     for (status, headers, body, expected) in ANSWERS {
         let world = World::new().await;
         let relay = world.good_relay();
-        world.endpoint.next(Instead::Untyped(status, headers, body));
+        world
+            .endpoint
+            .next(NextReply::Untyped(status, headers, body));
         let report = send(&relay).await;
         let (reply, fault) = not_begun(&report);
         assert_eq!(fault, Some(Fault::Relay), "{body}: {reply}");
@@ -97,7 +99,7 @@ async fn names_the_response_and_retries_soon() {
 async fn redacts_an_echoed_secret() {
     let world = World::new().await;
     let body: &str = Box::leak(format!("<html>you said {CLIENT_SECRET}").into_boxed_str());
-    world.endpoint.next(Instead::Untyped("200 OK", "", body));
+    world.endpoint.next(NextReply::Untyped("200 OK", "", body));
     let report = send(&world.good_relay()).await;
     let text = &not_begun(&report).0.text;
     assert!(text.contains("you said [secret]'"), "{text}");
@@ -108,7 +110,7 @@ async fn redacts_an_echoed_secret() {
 async fn names_a_long_page() {
     let world = World::new().await;
     let page: &str = Box::leak(format!("<html>Blocked{}", " x".repeat(100_000)).into_boxed_str());
-    world.endpoint.next(Instead::Untyped("200 OK", "", page));
+    world.endpoint.next(NextReply::Untyped("200 OK", "", page));
     let report = send(&world.good_relay()).await;
     let text = &not_begun(&report).0.text;
     assert!(text.contains("found '<html>Blocked x"), "{text}");

@@ -1,4 +1,4 @@
-//! Who may sign in where, seen by curl: what the servers take of others, they can take of us.
+//! Authentication of curl: what the servers accept from others, they can accept from sendport.
 
 use std::net::SocketAddr;
 use std::process::Stdio;

@@ -1,5 +1,5 @@
-//! A SQL Server that is signed in to with a ticket of a real KDC. The server checks it with its own
-//! key, and its answer is checked.
+//! Authentication to a SQL Server with a ticket of a real KDC. The server checks it with its own
+//! key, and the client checks its answer.
 
 use std::path::Path;
 use std::process::Command;
@@ -55,7 +55,7 @@ async fn authenticates_with_a_keytab() {
     assert_eq!(server.logins().len(), 1);
 }
 
-/// A server that takes whoever has a ticket, and the file of its authority.
+/// A server that accepts every valid ticket, and the file of its authority.
 fn start(krb5_conf: &Path, kdc: &Kdc) -> (TdsServer, std::path::PathBuf) {
     let authority = TestAuthority::new();
     let ca_file = krb5_conf.with_file_name("ca.pem");
@@ -76,7 +76,7 @@ fn start(krb5_conf: &Path, kdc: &Kdc) -> (TdsServer, std::path::PathBuf) {
     (server, ca_file)
 }
 
-/// Who the token is of, and what it is answered with.
+/// The principal of the token, and the server's answer.
 fn accept(service: &KerberosService, token: &[u8]) -> (String, Vec<u8>) {
     let hexadecimal: String = token.iter().map(|octet| format!("{octet:02x}")).collect();
     let accepted = Command::new("python3")

@@ -64,7 +64,7 @@ async fn start(krb5_conf: &Path) -> (Kdc, Postfix) {
     (kdc, postfix)
 }
 
-/// What the user reads, and who is blamed.
+/// What the user reads, and what is at fault.
 async fn refusal(postfix: &Postfix, keytab: &Path) -> (String, Option<Fault>) {
     let settings = format!(
         "tls = \"none\"\nverify_name = \"localhost\"\n[auth]\nmechanism = \"gssapi\"\n\

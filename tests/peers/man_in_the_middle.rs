@@ -1,4 +1,4 @@
-//! Somebody who sits between client and server.
+//! A man in the middle between client and server.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use tokio_openssl::SslStream;
 /// Changes a response of SASL on its way to the server.
 pub(crate) type Tamper = fn(&mut [u8]);
 
-/// Hands on what is said in clear text, each line that is base64 through `tamper`.
+/// Forwards the unencrypted session, each line of base64 through `tamper`.
 pub(crate) async fn rewriting(server: SocketAddr, tamper: Tamper) -> SocketAddr {
     let (listener, address) = listen().await;
     tokio::spawn(async move {
@@ -49,7 +49,7 @@ async fn listen() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// Who deceives the client does not have to check the server.
+/// An attacker does not check the server's certificate.
 async fn connect_encrypted(server: SocketAddr) -> SslStream<TcpStream> {
     let mut connector = SslConnector::builder(SslMethod::tls_client()).expect("a connector");
     connector.set_verify(SslVerifyMode::NONE);

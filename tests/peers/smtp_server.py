@@ -29,7 +29,7 @@ class Sink:
     """Takes every message."""
 
     async def handle_DATA(self, server, session, envelope):
-        return "250 2.0.0 taken"
+        return "250 2.0.0 accepted"
 
 
 class Ntlm(Sink):

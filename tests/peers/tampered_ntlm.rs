@@ -1,4 +1,4 @@
-//! NTLM's protection against somebody in between (MS-NLMP): its MIC, and its binding to the TLS
+//! NTLM's protection against a man in the middle (MS-NLMP): its MIC, and its binding to the TLS
 //! channel. The servers refuse, so what we send is what they check.
 
 use std::net::SocketAddr;
@@ -78,7 +78,7 @@ fn flip_bit_of_mic(message: &mut [u8]) {
     }
 }
 
-/// A bit of NegotiateFlags that nobody but the MIC protects: 56-bit encryption.
+/// A bit of NegotiateFlags that only the MIC protects: 56-bit encryption.
 fn change_what_is_signed(message: &mut [u8]) {
     if is_authenticate(message) {
         message[63] ^= 0x80;

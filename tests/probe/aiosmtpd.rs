@@ -40,7 +40,7 @@ async fn warns_of_an_unverified_certificate() {
     let authority = TestAuthority::new();
     let server = PythonPeer::start(Kind::Aiosmtpd, &authority).await;
     let probed = probe_at(server.plain(), &["--stop-after", "auth"]).await;
-    probed.tells(
+    probed.prints(
         0,
         &[
             "the server's certificate was not verified",

@@ -52,7 +52,7 @@ async fn probed(replies: &str, arguments: &[&str]) -> Probed {
 #[tokio::test]
 async fn uses_its_settings_and_own_entries() {
     let probed = probed(OWN, &[]).await;
-    probed.tells(
+    probed.prints(
         18,
         &[
             "Mallory's gateway wants to be asked first.",

@@ -84,7 +84,7 @@ fn have_the_documented_fault_and_limit() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Those of the section `bare` tell nothing, by design.
+/// Those of the section `bare` explain nothing, by design.
 #[test]
 fn few_are_explained_by_their_class_alone() {
     let table = ReplyTable::built_in();
@@ -167,7 +167,7 @@ fn a_code_without_text_is_never_final() {
     }
 }
 
-/// What is said to a recipient is not taken for it where it is said to the sender.
+/// A reply about a recipient means something else as the reply to MAIL.
 #[test]
 fn a_text_about_a_mailbox_at_mail_is_never_final() {
     let table = ReplyTable::built_in();

@@ -1,4 +1,4 @@
-//! Dovecot's submission service, which wants a sign-in before anything else.
+//! Dovecot's submission service, which requires authentication before anything else.
 
 use crate::support::certificates::TestAuthority;
 use crate::support::dovecot::Dovecot;
@@ -28,7 +28,7 @@ async fn with_and_without_authentication() {
     ];
     let arguments = [&usual[..], &["--to", "bob@example.test"]].concat();
     let probed = probe_at(dovecot.plain(), &arguments).await;
-    probed.tells(
+    probed.prints(
         17,
         &[
             "failed at mail",

@@ -1,4 +1,4 @@
-//! Every entry of the table of replies explains a reply of a server, or what stands in its place: no
+//! Every entry of the table of replies explains a reply of a server, or an error in its place: no
 //! earlier entry hides it.
 
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! A real Exim, whose greeting tells its version.
+//! A real Exim, whose greeting shows its version.
 
 use crate::support::certificates::TestAuthority;
 use crate::support::exim::{Authenticator, Exim};
@@ -30,7 +30,7 @@ async fn shows_its_version_and_its_refusal_to_relay() {
         "bob@elsewhere.test",
     ];
     let probed = probe_at(exim.implicit_tls(), &arguments).await;
-    probed.tells(
+    probed.prints(
         18,
         &[
             "the greeting reveals the software and its version",

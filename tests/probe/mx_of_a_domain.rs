@@ -121,7 +121,7 @@ async fn without_mx_probes_the_domain() {
     let mail = Peer::start(vec![then(hello(&[]), [Expect("QUIT"), send("221 bye")])]).await;
     let port = mail.address.port().to_string();
     let probed = dns.probe("plain.test", &["--port", &port]).await;
-    probed.tells(
+    probed.prints(
         0,
         &[
             "plain.test has no MX: mail goes to its own addresses",
@@ -146,6 +146,6 @@ async fn distinguishes_no_domain_no_address_and_a_failed_look_up() {
         ),
     ] {
         let probed = dns.probe(domain, &[]).await;
-        probed.tells(10, &[shown]);
+        probed.prints(10, &[shown]);
     }
 }

@@ -25,7 +25,7 @@ async fn explains_a_closed_port() {
 #[tokio::test]
 async fn explains_an_unknown_name() {
     let probed = probe(&["no-such-host.invalid"]).await;
-    probed.tells(
+    probed.prints(
         10,
         &["failed at resolve", "The name does not exist in the DNS"],
     );
@@ -36,7 +36,7 @@ async fn names_the_port_of_implicit_tls() {
     for (tls, port) in [("starttls", 587), ("implicit", 465), ("none", 25)] {
         let probed = probe(&["no-such-host.invalid", "--tls", tls]).await;
         let text = format!("port {port}, which belongs to --tls (HOST:PORT asks another)");
-        probed.tells(10, &[&text]);
+        probed.prints(10, &[&text]);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Whether a server relays for strangers, asked without a sign-in and without sending.
+//! Whether a server relays for strangers, checked without authentication and without sending.
 
 use crate::support::probe::probe_at;
 use crate::support::scripted_peer::{Expect, Peer, Step, hello, send, then};
@@ -45,7 +45,7 @@ async fn warns_of_an_open_relay() {
 #[tokio::test]
 async fn a_refusal_is_correct() {
     let probed = checked("554 5.7.1 <open-relay-check@example.com>: Relay access denied").await;
-    probed.tells(
+    probed.prints(
         0,
         &[
             "does not accept mail for open-relay-check@example.com",

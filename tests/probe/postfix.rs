@@ -1,4 +1,4 @@
-//! A real Postfix: as it is, with a sign-in, and a message that arrives.
+//! A real Postfix: as it is, with authentication, and a message that arrives.
 
 use std::time::Duration;
 

@@ -212,7 +212,7 @@ async fn a_354_to_the_content_is_not_sent() {
     let arguments = ["--tls", "none", "--to", "bob@example.test", "--send"];
     let probed = probe_at(peer.address, &arguments).await;
     peer.finish().await;
-    probed.tells(20, &["failed at content"]);
+    probed.prints(20, &["failed at content"]);
     assert!(!probed.output.contains("sent to"), "{probed:?}");
 }
 
@@ -230,7 +230,7 @@ async fn does_not_explain_recipients_after_a_refused_sender() {
     let arguments = ["--tls", "none", "--to", "bob@example.test"];
     let probed = probe_at(peer.address, &arguments).await;
     peer.finish().await;
-    probed.tells(17, &["follows from the refusal of MAIL"]);
+    probed.prints(17, &["follows from the refusal of MAIL"]);
     assert!(!probed.output.contains("wrong-order"), "{probed:?}");
 }
 
@@ -244,7 +244,7 @@ async fn warns_where_dsn_is_not_offered() {
     let arguments = [&asked[..], &["--notify", "success"]].concat();
     let probed = probe_at(peer.address, &arguments).await;
     peer.finish().await;
-    probed.tells(0, &["does not offer DSN", "NOTIFY was omitted"]);
+    probed.prints(0, &["does not offer DSN", "NOTIFY was omitted"]);
 }
 
 #[tokio::test]
@@ -258,7 +258,7 @@ async fn shows_latin_1_text() {
     let arguments = ["--tls", "none", "--to", "bob@example.test"];
     let probed = probe_at(peer.address, &arguments).await;
     peer.finish().await;
-    probed.tells(18, &["550 5.1.1 Empf\u{e4}nger unbekannt"]);
+    probed.prints(18, &["550 5.1.1 Empf\u{e4}nger unbekannt"]);
 }
 
 #[tokio::test]

@@ -53,7 +53,7 @@ async fn waits_and_warns() {
         "20s",
     ];
     let probed = probe_at(address, &arguments).await;
-    probed.tells(
+    probed.prints(
         0,
         &[
             "would accept mail for bob@example.test",
@@ -62,6 +62,6 @@ async fn waits_and_warns() {
     );
     let hurried = ["--to", "bob@example.test", "--timeout", "100ms"];
     let probed = probe_at(address, &hurried).await;
-    probed.tells(13, &["no answer within 100.0ms (setting timeout.greeting)"]);
+    probed.prints(13, &["no answer within 100.0ms (setting timeout.greeting)"]);
     tarpit.abort();
 }

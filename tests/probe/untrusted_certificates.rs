@@ -1,5 +1,5 @@
-//! A certificate that is expired, vouches for itself, is somebody else's, or nobody knows who
-//! issued it: which one it is, and what to do.
+//! A certificate that is expired, self-signed, for another name, or of an unknown issuer: the
+//! output names the problem and what to do.
 
 use crate::support::certificates::{ServerCertificate, TestAuthority};
 use crate::support::probe::{Probed, probe_at};
@@ -51,7 +51,7 @@ async fn explains_a_certificate_that_is_not_yet_valid() {
     let arguments = ["--tls", "starttls", "--ca-file", ca_file.as_str()];
     let probed = world.probe(&shown, &arguments).await;
     let start = "the certificate of '127.0.0.1' is valid from 2100-01-01 00:00:00Z on";
-    probed.tells(12, &[start, "valid from Jan 1 00:00:00 2100 GMT until"]);
+    probed.prints(12, &[start, "valid from Jan 1 00:00:00 2100 GMT until"]);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::site::{Site, text};
 use crate::{any_port, insert_many, plain_relay, send_port_over, sink_at};
 
-/// A restored copy mails nobody: the service of another environment refuses to run until an
+/// A restored copy sends nothing: the service of another environment refuses to run until an
 /// operator adopts the database, and then what waited is held until it is released.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copied_database_sends_nothing_until_adopted() {

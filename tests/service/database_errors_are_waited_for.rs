@@ -34,7 +34,7 @@ impl Database {
         Self::start(move |_| Verdict::Refuse(number, 1, text))
     }
 
-    /// Who lets everybody in and answers each statement with this.
+    /// It accepts every login and answers each statement with this.
     fn saying(number: u32, text: &'static str) -> Self {
         Self::start(move |_| Verdict::LetInAndSay(number, text))
     }
@@ -206,7 +206,7 @@ async fn run_waits_and_check_fails_at_once() {
     }
 }
 
-/// A refused password is tried by nobody for a quarter of an hour, although the service waits.
+/// No instance tries a refused password for a quarter of an hour, although the service waits.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_login_is_not_tried_again_while_run_waits() {
     let database = Database::refusing(18456, "Login failed for user 'sendport'.");

@@ -55,7 +55,7 @@ async fn serve(tcp: TcpStream, goodbye: &str, seen: &Mutex<Seen>) -> Option<()> 
                 for recipient in recipients.drain(..) {
                     *seen.messages.entry(recipient).or_default() += 1;
                 }
-                "250 2.0.0 taken"
+                "250 2.0.0 accepted"
             }
             _ if content => continue,
             "EHLO" => "250-peer.example.test\r\n250-ENHANCEDSTATUSCODES\r\n250 PIPELINING",

@@ -6,7 +6,7 @@ use crate::support::people::{People, Person};
 
 const EVENTS: &str = "SELECT count(*) FROM EventLog WHERE EventType = 'certificate-expiring'";
 
-/// It is said once, by whichever instance, and a new certificate ends it.
+/// One of the instances announces it once, and a new certificate ends it.
 #[tokio::test(flavor = "multi_thread")]
 async fn once_in_the_event_log() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -49,7 +49,7 @@ fn digests(folder: &Path) -> Vec<String> {
 const DIGESTS: &str =
     "SELECT count(*) FROM AlertStatus WHERE Subject LIKE 'sendport: %' AND Status = ";
 
-/// A rule of the site refuses to note one of them: the digests tell of it once, and of all others.
+/// A trigger of the site refuses the mark of one of them: the digests report it once, and all others.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_that_cannot_be_marked_is_reported_once_and_blocks_no_other() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -17,7 +17,7 @@ const SOON: Duration = Duration::from_secs(60);
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
-    /// `None`, said in a line, where this machine lets nobody mount.
+    /// `None`, with a line of output, where this machine does not allow mounts.
     fn mount() -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
         let mount = |command: &mut Command| command.status().is_ok_and(|status| status.success());
@@ -26,7 +26,7 @@ impl SmallDisk {
         if mount(command.arg(folder.path())) {
             return Some(Self(folder));
         }
-        not_run("a full state folder: nobody may mount a file system here");
+        not_run("a full state folder: mounting a file system is not allowed here");
         None
     }
 
@@ -163,7 +163,7 @@ async fn a_full_folder_is_reported_while_running_and_at_the_start() {
     sink.stop().await;
 }
 
-/// It is there, and nobody may write to it: the service waits for that as well.
+/// It exists and is read-only: the service waits for that as well.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_only_folder_is_reported_at_the_start() {
     let Some(disk) = SmallDisk::mount() else {
@@ -199,7 +199,7 @@ async fn a_read_only_folder_is_reported_at_the_start() {
     wait_for_event(&site, "state-folder-writable information", 1).await;
     assert_eq!(service.stop(), Some(0), "{}", site.log());
 
-    // Who stops while it waits is not there any more.
+    // An instance that stops while it waits is gone.
     disk.remount("ro");
     let service = site.run();
     let waits = "SELECT count(*) FROM Instance WHERE StoppedAt IS NULL AND WaitingFor IS NOT NULL";

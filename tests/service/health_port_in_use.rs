@@ -30,7 +30,7 @@ fn a_port_that_is_configured_has_to_be_free() {
     assert_eq!(site.value("SELECT count(*) FROM Instance"), "0");
 }
 
-/// Somebody who speaks HTTP, and is no sendport.
+/// An HTTP server that is no sendport.
 fn stranger() -> (String, std::thread::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("its address").to_string();
@@ -80,10 +80,10 @@ async fn check_notes_that_a_sendport_has_the_port() {
     assert_eq!(service.stop(), Some(0));
 }
 
-/// The mail matters more: where nobody asked for a port, the service goes on without.
+/// Email matters more: at the default port, the service goes on without the listener.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_usual_port_may_be_taken() {
-    // Where that fails, somebody else has it, and that serves as well.
+    // Where that fails, another program has it, which serves as well.
     let taken = TcpListener::bind("127.0.0.1:9587");
     let site = Site::new(&send_port_over(DISCARD));
     let config = std::fs::read_to_string(site.config()).expect("read");

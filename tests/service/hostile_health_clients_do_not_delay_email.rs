@@ -9,7 +9,7 @@ use crate::{insert_many, send_port_over};
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// Hundreds of clients that begin a request and never end it, and one that never stops writing:
-/// mail flows, and who asks properly is answered.
+/// email is sent, and proper requests are answered.
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_dawdle_or_flood_are_dropped() {
     let site = Site::watched(&send_port_over("[relay.main]\nkind = \"discard\"\n"));

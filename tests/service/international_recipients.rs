@@ -1,4 +1,4 @@
-//! Recipients whose addresses are not ASCII, among others: nobody harms anybody.
+//! Recipients whose addresses are not ASCII, among others: neither affects the other.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,18 +1,18 @@
 use std::time::Duration;
 
 use crate::site::Site;
-use crate::support::unanswered_auth::{Instead, Seen, SilentAboutAuth};
+use crate::support::unanswered_auth::{AuthReaction, CallLog, UnansweredAuthServer};
 use crate::{insert_many, send_port_over};
 
 const WITHIN: Duration = Duration::from_secs(60);
 
-/// A service that dies each time that it has said AUTH, and is started again at once: the account
-/// sees two tries, and rests.
+/// A service that dies after each AUTH, and is started again at once: the account sees two tries,
+/// and then none for the cooldown.
 #[tokio::test(flavor = "multi_thread")]
 async fn is_a_try_that_was_not_answered() {
-    let seen = Seen::default();
+    let seen = CallLog::default();
     let (noted, (output, mut saw)) = (seen.clone(), tokio::sync::mpsc::unbounded_channel());
-    let peer = SilentAboutAuth::start(Instead::Waits, move || {
+    let peer = UnansweredAuthServer::start(AuthReaction::Hangs, move || {
         noted.add(());
         output.send(()).expect("the test waits");
     })

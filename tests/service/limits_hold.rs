@@ -2,11 +2,11 @@ use std::time::{Duration, Instant};
 
 use crate::health::Samples;
 use crate::site::Site;
-use crate::support::limiting_peer::{LimitingPeer, Most};
+use crate::support::limiting_peer::{LimitingPeer, PeerLimits};
 use crate::{insert_many, plain_relay, send_port_over};
 
 /// Exchange Online's limits, a minute of its clock in two seconds of ours.
-const MOST: Most = Most {
+const MOST: PeerLimits = PeerLimits {
     connections: 3,
     messages: 30,
     window: Duration::from_secs(2),
@@ -42,9 +42,9 @@ async fn two_instances_never_ask_a_relay_for_more_than_is_configured() {
         "400"
     );
     assert!(
-        seen.taken >= 400 && seen.taken <= 403,
-        "{} taken",
-        seen.taken
+        seen.accepted >= 400 && seen.accepted <= 403,
+        "{} accepted",
+        seen.accepted
     );
     // 400 messages are 26 seconds; a start, a share and a dead lease cost some more, and a busy
     // machine more than that.
@@ -75,7 +75,7 @@ async fn limits_that_nobody_configured_are_learned() {
         site.value("SELECT count(*) FROM AlertStatus WHERE Status = 'relayed'"),
         "400"
     );
-    assert_eq!(seen.taken, 400, "none twice");
+    assert_eq!(seen.accepted, 400, "none twice");
     // Ten connections find out at the start; then steps that double from one window on.
     assert!(seen.refused_messages <= 20, "{seen:?}");
     assert!(seen.refused_connections <= 20, "{seen:?}");
@@ -99,7 +99,7 @@ async fn limits_that_nobody_configured_are_learned() {
 /// a few refusals of its own, and no message is lost, sent twice, or counted as an attempt that failed.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_of_two_instances_learns_how_many_connections_a_relay_takes() {
-    let most = Most {
+    let most = PeerLimits {
         messages: usize::MAX,
         ..MOST
     };
@@ -119,7 +119,7 @@ async fn each_of_two_instances_learns_how_many_connections_a_relay_takes() {
     let attempts = site.value("SELECT count(*) FROM Attempt");
     assert_eq!(attempts, inserted.to_string(), "none was spent");
     let seen = peer.seen();
-    assert_eq!(seen.taken, inserted, "none twice");
+    assert_eq!(seen.accepted, inserted, "none twice");
     // The window is two seconds, so steps follow each other fast.
     assert!(seen.refused_connections <= 40, "{seen:?}");
     for instance in instances {
@@ -152,7 +152,7 @@ async fn insert_until(site: &Site, sql: &str, within: Duration) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_instances_never_connect_more_often_than_is_configured() {
     let window = Duration::from_secs(2);
-    let peer = LimitingPeer::start(Most {
+    let peer = LimitingPeer::start(PeerLimits {
         connections: usize::MAX,
         messages: usize::MAX,
         window,
@@ -171,7 +171,7 @@ async fn two_instances_never_connect_more_often_than_is_configured() {
         site.value("SELECT count(*) FROM AlertStatus WHERE Status = 'relayed'"),
         "40"
     );
-    assert_eq!((seen.taken, seen.connects.len()), (40, 40));
+    assert_eq!((seen.accepted, seen.connects.len()), (40, 40));
     assert!(seen.most_connects(window) <= 5, "{:?}", seen.connects);
     for instance in instances {
         assert_eq!(instance.stop(), Some(0));

@@ -6,14 +6,14 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::site::Site;
-use crate::support::limiting_peer::{LimitingPeer, Most};
+use crate::support::limiting_peer::{LimitingPeer, PeerLimits};
 use crate::{insert_many, plain_relay, send_port_over};
 
 const ALERTS: u32 = 200;
 
 /// A relay that takes everything, and a service that logs all it does.
 async fn log_of_many(variables: &[(&str, &str)]) -> (Site, String) {
-    let most = Most {
+    let most = PeerLimits {
         connections: 50,
         messages: usize::MAX,
         window: Duration::from_secs(1),

@@ -101,7 +101,7 @@ fn insert_many(site: &site::Site, count: u32) {
     assert_eq!(inserted, count as usize);
 }
 
-/// A sink that keeps what it gets in a folder.
+/// A sink that stores messages in a folder.
 async fn sink_at(
     address: std::net::SocketAddr,
     folder: &std::path::Path,
@@ -134,7 +134,7 @@ fn write_templates(site: &site::Site, files: &[(&str, &str)]) -> String {
     folder.display().to_string()
 }
 
-/// Imports that folder; what the program says.
+/// Imports that folder; returns the output.
 fn import(site: &site::Site, files: &[(&str, &str)]) -> String {
     let folder = write_templates(site, files);
     let imported = site.sendport(&["template", "import", &folder]);

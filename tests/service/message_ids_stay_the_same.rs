@@ -85,8 +85,8 @@ async fn over_a_retry() {
     );
 }
 
-/// Killed while the relay has the message and does not answer: what is sent again is known by the
-/// same Message-ID, and the attempt that nobody saw the end of says to whom it was encrypted.
+/// Killed while the relay has the message and does not answer: the message that is sent again has
+/// the same Message-ID, and the attempt in doubt names the certificates that it was encrypted to.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_kill() {
     let (folder, mails) = (

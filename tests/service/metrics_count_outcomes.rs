@@ -16,7 +16,7 @@ use crate::{plain_relay, send_port_over};
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// Two that are relayed, one for both of which the second recipient does not exist, one that
-/// reaches nobody, one that is tried again, one that cannot be made, one that nobody sends.
+/// reaches no recipient, one that is tried again, one that cannot be built, one without a send port.
 const ALERTS: &str = "
 INSERT INTO Alert (ToRecipients, Subject, Body) VALUES
     ('a@example.test', 's', 'b'), ('b@example.test', 's', 'b'),
@@ -71,7 +71,7 @@ async fn sink(folder: &std::path::Path) -> Sink {
     Sink::start(options).await.expect("start")
 }
 
-/// A port that nobody listens on.
+/// A port without a listener.
 fn closed_port() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("its address")

@@ -65,7 +65,7 @@ fn insert(site: &Site) {
     }
 }
 
-/// Who got which message of an alert.
+/// The recipients of each message of an alert.
 fn received(messages: &[DeliveredMessage], subject: &str) -> Vec<(String, Vec<u8>)> {
     let wanted = format!("Subject: {subject}\r\n");
     let all = messages
@@ -203,8 +203,8 @@ fn who_lacks_one_fails_alone(site: &Site, reference: &str) {
     assert_eq!(site.value(&status), "partial");
 }
 
-/// Each message is opened by whom it is for (and ourselves) and by nobody else, and its envelope
-/// names nobody else.
+/// Only its recipients (and the sender's own key) decrypt a message, and its envelope names no
+/// other.
 fn encrypted(people: &People, messages: &[(String, Vec<u8>)], ourselves: bool) {
     for (recipient, message) in messages {
         let text = String::from_utf8_lossy(message);
@@ -259,7 +259,7 @@ fn each_message_has_an_id_of_its_own(site: &Site, messages: &[(String, Vec<u8>)]
     }
 }
 
-/// Who signed, and all whom the envelope names, in its order.
+/// The signer, and all recipients of the envelope, in its order.
 fn what_attempts_record(site: &Site, people: &People, messages: &[(String, Vec<u8>)]) {
     for (recipient, message) in messages {
         let of = |column: &str| {

@@ -7,7 +7,7 @@ use crate::site::Site;
 
 const WITHIN: Duration = Duration::from_secs(60);
 
-/// A list, who gets a message, and a part of the reason of the others.
+/// A list, the recipients that get a message, and a part of the reason of the others.
 const LISTS: &[(&str, &[&str], &[&str])] = &[
     (
         "ops@example.test; undisclosed-recipients:;",

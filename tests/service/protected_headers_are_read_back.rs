@@ -7,7 +7,7 @@ use crate::support::people::{People, Person};
 use crate::support::received::{messages, received};
 use crate::{any_port, plain_relay, sink_at};
 
-/// What nobody on the way may read; it stays legible in encoded-words.
+/// Text that must not be readable in transit; it stays legible in encoded-words.
 const SECRET: &str = "Geheimauftrag";
 const SUBJECT: &str = "Überfällig: Geheimauftrag 4711";
 

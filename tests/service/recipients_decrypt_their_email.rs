@@ -67,8 +67,8 @@ const ALERTS: &str = "
         ('gcm', 'gcm', 'rsa@example.test', json_object('X-Reference', 'gcm'), 'Order 4711', 'Order 4711'),
         ('both', 'both', 'second@example.test', json_object('X-Reference', 'both'), 'Order 4711', 'Order 4711');";
 
-/// Each message is opened by exactly those who are to see each other; who cannot be encrypted
-/// to fails alone and is explained.
+/// Exactly the recipients that may see each other decrypt each message; a recipient that cannot be
+/// encrypted to fails alone, with a reason.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_its_recipients_decrypt_a_message() {
     if !Postfix::available() {
@@ -165,7 +165,7 @@ fn who_failed_is_explained(site: &Site) {
     );
 }
 
-/// By openssl with the key of each of `company`, and with nobody else's.
+/// By openssl with the key of each of `company`, and with no other key.
 fn opened_by(people: &People, company: &[&str], message: &[u8]) {
     let text = String::from_utf8(message.to_vec()).expect("7-bit");
     assert!(!text.contains("Order 4711"), "{text}");

@@ -9,8 +9,8 @@ use crate::support::recording_peer::RecordingPeer;
 
 const WITHIN: Duration = Duration::from_secs(60);
 
-/// Who fails at the send port `default`, by their names; the key of the explanation, where it is
-/// this scenario's to say; and a part of what is said.
+/// The recipients that fail at the send port `default`, by name; the key of the explanation, where
+/// this scenario decides it; and a part of the reason.
 const FAILING: [(&str, &str, &str); 8] = [
     (
         "ended",
@@ -42,7 +42,7 @@ const FAILING: [(&str, &str, &str); 8] = [
     ),
 ];
 
-/// Authorities, each with its people and its own way to tell whom it took back.
+/// Authorities, each with its people and its own way to publish revocations.
 struct World {
     sure: People,
     late: People,
@@ -168,8 +168,8 @@ async fn becomes(site: &Site, reference: &str, status: &str) {
     site.wait_until(&sql, status, WITHIN).await;
 }
 
-/// Each fails with a reason of its own, and of what they were to get not an octet leaves; who
-/// waits for a list of revoked certificates waits alone.
+/// Each fails with its own reason, and not a byte of its message leaves; a recipient that waits for
+/// a CRL waits alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_failure_has_its_reason() {
     let world = World::new().await;
@@ -204,7 +204,7 @@ async fn each_failure_has_its_reason() {
     }
     assert!(
         begun.elapsed() < Duration::from_secs(20),
-        "a silent server holds up nobody"
+        "a silent server delays no other recipient"
     );
     waits_unspent(&site, "default silent", "list.crl").await;
     waits_unspent(&site, "default late", "/late.crl: the server answered 404").await;

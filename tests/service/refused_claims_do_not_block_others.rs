@@ -1,5 +1,5 @@
-//! Alerts whose rows a rule of the site keeps from being claimed: they wait, over restarts, and are said;
-//! all others are sent, and they are once the rule is gone.
+//! Alerts whose rows a rule of the site keeps from being claimed: they wait, over restarts, and
+//! are reported; all others are sent, and so are they once the rule is gone.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,11 +1,11 @@
 use std::time::{Duration, Instant};
 
 use crate::site::Site;
-use crate::support::limiting_peer::{LimitingPeer, Most, Refusal};
+use crate::support::limiting_peer::{LimitingPeer, PeerLimits, Refusal};
 use crate::{insert_many, plain_relay, send_port_over};
 
 /// Of what is asked while it refuses nothing, it takes everything.
-const NO_LIMIT: Most = Most {
+const NO_LIMIT: PeerLimits = PeerLimits {
     connections: usize::MAX,
     messages: usize::MAX,
     window: Duration::from_secs(1),
@@ -85,7 +85,7 @@ async fn wait_out(refusal: Refusal, max_connections: &str) {
     let relayed = "SELECT count(*) FROM AlertStatus WHERE Status = 'relayed'";
     assert_eq!(site.value(relayed), ALERTS.to_string(), "{refusal:?}");
     assert_eq!(
-        peer.seen().taken,
+        peer.seen().accepted,
         ALERTS as usize,
         "{refusal:?}: none twice"
     );

@@ -66,7 +66,7 @@ fn recipients() -> Vec<(String, Option<(u16, &'static str)>)> {
     (0..100).map(|n| recipient(n * 63 % 100)).collect()
 }
 
-/// One attempt each, so that who was refused for now is done with, too.
+/// One attempt each, so that temporary refusals end, too.
 fn site(relay: &str) -> Site {
     let once = "[send_port.default.retry]\nattempts = 1";
     let site = Site::new(&send_port_over(relay).replace("[send_port.default.retry]", once));
@@ -208,7 +208,7 @@ async fn at_a_scripted_server(extensions: &[&str]) {
         Expect("DATA"),
         send("354 go"),
         Content,
-        send("250 2.0.0 taken"),
+        send("250 2.0.0 accepted"),
         Expect("QUIT"),
         send("221 bye"),
     ];

@@ -9,7 +9,7 @@ use crate::{insert_many, plain_relay, send_port_over, sink_at};
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// `lost`: its state folder, so that nothing but the lease tells of it.
+/// `lost`: its state folder, so that only the lease is left of it.
 async fn all_others_are_sent(lost: bool) {
     let folder = tempfile::tempdir().expect("a folder");
     let silent = TcpListener::bind("127.0.0.1:0").expect("listen");

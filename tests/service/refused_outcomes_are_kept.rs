@@ -74,7 +74,7 @@ async fn over_a_restart_until_the_database_takes_it() {
     let service = site.run();
     insert_many(&site, 1);
     wait_for_relayed(&site, 40).await;
-    // A whole lease of the instance before, and of this one: nobody takes the alert over.
+    // A whole lease of the instance before, and of this one: no instance takes the alert over.
     let lease_of_first =
         "SELECT max(LeaseUntil) < strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-8 seconds')
                           FROM Instance WHERE StoppedAt IS NOT NULL";
@@ -139,7 +139,7 @@ async fn an_outcome_that_a_trigger_ignores_is_kept() {
     sink.stop().await;
 }
 
-/// The stop says what is kept and where, the next start records it, and both are said.
+/// The stop says what is kept and where, the next start records it, and both are reported.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_start_records_kept_outcomes() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -244,7 +244,7 @@ async fn an_unknown_error_is_no_refusal() {
     sink.stop().await;
 }
 
-/// It is the only one, so nothing tells whether it is its own: the others wait for seconds.
+/// It is the only one, so the cause may not be its own: the others wait for seconds.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_error_of_a_lone_alert_delays_the_next_for_seconds() {
     let folder = tempfile::tempdir().expect("a folder");

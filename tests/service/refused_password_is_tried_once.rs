@@ -18,7 +18,7 @@ fn authenticated_relay(address: SocketAddr, password: &str) -> String {
     ))
 }
 
-/// Ten connections each of two instances want to sign in at once: the server sees one try, a
+/// Ten connections each of two instances authenticate at once: the server sees one try, a
 /// restart makes none, and a changed password is tried at once.
 #[tokio::test]
 async fn a_refused_password_is_tried_once_by_two_instances_with_ten_permits() {
@@ -59,8 +59,7 @@ async fn a_refused_password_is_tried_once_by_two_instances_with_ten_permits() {
     assert_eq!(postfix.mail_log().matches(FAILURE).count(), 1);
 }
 
-/// The file of the password is written anew while two instances leave the refused one alone:
-/// nobody restarts them.
+/// The password file changes while two instances do not try the refused one: they need no restart.
 #[tokio::test]
 async fn a_password_file_that_is_changed_is_tried_at_once() {
     if !Postfix::available() {

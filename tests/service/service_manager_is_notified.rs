@@ -126,7 +126,7 @@ fn a_stop_says_how_long_it_may_take() {
     assert!(took < Duration::from_micros(microseconds), "{took:?}");
 }
 
-/// What ends by itself says so, too: nobody has to wait for a time-out.
+/// A service that ends by itself notifies that, too: the manager waits for no time-out.
 #[test]
 fn a_failed_start_is_notified() {
     let site = Site::new(&send_port_over(DISCARD));

@@ -80,8 +80,8 @@ async fn later_attempts_use_the_version_of_the_first() {
     sink.stop().await;
 }
 
-/// Nobody saw the reply to the final dot and nothing was recorded: what may have been sent once
-/// is sent again with the same words.
+/// The reply to the final dot was lost and nothing was recorded: an alert that may have been sent
+/// is sent again with the same text.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alert_in_doubt_is_sent_again_in_the_same_version() {
     let listener = TcpListener::bind(any_port()).await.expect("listen");

@@ -5,7 +5,7 @@ use crate::support::postfix::{Postfix, PostfixOptions};
 use crate::{insert_many, plain_relay, send_port_over};
 
 /// Postfix at its default limits closes the connection at the 21st refused recipient. The
-/// replies before that stand, the others are tried in another transaction, and the alerts
+/// replies before that count, the others are tried in another transaction, and the alerts
 /// behind do not wait for it.
 #[tokio::test]
 async fn sixty_three_are_relayed_and_thirty_seven_explained_at_default_limits() {

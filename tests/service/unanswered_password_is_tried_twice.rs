@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::site::Site;
-use crate::support::unanswered_auth::{Instead, Seen, SilentAboutAuth};
+use crate::support::unanswered_auth::{AuthReaction, CallLog, UnansweredAuthServer};
 use crate::{insert_many, send_port_over};
 
 const CAUSE: &str = "The relay twice did not answer an authentication";
@@ -12,9 +12,9 @@ const WITHIN: Duration = Duration::from_secs(60);
 /// two of them, however often it is asked, until the password is another one.
 #[tokio::test(flavor = "multi_thread")]
 async fn by_all_instances_and_commands_together() {
-    let seen = Seen::default();
+    let seen = CallLog::default();
     let noted = seen.clone();
-    let peer = SilentAboutAuth::start(Instead::HangsUp, move || noted.add(())).await;
+    let peer = UnansweredAuthServer::start(AuthReaction::Disconnects, move || noted.add(())).await;
     let site = Site::new(&send_port_over(&format!(
         "[relay.main]\nkind = \"smtp\"\nhost = \"{}\"\nport = {}\ntls = \"none\"\n\
          auth = {{ mechanism = \"login\", username = \"alice\", password_file = \"password\", \

@@ -12,7 +12,7 @@ use crate::site::{Site, text};
 use crate::support::certificates::TestAuthority;
 use crate::support::tds_server::{INSIDE, Login, TdsServer, Verdict};
 
-/// Words of a driver that say nothing to who set the server up.
+/// Words of a driver that mean nothing to a DBA.
 const OF_PROGRAMMERS: &[&str] = &[
     "os error",
     "I/O",

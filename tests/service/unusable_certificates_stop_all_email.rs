@@ -35,7 +35,7 @@ fn serve(client: &TcpStream, keeps: &Mutex<Vec<u8>>) -> Option<()> {
         keeps.lock().extend(&line);
         let is_data = line.starts_with(b"DATA");
         match (in_data, &*line) {
-            (true, b".\r\n") => say("250 2.0.0 taken")?,
+            (true, b".\r\n") => say("250 2.0.0 accepted")?,
             (true, _) => {}
             (false, _) if is_data => say("354 go on")?,
             (false, _) => say("250 relay.example.test")?,

@@ -88,7 +88,7 @@ fn an_insert_that_the_database_refuses_names_the_constraint() {
     );
 }
 
-/// What would fail later is said at once, and nothing is inserted.
+/// Alerts that would fail later are refused at once, and nothing is inserted.
 #[test]
 fn an_alert_that_cannot_be_sent_is_not_inserted_by_hand() {
     let site = Site::new(&send_port_over(DISCARD));

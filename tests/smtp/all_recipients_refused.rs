@@ -1,4 +1,4 @@
-//! Nobody to send to: no DATA, and the connection serves the next transaction.
+//! All recipients refused: no DATA, and the connection serves the next transaction.
 
 use sendport_core::domain::SubmissionEnd;
 

@@ -39,7 +39,7 @@ async fn all() -> Postfix {
     postfix_with(&MECHANISMS.map(|(_, name)| name).join(" ")).await
 }
 
-/// To a foreign domain, which Postfix takes of who signed in alone.
+/// To a foreign domain, which Postfix accepts from authenticated clients only.
 async fn send(
     postfix: &Postfix,
     auth: &str,

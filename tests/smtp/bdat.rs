@@ -1,4 +1,4 @@
-//! Where the server offers CHUNKING (RFC 3030) and its replies can be told apart, content goes with
+//! Where the server offers CHUNKING (RFC 3030) and its replies are distinguishable, content goes with
 //! BDAT, behind the replies to all recipients; and nothing is taken for more than it is.
 
 use sendport_core::domain::SubmissionEnd;
@@ -25,7 +25,7 @@ fn with_bdat() -> Vec<Step> {
         Alone,
         send("250 2.1.5 ok"),
         Chunk,
-        send("250 2.0.0 taken"),
+        send("250 2.0.0 accepted"),
     ]
 }
 
@@ -44,7 +44,7 @@ async fn bdat_follows_the_replies_to_all_recipients() {
     for _ in 0..2 {
         let report = submit(&relay, &["a@example.test"]).await;
         assert!(report.is_accepted(), "{report:?}");
-        assert_eq!(last_reply(&report).0.to_string(), "250 2.0.0 taken");
+        assert_eq!(last_reply(&report).0.to_string(), "250 2.0.0 accepted");
     }
     relay.close().await;
     let heard = peer.finish().await;
@@ -112,7 +112,7 @@ async fn uses_data_where_replies_are_ambiguous() {
         Expect("DATA"),
         send("354 go"),
         Step::Content,
-        send("250 2.0.0 taken"),
+        send("250 2.0.0 accepted"),
     ];
     for script in [
         then(hello(&silent), good_transaction()),
@@ -202,7 +202,7 @@ async fn a_success_without_enhanced_code_counts_when_it_is_the_only_reply() {
     let shifted = [
         send("250 recipient ok"),
         Expect("EHLO"),
-        send("250 taken"),
+        send("250 accepted"),
         ClientGoes,
     ];
     for (script, end) in [

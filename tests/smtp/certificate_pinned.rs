@@ -1,4 +1,4 @@
-//! A pin vouches for a certificate that nobody signed for us, and refuses every other.
+//! A pin trusts a certificate without a trusted issuer, and refuses every other.
 
 use openssl::hash::MessageDigest;
 use sendport_core::domain::{Command, Fault};

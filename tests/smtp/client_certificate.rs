@@ -1,4 +1,4 @@
-//! A certificate of our own: smart hosts trust it, and `EXTERNAL` signs in with it.
+//! A certificate of our own: smart hosts trust it, and `EXTERNAL` authenticates with it.
 
 use std::path::PathBuf;
 

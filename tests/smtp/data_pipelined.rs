@@ -10,7 +10,7 @@ use crate::support::scripted_peer::{
 
 const SETTINGS: &str = "tls = \"none\"";
 
-/// Answered only when DATA is here: who waits for the reply to RCPT waits for ever.
+/// Answered only after DATA: a client that waits for the reply to RCPT waits for ever.
 fn all_at_once(recipient: &str, data: &str) -> Vec<Step> {
     vec![
         Expect("MAIL"),
@@ -23,7 +23,7 @@ fn all_at_once(recipient: &str, data: &str) -> Vec<Step> {
 }
 
 fn taken() -> [Step; 2] {
-    [Content, send("250 taken")]
+    [Content, send("250 accepted")]
 }
 
 fn bye() -> [Step; 2] {
@@ -52,7 +52,7 @@ async fn the_second_message_pipelines_data() {
     for _ in 0..2 {
         let report = submit(&relay, &["a@example.test"]).await;
         assert!(report.is_accepted(), "{report:?}");
-        assert_eq!(last_reply(&report).0.to_string(), "250 taken");
+        assert_eq!(last_reply(&report).0.to_string(), "250 accepted");
     }
     relay.close().await;
     peer.finish().await;

@@ -36,7 +36,7 @@ fn script(extensions: &[&str]) -> Vec<Step> {
             Expect("DATA"),
             send("354 go"),
             Content,
-            send("250 taken"),
+            send("250 accepted"),
             Expect("QUIT"),
             send("221 bye"),
         ],

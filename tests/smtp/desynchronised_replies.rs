@@ -115,7 +115,7 @@ async fn a_late_reply_to_a_recipient_is_not_the_one_to_bdat() {
     peer.finish().await;
 }
 
-/// Without enhanced codes 354 tells the replies apart.
+/// Without enhanced codes 354 distinguishes the replies.
 #[tokio::test]
 async fn a_late_reply_to_a_recipient_is_not_the_one_to_data() {
     let shifted = [
@@ -149,7 +149,7 @@ async fn a_late_reply_to_a_recipient_is_not_the_one_to_data() {
 async fn two_replies_to_the_content_leave_it_in_doubt() {
     let mut twice = good_transaction();
     twice.pop();
-    let answers = Step::Send(b"550 5.7.1 no\r\n250 2.0.0 taken\r\n".to_vec());
+    let answers = Step::Send(b"550 5.7.1 no\r\n250 2.0.0 accepted\r\n".to_vec());
     let twice = then(then(hello(&[]), twice), [answers, ClientGoes]);
     let peer = Peer::start(vec![twice]).await;
     let report = submit(&relay(peer.address, SETTINGS), &["a@example.test"]).await;
@@ -163,7 +163,7 @@ async fn two_replies_to_the_content_leave_it_in_doubt() {
 async fn a_421_after_the_reply_is_no_second_reply() {
     let mut goodbye = good_transaction();
     goodbye.pop();
-    let answers = Step::Send(b"250 2.0.0 taken\r\n421 4.3.2 bye\r\n".to_vec());
+    let answers = Step::Send(b"250 2.0.0 accepted\r\n421 4.3.2 bye\r\n".to_vec());
     let first = then(then(hello(&[]), goodbye), [answers, ClientGoes]);
     let second = then(then(hello(&[]), good_transaction()), bye());
     let peer = Peer::start(vec![first, second]).await;
@@ -199,7 +199,7 @@ async fn no_recipient_is_refused_by_the_reply_to_another() {
         Expect("DATA"),
         send("354 go"),
         Content,
-        send("250 taken"),
+        send("250 accepted"),
     ];
     let second = then(then(hello(&[]), honest), bye());
     let peer = Peer::start(vec![then(hello(&[]), shifted), second]).await;
@@ -272,7 +272,7 @@ async fn an_extra_refusal_of_the_content_leaves_it_in_doubt() {
     let behind = [
         send("550 5.7.1 spare"),
         Expect("RSET"),
-        send("250 2.0.0 taken"),
+        send("250 2.0.0 accepted"),
         Expect("EHLO"),
         send("250 2.0.0 reset"),
         ClientGoes,
@@ -378,7 +378,7 @@ async fn submit_nth(relay: &dyn Relay, n: u32) -> SubmissionReport {
     relay.submit(&envelope, &message, &Open).await
 }
 
-/// Which of the two answers counts nobody knows: after two messages in doubt no third one is sent.
+/// Which of the two answers counts is unknown: after two messages in doubt no third one is sent.
 /// One message may be the reason itself.
 #[tokio::test]
 async fn extra_refusals_pause_the_relay_after_two_messages() {
@@ -411,7 +411,7 @@ fn key_of(reply: &sendport_core::domain::Reply) -> Option<String> {
     Some(entry)
 }
 
-/// No session gets as far as the content: that is said, and a third one is not opened.
+/// No session reaches the content: that is reported, and a third one is not opened.
 #[tokio::test]
 async fn extra_replies_to_the_greeting_pause_the_relay_after_two_sessions() {
     for added in ["250 extra", "550 5.7.1 extra"] {

@@ -1,5 +1,5 @@
-//! Addresses beyond ASCII (RFC 6531): SMTPUTF8 is said where it is needed and offered; where it is
-//! not offered, only whom it concerns is refused.
+//! Addresses beyond ASCII (RFC 6531): SMTPUTF8 is requested where it is needed and offered; where
+//! it is not offered, only the recipients that need it are refused.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn mail(offered: &[&str], envelope: &Envelope, message: &SecuredMessage) -
         Expect("DATA"),
         send("354 go"),
         Content,
-        send("250 taken"),
+        send("250 accepted"),
         Expect("QUIT"),
         send("221 bye"),
     ];

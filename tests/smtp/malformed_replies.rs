@@ -44,7 +44,7 @@ async fn every_reply_keeps_its_code_and_text() {
     peer.finish().await;
 }
 
-/// Nobody who was answered loses the answer to a reply that is too long.
+/// A reply that is too long does not discard the replies before it.
 #[tokio::test]
 async fn a_long_reply_counts_like_a_short_one() {
     let long =

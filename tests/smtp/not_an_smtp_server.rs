@@ -1,4 +1,4 @@
-//! The wrong port is told from a relay that is down.
+//! The wrong port is distinguished from a relay that is down.
 
 use sendport_core::domain::{Command, Fault};
 use tokio::net::TcpListener;

@@ -1,4 +1,4 @@
-//! A refused password is an answer, and is not tried again: nobody's account is locked.
+//! A refused password is an answer, and is not tried again: no account is locked.
 
 use sendport_core::domain::{Command, Fault};
 

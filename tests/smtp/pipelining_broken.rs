@@ -33,7 +33,7 @@ fn one_at_a_time() -> Vec<Step> {
         Expect("DATA"),
         send("354 go"),
         Content,
-        send("250 taken"),
+        send("250 accepted"),
     ]
 }
 
@@ -130,7 +130,7 @@ async fn a_later_break_does_not_count() {
         Expect("DATA"),
         send("354 go"),
         Content,
-        send("250 taken"),
+        send("250 accepted"),
     ]);
     let breaks = group(vec![send("250 ok")]);
     let peer = Peer::start(vec![

@@ -1,4 +1,4 @@
-//! A real Postfix: every way to connect and to sign in.
+//! A real Postfix: every way to connect and to authenticate.
 
 use std::time::Duration;
 

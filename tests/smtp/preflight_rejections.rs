@@ -6,7 +6,7 @@ use sendport_smtp::relay::Relay;
 use crate::support::client::{Open, envelope, last_reply, message, relay, reply_to, small_message};
 use crate::support::scripted_peer::{Content, Expect, Peer, Step, hello, send, then};
 
-/// A port where nobody listens: what is refused here needs no server.
+/// A port without a listener: what is refused here needs no server.
 fn nowhere() -> sendport_smtp::SmtpRelay {
     relay(
         std::net::SocketAddr::from(([127, 0, 0, 1], 1)),
@@ -24,7 +24,7 @@ async fn rejects_a_recipient_that_needs_smtputf8_alone() {
         Expect("DATA"),
         send("354 go"),
         Content,
-        send("250 taken"),
+        send("250 accepted"),
     ];
     let peer = Peer::start(vec![then(hello(&[]), script)]).await;
     let relay = relay(peer.address, "tls = \"none\"");

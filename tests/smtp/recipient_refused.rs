@@ -34,7 +34,7 @@ fn script(extensions: &[&str], pipelined: bool) -> Vec<Step> {
             Expect("DATA"),
             send("354 go"),
             Content,
-            send("250 2.0.0 taken"),
+            send("250 2.0.0 accepted"),
             Expect("QUIT"),
             send("221 bye"),
         ],

@@ -23,7 +23,7 @@ async fn with_answer_to_data(answer: &str) -> sendport_core::domain::SubmissionR
 
 #[tokio::test]
 async fn a_second_reply_after_354_is_no_acceptance() {
-    let report = with_answer_to_data("354 go\r\n250 2.0.0 taken").await;
+    let report = with_answer_to_data("354 go\r\n250 2.0.0 accepted").await;
     assert_eq!(report.end, SubmissionEnd::Broken);
     assert!(!report.is_accepted());
 }

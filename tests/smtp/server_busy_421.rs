@@ -1,4 +1,4 @@
-//! 421 ends the session wherever it comes; what was said before stands.
+//! 421 ends the session wherever it comes; the replies before it count.
 
 use sendport_core::domain::{Command, SubmissionEnd};
 

@@ -1,4 +1,4 @@
-//! The sink: what it takes lies in its folder, what it is told to refuse does not.
+//! The sink stores what it accepts in its folder, and refuses what its options say.
 
 use std::net::SocketAddr;
 use std::path::Path;

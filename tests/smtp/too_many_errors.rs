@@ -1,5 +1,5 @@
-//! Postfix at its defaults ends the connection at the 21st refused recipient: what it said
-//! before stands, and the rest goes over another connection.
+//! Postfix at its defaults ends the connection at the 21st refused recipient: its
+//! replies before that count, and the rest goes over another connection.
 
 use std::time::Duration;
 

@@ -16,7 +16,7 @@ use sendport_store::sqlite::SqliteStore;
 
 use crate::support::client::{config, not_begun, relay_with_password, submit, surroundings};
 use crate::support::moving_clock::MovingClock;
-use crate::support::unanswered_auth::{Instead, Seen, SilentAboutAuth};
+use crate::support::unanswered_auth::{AuthReaction, CallLog, UnansweredAuthServer};
 
 const SETTINGS: &str = "tls = \"none\"\n\
                         auth = { mechanism = \"login\", username = \"alice\", allow_cleartext_auth = true }\n\
@@ -38,13 +38,13 @@ impl AuthLedger for Shared {
     }
 }
 
-const UNANSWERED: [Instead; 6] = [
-    Instead::Says("421 4.7.0 not now"),
-    Instead::Says("454 4.7.0 later"),
-    Instead::Says("garbage"),
-    Instead::HangsUp,
-    Instead::Waits,
-    Instead::AsksAndHangsUp,
+const UNANSWERED: [AuthReaction; 6] = [
+    AuthReaction::Replies("421 4.7.0 not now"),
+    AuthReaction::Replies("454 4.7.0 later"),
+    AuthReaction::Replies("garbage"),
+    AuthReaction::Disconnects,
+    AuthReaction::Hangs,
+    AuthReaction::ChallengesAndDisconnects,
 ];
 
 fn most_in_a_quarter(tries: &[Timestamp]) -> usize {
@@ -59,9 +59,9 @@ fn most_in_a_quarter(tries: &[Timestamp]) -> usize {
 async fn cooldown_holds_over_an_hour_and_three_processes() {
     for instead in UNANSWERED {
         let clock = Arc::new(MovingClock::new());
-        let (seen, at) = (Seen::default(), Arc::clone(&clock));
+        let (seen, at) = (CallLog::default(), Arc::clone(&clock));
         let noted = seen.clone();
-        let peer = SilentAboutAuth::start(instead, move || noted.add(at.now())).await;
+        let peer = UnansweredAuthServer::start(instead, move || noted.add(at.now())).await;
         let folder = tempfile::tempdir().expect("a folder");
         let store = SqliteStore::open(&folder.path().join("sendport.db"), clock.clone());
         let store: Arc<dyn Store> = Arc::new(store.expect("a store"));
@@ -99,9 +99,9 @@ async fn cooldown_holds_over_an_hour_and_three_processes() {
 #[tokio::test]
 async fn cooldown_holds_without_a_database() {
     for instead in UNANSWERED {
-        let seen = Seen::default();
+        let seen = CallLog::default();
         let noted = seen.clone();
-        let peer = SilentAboutAuth::start(instead, move || noted.add(())).await;
+        let peer = UnansweredAuthServer::start(instead, move || noted.add(())).await;
         let relay = relay_with_password(peer.address, SETTINGS, Some("secret"));
         for attempt in 0..5 {
             let report = submit(&relay, &["a@example.test"]).await;

@@ -1,4 +1,4 @@
-//! A server that cheats or talks nonsense while we sign in is named, and gets no second secret.
+//! A server that cheats or talks nonsense during authentication is named, and gets no second secret.
 
 use sendport_core::domain::{Command, Fault};
 

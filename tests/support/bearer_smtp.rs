@@ -11,12 +11,12 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::token_endpoint::TokenBook;
 
-/// The mailbox that may be signed in to.
+/// The mailbox that may authenticate.
 pub(crate) const MAILBOX: &str = "alerts@contoso.example";
 
 /// What the server saw.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Seen {
+pub(crate) struct SessionRecord {
     pub(crate) accepted: Vec<String>,
     pub(crate) refused: Vec<String>,
     pub(crate) messages: usize,
@@ -31,7 +31,7 @@ pub(crate) struct BearerSmtp {
 
 struct Shared {
     book: TokenBook,
-    seen: Mutex<Seen>,
+    seen: Mutex<SessionRecord>,
     /// Valid or not: the mailbox may not be used.
     refuses_all: Mutex<bool>,
 }
@@ -61,7 +61,7 @@ impl BearerSmtp {
         *self.shared.refuses_all.lock() = refuse;
     }
 
-    pub(crate) fn seen(&self) -> Seen {
+    pub(crate) fn seen(&self) -> SessionRecord {
         self.shared.seen.lock().clone()
     }
 }
@@ -119,7 +119,7 @@ impl Shared {
         wire.say("354 go").await;
         while wire.line().await.is_some_and(|line| line != ".") {}
         self.seen.lock().messages += 1;
-        wire.say("250 2.0.0 taken").await;
+        wire.say("250 2.0.0 accepted").await;
     }
 
     async fn authenticate(&self, wire: &mut Wire, mechanism: &str, initial: Option<&str>) -> bool {

@@ -48,7 +48,7 @@ impl FinalDotGate for Shut {
     }
 }
 
-/// `settings` as they stand in a relay's section, tables such as `[auth]` last.
+/// `settings` as in a relay's section, tables such as `[auth]` last.
 pub(crate) fn config(at: SocketAddr, settings: &str) -> Config {
     let text = format!(
         "host = \"{}\"\nport = {}\nehlo_name = \"client.example.test\"\n{settings}\n",

@@ -83,6 +83,6 @@ async fn answer(mut stream: TcpStream, files: Files) {
     let length = body.len();
     let head =
         format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-    // Who asked may be gone.
+    // The client may be gone.
     let _ = stream.write_all(&[head.as_bytes(), &body].concat()).await;
 }

@@ -1,8 +1,8 @@
 //! A real Exim on loopback, in a folder of its own, gone when it is dropped.
 //!
-//! It takes mail as [`super::postfix`] does: for `example.test` from everybody, except for
-//! `nouser..` and `defer..`, for other domains from who signed in, and delivers all of it into
-//! one maildir.
+//! It accepts email as [`super::postfix`] does: for `example.test` from every client, except for
+//! `nouser..` and `defer..`, for other domains from authenticated clients, and delivers all of it
+//! into one maildir.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ const EXIM: &str = "Debian-exim";
 const EXIM_ID: u32 = 21_025;
 const POLL_EVERY: Duration = Duration::from_millis(25);
 
-/// Who checks what Exim does not check itself.
+/// The server that checks what Exim does not check itself.
 pub(crate) enum Authenticator {
     /// `driver = spa`: NTLMv1.
     Spa,
@@ -45,8 +45,8 @@ impl Exim {
         peer::available("Exim")
     }
 
-    /// Starts one and waits until it greets. `authority` signs its certificate, and whose
-    /// certificates name [`USER`] may sign in with them.
+    /// Starts one and waits until it greets. `authority` signs its certificate; clients
+    /// with a certificate of it for [`USER`] may authenticate with that.
     ///
     /// # Panics
     /// When the packages are not unpacked, without root, and when Exim does not come up.

@@ -43,7 +43,7 @@ pub(crate) async fn wait_for(address: SocketAddr, path: &str, status: u16, word:
     }
 }
 
-/// Samples by name and labels, as they stand in the text.
+/// Samples by name and labels, as in the text.
 pub(crate) struct Samples(BTreeMap<String, f64>);
 
 impl Samples {

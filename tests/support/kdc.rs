@@ -11,10 +11,10 @@ use super::postfix::USER;
 /// The realm.
 pub(crate) const REALM: &str = "EXAMPLE.TEST";
 
-/// Who is asked for by a client of `localhost`.
+/// The service that a client of `localhost` requests a ticket for.
 pub(crate) const SERVICE: &str = "smtp/localhost";
 
-/// Tells a test that it runs in a process of its own.
+/// Set for a test that runs in a process of its own.
 const KRB5_CONF_VARIABLE: &str = "SENDPORT_TEST_KRB5_CONF";
 
 /// A running KDC.
@@ -59,7 +59,7 @@ impl Kdc {
         }
     }
 
-    /// What another service needs, which the KDC is told of.
+    /// What another service needs, with its own principal.
     pub(crate) fn service_of(&self, principal: &str) -> KerberosService {
         self.kadmin(&["addprinc", "-randkey", principal]);
         KerberosService {
@@ -68,7 +68,7 @@ impl Kdc {
         }
     }
 
-    /// The keytab of [`USER`], who signs in with it.
+    /// The keytab that [`USER`] authenticates with.
     pub(crate) fn user_keytab(&self) -> PathBuf {
         self.keytab(USER, "user.keytab")
     }
@@ -123,9 +123,9 @@ impl Kdc {
     }
 }
 
-/// The library of MIT Kerberos learns of its KDC from the environment alone. This runs `test` once
-/// more in a process that is told of a `krb5.conf` to come, and gives its name there; `None` where
-/// that process has done the work.
+/// The library of MIT Kerberos reads its KDC from the environment alone. This runs `test` once
+/// more in a process with a `krb5.conf` that will exist, and returns its name there; `None` in the
+/// parent, where that process has done the work.
 ///
 /// # Panics
 /// When the test fails there.

@@ -1,5 +1,5 @@
-//! A server that takes so many connections and so many messages in a window, and counts what
-//! was asked of it beyond that. It may refuse everything for a limit, as if others used it up.
+//! A server that accepts a number of connections and of messages in a window, and counts the
+//! requests beyond that. It may refuse everything for a limit, as if others used it up.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// What it takes.
+/// Its limits.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Most {
+pub(crate) struct PeerLimits {
     pub(crate) connections: usize,
     pub(crate) messages: usize,
     pub(crate) window: Duration,
@@ -22,20 +22,20 @@ pub(crate) struct Most {
 /// and the reply.
 pub(crate) type Refusal = (&'static str, &'static str);
 
-/// What it saw.
+/// What it counted.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Seen {
+pub(crate) struct PeerCounts {
     open: usize,
     mails: Vec<Instant>,
     refuses: Option<Refusal>,
     /// When each connection came.
     pub(crate) connects: Vec<Instant>,
-    pub(crate) taken: usize,
+    pub(crate) accepted: usize,
     pub(crate) refused_connections: usize,
     pub(crate) refused_messages: usize,
 }
 
-impl Seen {
+impl PeerCounts {
     /// Most connections that came within any window of such a length.
     pub(crate) fn most_connects(&self, window: Duration) -> usize {
         let from = |first: &Instant| {
@@ -49,15 +49,15 @@ impl Seen {
 /// The server, until it is dropped.
 pub(crate) struct LimitingPeer {
     pub(crate) address: SocketAddr,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<PeerCounts>>,
     task: JoinHandle<()>,
 }
 
 impl LimitingPeer {
-    pub(crate) async fn start(most: Most) -> Self {
+    pub(crate) async fn start(most: PeerLimits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let seen = Arc::new(Mutex::new(Seen::default()));
+        let seen = Arc::new(Mutex::new(PeerCounts::default()));
         let task = tokio::spawn(accept(listener, most, seen.clone()));
         Self {
             address,
@@ -66,7 +66,7 @@ impl LimitingPeer {
         }
     }
 
-    pub(crate) fn seen(&self) -> Seen {
+    pub(crate) fn seen(&self) -> PeerCounts {
         self.seen.lock().clone()
     }
 
@@ -77,7 +77,7 @@ impl LimitingPeer {
 }
 
 /// The reply to what begins with `line`, where everything is refused there.
-fn refused(seen: &Mutex<Seen>, line: &str) -> Option<&'static str> {
+fn refused(seen: &Mutex<PeerCounts>, line: &str) -> Option<&'static str> {
     let refuses = seen.lock().refuses.filter(|(at, _)| match *at {
         "" => line.is_empty(),
         at => line.starts_with(at),
@@ -91,7 +91,7 @@ impl Drop for LimitingPeer {
     }
 }
 
-async fn accept(listener: TcpListener, most: Most, seen: Arc<Mutex<Seen>>) {
+async fn accept(listener: TcpListener, most: PeerLimits, seen: Arc<Mutex<PeerCounts>>) {
     while let Ok((tcp, _)) = listener.accept().await {
         let seen = seen.clone();
         tokio::spawn(async move {
@@ -103,7 +103,7 @@ async fn accept(listener: TcpListener, most: Most, seen: Arc<Mutex<Seen>>) {
     }
 }
 
-fn enter(most: Most, seen: &Mutex<Seen>) -> bool {
+fn enter(most: PeerLimits, seen: &Mutex<PeerCounts>) -> bool {
     let mut seen = seen.lock();
     seen.open += 1;
     seen.connects.push(Instant::now());
@@ -113,7 +113,7 @@ fn enter(most: Most, seen: &Mutex<Seen>) -> bool {
 }
 
 /// True where the window has room for another message.
-fn mail(most: Most, seen: &Mutex<Seen>) -> bool {
+fn mail(most: PeerLimits, seen: &Mutex<PeerCounts>) -> bool {
     let (mut seen, now) = (seen.lock(), Instant::now());
     seen.mails.retain(|at| now - *at < most.window);
     let room = seen.mails.len() < most.messages;
@@ -128,8 +128,8 @@ fn mail(most: Most, seen: &Mutex<Seen>) -> bool {
 async fn serve(
     mut tcp: BufReader<TcpStream>,
     room: bool,
-    most: Most,
-    seen: &Mutex<Seen>,
+    most: PeerLimits,
+    seen: &Mutex<PeerCounts>,
 ) -> std::io::Result<()> {
     if !room {
         return tcp
@@ -149,8 +149,8 @@ async fn serve(
             _ if content && line != ".\r\n" => continue,
             _ if content => {
                 content = false;
-                seen.lock().taken += usize::from(refusal.is_none());
-                refusal.unwrap_or("250 2.0.0 taken")
+                seen.lock().accepted += usize::from(refusal.is_none());
+                refusal.unwrap_or("250 2.0.0 accepted")
             }
             "MAIL" if refusal.is_some() => refusal.unwrap_or_default(),
             "EHLO" => "250-peer.example.test\r\n250 ENHANCEDSTATUSCODES",

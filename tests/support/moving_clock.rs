@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use sendport_core::clock::Clock;
 use sendport_core::domain::Timestamp;
 
-/// Stands still until it is moved.
+/// Its time changes only when it is moved.
 pub(crate) struct MovingClock(Mutex<Timestamp>);
 
 impl MovingClock {

@@ -71,8 +71,8 @@ impl Packages {
         Self { root: link }
     }
 
-    /// A copy, for a server that starts its own program anew as another user: that one cannot
-    /// reach into somebody's home.
+    /// A copy, for a server that starts its own program again as another user, which has no access
+    /// to a home.
     pub(crate) fn copy(name: &str, program: &str, to: PathBuf) -> Self {
         let copied = Command::new("cp")
             .arg("-R")
@@ -168,7 +168,7 @@ pub(crate) fn with_lines(file: &str, extra: &str) -> String {
     format!("{}\n{extra}\n", text.trim_end())
 }
 
-/// Ports that nobody listens on.
+/// Ports without a listener.
 pub(crate) fn free_ports<const N: usize>() -> [SocketAddr; N] {
     let bind = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     // All are held before any is released, so they differ.
@@ -201,7 +201,7 @@ impl ProcessGuard {
         Self(child.expect("a shell to run"))
     }
 
-    /// Has it kill the group that it was told before, if any, and watch `group`.
+    /// Makes it kill the group that it watched before, if any, and watch `group`.
     pub(crate) fn watch(&self, group: &str) {
         let mut input = self.0.stdin.as_ref().expect("the guard's input");
         writeln!(input, "{group}").expect("the guard to listen");
@@ -262,7 +262,7 @@ impl Server {
         while Instant::now() < deadline {
             ticks.tick().await;
             let up = is_up().await;
-            // Asked last: who answers while the server has ended is somebody else.
+            // Checked last: if the server has ended, another program answers.
             if let Some(status) = self.process.try_wait().expect("the state of a process") {
                 return Err(format!("{}: {status}\n{}", self.name, self.log_tail()));
             }
@@ -299,8 +299,8 @@ impl Drop for Server {
     }
 }
 
-/// Starts until it stays up: between the choice of a port and the bind, somebody else may take
-/// the port, so what ends at its start is tried again.
+/// Starts until it stays up: between the choice of a port and the bind, another program may
+/// take the port, so a server that ends at its start is started again.
 ///
 /// # Panics
 /// When it ends for the third time.

@@ -1,5 +1,5 @@
-//! People with certificates for mail, made by the program `openssl`, and the readers that their
-//! mail is opened with: openssl, gpgsm and Python's cryptography.
+//! People with S/MIME certificates, made by the program `openssl`, and the readers that decrypt
+//! their email: openssl, gpgsm and Python's cryptography.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ use crate::not_run::not_run;
 /// The password of every PKCS #12 file and of every `<name>.encrypted.key`.
 pub(crate) const PASSWORD: &str = "Geheim-1";
 
-/// A folder with the authority `ca.pem` and, for everybody, `<name>.pem` (with the authority
+/// A folder with the authority `ca.pem` and, for each person, `<name>.pem` (with the authority
 /// behind it), `<name>.key`, `<name>.encrypted.key` and `<name>.p12`.
 pub(crate) struct People {
     folder: PathBuf,
 }
 
-/// What a certificate is like.
+/// A person's certificate.
 pub(crate) struct Person<'a> {
     /// Of the files.
     pub(crate) name: &'a str,
@@ -31,7 +31,7 @@ pub(crate) struct Person<'a> {
     pub(crate) usage: &'a str,
     /// First and last moment, `YYYYMMDDHHMMSSZ`; else from now on for a day.
     pub(crate) validity: Option<(&'a str, &'a str)>,
-    /// Where the list of revoked certificates is said to be.
+    /// The CRL distribution point in it.
     pub(crate) list_at: Option<&'a str>,
 }
 
@@ -95,7 +95,7 @@ impl People {
         self.folder.join(name)
     }
 
-    /// Makes somebody's certificate and key.
+    /// Makes a person's certificate and key.
     pub(crate) fn add(&self, person: &Person<'_>) {
         let name = person.name;
         let file = |ending: &str| format!("{name}.{ending}");
@@ -168,7 +168,7 @@ impl People {
         self.openssl(&arguments);
     }
 
-    /// Takes somebody's certificate back: their key was compromised.
+    /// Revokes a person's certificate: the key was compromised.
     pub(crate) fn revoke(&self, name: &str) {
         let own = format!("{name}.own.pem");
         let reason = ["-crl_reason", "keyCompromise"];
@@ -182,7 +182,7 @@ impl People {
         self.openssl(&arguments)
     }
 
-    /// Puts somebody's certificate into a folder of certificates.
+    /// Puts a person's certificate into a folder of certificates.
     pub(crate) fn publish(&self, name: &str, folder: &Path) {
         fs::create_dir_all(folder).expect("a folder");
         let file = format!("{name}.own.pem");
@@ -219,7 +219,7 @@ impl People {
         output.status.success().then_some(output.stdout)
     }
 
-    /// What is inside of an encrypted message, by openssl with somebody's key alone.
+    /// The content of an encrypted message, by openssl with one person's key alone.
     pub(crate) fn decrypt(&self, message: &[u8], name: &str) -> Option<Vec<u8>> {
         fs::write(self.path("sealed.eml"), message).expect("write");
         let (key, own) = (format!("{name}.key"), format!("{name}.own.pem"));
@@ -243,7 +243,7 @@ impl People {
         String::from_utf8_lossy(&printed).into_owned()
     }
 
-    /// The serial number of somebody's certificate as [`People::print`] shows it.
+    /// The serial number of a person's certificate as [`People::print`] shows it.
     pub(crate) fn serial(&self, name: &str) -> String {
         let own = format!("{name}.own.pem");
         let shown = self.openssl(&["x509", "-noout", "-serial", "-in", &own]);
@@ -254,7 +254,7 @@ impl People {
             .to_owned()
     }
 
-    /// SHA-1 of somebody's certificate, upper-case hexadecimal.
+    /// SHA-1 of a person's certificate, upper-case hexadecimal.
     pub(crate) fn thumbprint(&self, name: &str) -> String {
         let own = format!("{name}.own.pem");
         let shown = self.openssl(&["x509", "-noout", "-fingerprint", "-in", &own]);

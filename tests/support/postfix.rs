@@ -2,7 +2,7 @@
 //!
 //! It takes mail for `example.test` and delivers it into a maildir: any local part, except that
 //! those starting with `nouser` get `550 5.1.1` and those starting with `defer` `450 4.2.0`.
-//! Other domains are for clients that signed in as [`USER`]; that mail ends in the maildir, too.
+//! Other domains are for clients that authenticated as [`USER`]; that email ends in the maildir, too.
 
 mod setup;
 
@@ -25,7 +25,7 @@ use self::setup::Setup;
 use super::maildir::{self, DeliveredMessage};
 use super::peer::{self, KerberosService, ProcessGuard};
 
-/// Who may sign in.
+/// The user that may authenticate.
 pub(crate) const USER: &str = "alice";
 /// The password of [`USER`].
 pub(crate) const PASSWORD: &str = "Secret-1";
@@ -57,7 +57,7 @@ impl Default for PostfixOptions {
 }
 
 impl PostfixOptions {
-    /// Whoever signs in is checked by a [`super::dovecot::Dovecot`] behind a socket.
+    /// A [`super::dovecot::Dovecot`] behind a socket checks credentials.
     pub(crate) fn dovecot(socket: &Path) -> Self {
         let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         Self {
@@ -93,8 +93,8 @@ impl Postfix {
     /// When the packages are not unpacked, without root, and when Postfix does not come up.
     pub(crate) async fn start(options: PostfixOptions) -> Self {
         peer::need_root("Postfix's master");
-        // Between our choice of a port and master's bind, somebody else may take the port. Master
-        // says so to syslog only, so whatever ends it is tried again.
+        // Between the choice of a port and master's bind, another program may take the port.
+        // Master reports that to syslog only, so it is started again whatever ended it.
         let mut starts = 0;
         loop {
             let mut postfix = Self::spawn(&options);
@@ -110,17 +110,17 @@ impl Postfix {
     }
 
     /// Kills it with all its processes. What it accepted and did not deliver yet stays in
-    /// its queue. Returns when nobody listens on its ports any more.
+    /// its queue. Returns when its ports have no listener any more.
     ///
     /// # Panics
-    /// When somebody still does after a while.
+    /// When they still have one after a while.
     pub(crate) async fn stop(&mut self) {
         self.watch("");
         let status = self.master.wait();
         status.expect("master to end");
         let ports = [self.plain, self.implicit_tls];
         // Master's children hold the listening sockets, too.
-        self.wait_until("nobody listens", START_WITHIN, || {
+        self.wait_until("its ports have no listener", START_WITHIN, || {
             ports
                 .iter()
                 .all(|port| std::net::TcpStream::connect(port).is_err())
@@ -131,7 +131,7 @@ impl Postfix {
     /// Starts a stopped one on the same ports and waits until it greets on both.
     ///
     /// # Panics
-    /// When it does not come up: somebody else may have taken a port.
+    /// When it does not come up: another program may have taken a port.
     pub(crate) async fn start_again(&mut self) {
         self.master = Setup::existing(self.folder.path()).spawn_master();
         self.watch(&self.master.id().to_string());
@@ -150,7 +150,7 @@ impl Postfix {
         self.implicit_tls
     }
 
-    /// Who signed the server's certificate for `localhost`, [`HOST_NAME`] and 127.0.0.1.
+    /// The issuer of the server's certificate for `localhost`, [`HOST_NAME`] and 127.0.0.1.
     pub(crate) fn ca_file(&self) -> &Path {
         &self.ca_file
     }
@@ -258,7 +258,7 @@ impl Postfix {
         while Instant::now() < deadline {
             ticks.tick().await;
             let greets = timeout(GREETING_WITHIN, self.greets_on_both_ports()).await;
-            // Asked last: who greets while master has ended is somebody else.
+            // Checked last: if master has ended, another program greets.
             if let Some(status) = self.master.try_wait().expect("the state of master") {
                 return Err(status);
             }

@@ -1,6 +1,6 @@
 //! `sendport probe` as a user runs it, and what it is expected to print.
 //!
-//! What is expected stands in `tests/probe/expected`, with times, ports, dates and the like
+//! The expected output is in `tests/probe/expected`, with times, ports, dates and the like
 //! masked. `SENDPORT_RENEW_EXPECTED=1 cargo test --test probe` writes the files anew: read the
 //! difference before you commit it.
 
@@ -86,8 +86,8 @@ impl Probed {
         );
     }
 
-    /// It ended with this code and told all of this.
-    pub(crate) fn tells(&self, code: i32, all: &[&str]) {
+    /// It ended with this code and printed all of this.
+    pub(crate) fn prints(&self, code: i32, all: &[&str]) {
         assert_eq!(self.code, code, "{self:?}");
         for message in all {
             // A text goes on in the next line.

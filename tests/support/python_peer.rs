@@ -7,7 +7,7 @@ use super::certificates::TestAuthority;
 use super::peer::{self, Server};
 use super::postfix::{PASSWORD, USER};
 
-/// What checks who signs in.
+/// The module that checks credentials.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
     /// PLAIN and LOGIN of aiosmtpd.

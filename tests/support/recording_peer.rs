@@ -59,7 +59,7 @@ async fn take(stream: TcpStream, lines: Lines) -> std::io::Result<()> {
         let line = line.trim_end().to_owned();
         lines.lock().push(line.clone());
         let reply = match (content, line.as_str()) {
-            (true, ".") => "250 2.0.0 taken",
+            (true, ".") => "250 2.0.0 accepted",
             (true, _) => continue,
             (false, "DATA") => "354 go",
             (false, "QUIT") => "221 2.0.0 bye",

@@ -77,7 +77,7 @@ pub(crate) fn good_transaction() -> Vec<Step> {
         Expect("DATA"),
         send("354 go"),
         Content,
-        send("250 2.0.0 taken"),
+        send("250 2.0.0 accepted"),
     ]
 }
 

@@ -1,5 +1,5 @@
-//! A real OpenLDAP on loopback, in a folder of its own, gone when it is dropped. It hands out
-//! nothing to who did not sign in, and at most 500 entries at a time, as Active Directory does.
+//! A real OpenLDAP on loopback, in a folder of its own, gone when it is dropped. It returns
+//! nothing without authentication, and at most 500 entries at a time, as Active Directory does.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use super::peer::{self, Packages, Server};
 
 /// Where everything is.
 pub(crate) const BASE: &str = "dc=contoso,dc=com";
-/// Who may read, and the password.
+/// The user that may read, and the password.
 pub(crate) const READER: &str = "cn=root,dc=contoso,dc=com";
 pub(crate) const PASSWORD: &str = "the directory's word";
 

@@ -1,5 +1,5 @@
-//! A SQL Server as far as the sign-in (MS-TDS): prelogin, TLS inside of TDS packets, LOGIN7. Who is
-//! let in can ask, and is answered with [`INSIDE`].
+//! A SQL Server up to the login (MS-TDS): prelogin, TLS inside of TDS packets, LOGIN7. Requests
+//! after an accepted login are answered with [`INSIDE`].
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use openssl::ssl::{SslAcceptor, SslStream};
 use parking_lot::Mutex;
 
-/// What every request of who is let in is answered with.
+/// The answer to every request after an accepted login.
 pub(crate) const INSIDE: &str = "nothing is stored here";
 
 const HEADER: usize = 8;
@@ -16,13 +16,13 @@ const PRELOGIN: u8 = 0x12;
 const LOGIN: u8 = 0x10;
 const RESPONSE: u8 = 0x04;
 
-/// What a client said of itself until LOGIN7 (MS-TDS sections 2.2.6.4 and 2.2.6.5).
+/// What a client sent up to LOGIN7 (MS-TDS sections 2.2.6.4 and 2.2.6.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Login {
     /// FEDAUTHREQUIRED of the prelogin.
     pub(crate) is_federated: bool,
     pub(crate) user: String,
-    /// The program that signs in.
+    /// The program of the login.
     pub(crate) application: String,
     /// Whom it takes this server for.
     pub(crate) server: String,
@@ -39,7 +39,7 @@ pub(crate) enum Verdict {
     LetIn,
     /// And each of its statements is answered with this error.
     LetInAndSay(u32, &'static str),
-    /// And its GSS-API token is answered with this one, which proves who the server is.
+    /// And its GSS-API token is answered with this one, which proves the server's identity.
     LetInAfter(Vec<u8>),
     /// Number, state and text of the error.
     Refuse(u32, u8, &'static str),
@@ -97,7 +97,7 @@ impl TdsServer {
         Self { address, logins }
     }
 
-    /// Who signed in or tried to.
+    /// The logins and attempts.
     pub(crate) fn logins(&self) -> Vec<Login> {
         self.logins.lock().clone()
     }

@@ -76,7 +76,7 @@ impl TokenBook {
 }
 
 /// What the endpoint answers instead of looking at the request.
-pub(crate) enum Instead {
+pub(crate) enum NextReply {
     /// Status with reason, further header lines, body.
     Answer(&'static str, &'static str, &'static str),
     /// The same, without the type of a token's answer.
@@ -90,7 +90,7 @@ pub(crate) enum Instead {
 #[derive(Default)]
 struct State {
     requests: Vec<BTreeMap<String, String>>,
-    instead: VecDeque<Instead>,
+    instead: VecDeque<NextReply>,
     used_assertions: Vec<String>,
     refresh_token: Option<String>,
 }
@@ -136,7 +136,7 @@ impl TokenEndpoint {
     }
 
     /// The next request is answered with this, whatever it is.
-    pub(crate) fn next(&self, instead: Instead) {
+    pub(crate) fn next(&self, instead: NextReply) {
         self.shared.state.lock().instead.push_back(instead);
     }
 
@@ -193,10 +193,10 @@ impl Shared {
             state.instead.pop_front()
         };
         let response = match instead {
-            Some(Instead::Silence) => return std::future::pending().await,
-            Some(Instead::Answer(status, headers, body)) => response(status, headers, body),
-            Some(Instead::Untyped(status, headers, body)) => untyped(status, headers, body),
-            Some(Instead::After(signal)) => {
+            Some(NextReply::Silence) => return std::future::pending().await,
+            Some(NextReply::Answer(status, headers, body)) => response(status, headers, body),
+            Some(NextReply::Untyped(status, headers, body)) => untyped(status, headers, body),
+            Some(NextReply::After(signal)) => {
                 signal.notified().await;
                 self.answer(&head, &form)
             }

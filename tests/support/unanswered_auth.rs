@@ -1,4 +1,4 @@
-//! A server that takes everything up to AUTH, counts it, and does not answer it as it should.
+//! A server that accepts everything up to AUTH, counts the AUTH commands, and answers none properly.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,25 +8,28 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// What it does about AUTH.
+/// What it does instead of answering AUTH.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Instead {
-    Says(&'static str),
-    HangsUp,
-    Waits,
+pub(crate) enum AuthReaction {
+    Replies(&'static str),
+    Disconnects,
+    Hangs,
     /// Asks for the name, and then hangs up.
-    AsksAndHangsUp,
+    ChallengesAndDisconnects,
 }
 
 /// The server, until it is dropped.
-pub(crate) struct SilentAboutAuth {
+pub(crate) struct UnansweredAuthServer {
     pub(crate) address: SocketAddr,
     task: JoinHandle<()>,
 }
 
-impl SilentAboutAuth {
+impl UnansweredAuthServer {
     /// `saw` is called at each AUTH.
-    pub(crate) async fn start(instead: Instead, saw: impl Fn() + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(
+        instead: AuthReaction,
+        saw: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let saw = Arc::new(saw);
@@ -41,17 +44,17 @@ impl SilentAboutAuth {
     }
 }
 
-impl Drop for SilentAboutAuth {
+impl Drop for UnansweredAuthServer {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-/// Counts what it is called for.
+/// Collects the calls.
 #[derive(Clone, Default)]
-pub(crate) struct Seen<T>(Arc<Mutex<Vec<T>>>);
+pub(crate) struct CallLog<T>(Arc<Mutex<Vec<T>>>);
 
-impl<T: Clone> Seen<T> {
+impl<T: Clone> CallLog<T> {
     pub(crate) fn add(&self, it: T) {
         let mut seen = self.0.lock();
         seen.push(it);
@@ -63,7 +66,7 @@ impl<T: Clone> Seen<T> {
     }
 }
 
-async fn serve(tcp: TcpStream, instead: Instead, saw: &impl Fn()) -> std::io::Result<()> {
+async fn serve(tcp: TcpStream, instead: AuthReaction, saw: &impl Fn()) -> std::io::Result<()> {
     let (input, mut output) = tcp.into_split();
     let mut lines = BufReader::new(input).lines();
     output.write_all(b"220 peer.example.test ESMTP\r\n").await?;
@@ -74,14 +77,14 @@ async fn serve(tcp: TcpStream, instead: Instead, saw: &impl Fn()) -> std::io::Re
             "AUTH" => {
                 saw();
                 match instead {
-                    Instead::Says(reply) => reply,
-                    Instead::HangsUp => return Ok(()),
-                    Instead::Waits => continue,
-                    Instead::AsksAndHangsUp => "334 VXNlcm5hbWU6",
+                    AuthReaction::Replies(reply) => reply,
+                    AuthReaction::Disconnects => return Ok(()),
+                    AuthReaction::Hangs => continue,
+                    AuthReaction::ChallengesAndDisconnects => "334 VXNlcm5hbWU6",
                 }
             }
-            _ if instead == Instead::AsksAndHangsUp => return Ok(()),
-            _ => "503 5.5.1 sign in",
+            _ if instead == AuthReaction::ChallengesAndDisconnects => return Ok(()),
+            _ => "503 5.5.1 authenticate first",
         };
         output.write_all(format!("{reply}\r\n").as_bytes()).await?;
     }

@@ -34,14 +34,15 @@ fn with_its_sample_or_a_payload() {
         run(folder.path(), &[&arguments, more].concat())
     };
     preview(&[]).is_as_expected("preview_template");
-    preview(&["--payload", "late.json"]).tells(0, &["Order 4711 is late", "By 3 hours."]);
+    preview(&["--payload", "late.json"]).prints(0, &["Order 4711 is late", "By 3 hours."]);
     assert_eq!(
         preview(&["--html"]).out,
         "<p>By <b>2</b> hours, A &amp; B.</p>"
     );
-    preview(&["--json"]).tells(0, &["\"Subject\": \"Order 1 is late\""]);
-    preview(&["--payload", "bad.json"]).tells(6, &["would fail", "late.txt.j2", "undefined value"]);
-    preview(&["--payload", "none.json"]).tells(1, &["the file none.json cannot be read"]);
+    preview(&["--json"]).prints(0, &["\"Subject\": \"Order 1 is late\""]);
+    preview(&["--payload", "bad.json"])
+        .prints(6, &["would fail", "late.txt.j2", "undefined value"]);
+    preview(&["--payload", "none.json"]).prints(1, &["the file none.json cannot be read"]);
 }
 
 /// The database's, else those of the configured folder.
@@ -49,19 +50,19 @@ fn with_its_sample_or_a_payload() {
 fn of_the_configuration() {
     let folder = tempfile::tempdir().expect("a folder");
     write(folder.path(), &FILES);
-    run(folder.path(), &["init"]).tells(0, &[]);
+    run(folder.path(), &["init"]).prints(0, &[]);
     let file = folder.path().join("sendport.toml");
     let config = std::fs::read_to_string(&file).expect("read");
     std::fs::write(&file, config + "[templates]\nfolder = \"templates\"\n").expect("write");
-    run(folder.path(), &["migrate"]).tells(0, &[]);
+    run(folder.path(), &["migrate"]).prints(0, &[]);
     let preview = ["preview", "--template", "late"];
-    run(folder.path(), &preview).tells(0, &["Order 1 is late"]);
+    run(folder.path(), &preview).prints(0, &["Order 1 is late"]);
     std::fs::write(folder.path().join("templates/late.subject.j2"), "Stored").expect("write");
-    run(folder.path(), &["template", "import", "templates"]).tells(0, &[]);
+    run(folder.path(), &["template", "import", "templates"]).prints(0, &[]);
     std::fs::write(
         folder.path().join("templates/late.subject.j2"),
         "In the folder",
     )
     .expect("write");
-    run(folder.path(), &preview).tells(0, &["Subject       Stored"]);
+    run(folder.path(), &preview).prints(0, &["Subject       Stored"]);
 }

@@ -36,19 +36,19 @@ fn by_number_public_id_message_id_and_reference() {
         "0123abcd-89ab-4def-8123-456789abcdef.utf8@example.test",
         "order-4711",
     ] {
-        asked(&site, &["status", name]).tells(0, &["Alert 1: queued", "Order 4711 is late"]);
-        asked(&site, &["preview", name]).tells(0, &["RCPT TO       <oncall@example.test>"]);
-        asked(&site, &["release", name]).tells(1, &["alert 1 is not held"]);
-        asked(&site, &["resolve", name, "--cancel"]).tells(1, &["alert 1 is not in doubt"]);
+        asked(&site, &["status", name]).prints(0, &["Alert 1: queued", "Order 4711 is late"]);
+        asked(&site, &["preview", name]).prints(0, &["RCPT TO       <oncall@example.test>"]);
+        asked(&site, &["release", name]).prints(1, &["alert 1 is not held"]);
+        asked(&site, &["resolve", name, "--cancel"]).prints(1, &["alert 1 is not in doubt"]);
     }
-    asked(&site, &["status", "twice"]).tells(0, &["2 alerts have the Reference 'twice'"]);
+    asked(&site, &["status", "twice"]).prints(0, &["2 alerts have the Reference 'twice'"]);
     for verb in ["preview", "release"] {
         asked(&site, &[verb, "twice"])
-            .tells(1, &["several alerts have the Reference 'twice': 3, 2"]);
-        asked(&site, &[verb, "9"]).tells(1, &["there is no alert '9'"]);
+            .prints(1, &["several alerts have the Reference 'twice': 3, 2"]);
+        asked(&site, &[verb, "9"]).prints(1, &["there is no alert '9'"]);
     }
-    asked(&site, &["status", "9"]).tells(1, &["there is no alert '9'"]);
-    asked(&site, &["status", "1", "--json"]).tells(0, &["\"AlertId\": 1"]);
+    asked(&site, &["status", "9"]).prints(1, &["there is no alert '9'"]);
+    asked(&site, &["status", "1", "--json"]).prints(0, &["\"AlertId\": 1"]);
 }
 
 #[test]
@@ -56,9 +56,9 @@ fn text_as_text_and_octets_only_when_asked() {
     let site = site();
     asked(&site, &["preview", "1"]).is_as_expected("preview");
     let raw = asked(&site, &["preview", "1", "--raw"]);
-    raw.tells(0, &["Content-Transfer-Encoding: ", "\r\n"]);
-    asked(&site, &["preview", "1", "--html"]).tells(1, &["there is no HTML in it"]);
-    asked(&site, &["preview", "1", "--json"]).tells(
+    raw.prints(0, &["Content-Transfer-Encoding: ", "\r\n"]);
+    asked(&site, &["preview", "1", "--html"]).prints(1, &["there is no HTML in it"]);
+    asked(&site, &["preview", "1", "--json"]).prints(
         0,
         &[
             "\"Text\": \"By two hours.\\nSorry.\"",
@@ -68,7 +68,7 @@ fn text_as_text_and_octets_only_when_asked() {
     );
 }
 
-/// It ends as for any other alert that nobody would get.
+/// It ends as for any other alert that no recipient would get.
 #[test]
 fn an_alert_that_would_only_expire() {
     let site = Site::new(PORT);
@@ -89,11 +89,11 @@ fn an_alert_that_would_only_expire() {
         let words = format!("sendport: alert {alert} would fail: {why}\n");
         for form in [&[][..], &["--json"], &["--raw"]] {
             let output = asked(&site, &[&["preview", alert], form].concat());
-            output.tells(6, &[&words]);
+            output.prints(6, &[&words]);
         }
     }
-    // Nobody waits any more, so nobody goes without.
-    asked(&site, &["preview", "3"]).tells(0, &["not to        ops@example.test, relayed"]);
+    // No recipient waits any more, so none misses it.
+    asked(&site, &["preview", "3"]).prints(0, &["not to        ops@example.test, relayed"]);
 }
 
 /// It waits for a delivery window that opens too late.
@@ -111,7 +111,7 @@ fn an_alert_that_would_expire_before_it_may_be_sent() {
     site.database()
         .execute_batch("INSERT INTO Alert (ToRecipients, Subject) VALUES ('ops@example.test', 'x')")
         .expect("insert");
-    asked(&site, &["preview", "1"]).tells(
+    asked(&site, &["preview", "1"]).prints(
         6,
         &[
             "would fail: waits for the delivery window, ",
@@ -140,7 +140,7 @@ fn the_overview_says_what_was_last_and_how_long_ago() {
     site.database().execute_batch(&sql).expect("insert");
     let output = asked(&site, &["status"]);
     output.is_as_expected("status");
-    output.tells(0, &["19 min", "3 h 20 min", "there is no template 'late'"]);
+    output.prints(0, &["19 min", "3 h 20 min", "there is no template 'late'"]);
     let json = asked(&site, &["status", "--json"]);
     let value: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
     assert_eq!(

@@ -8,9 +8,9 @@ use crate::program::run;
 fn completions_and_manual_pages_name_every_verb() {
     let folder = tempfile::tempdir().expect("a folder");
     for shell in ["bash", "zsh", "fish"] {
-        run(folder.path(), &["completions", shell]).tells(0, &["preview", "migrate", "resolve"]);
+        run(folder.path(), &["completions", shell]).prints(0, &["preview", "migrate", "resolve"]);
     }
-    run(folder.path(), &["manual", "man"]).tells(0, &[]);
+    run(folder.path(), &["manual", "man"]).prints(0, &[]);
     for page in [
         "sendport.1",
         "sendport-preview.1",
@@ -35,7 +35,7 @@ fn its_version_says_what_it_is_made_of() {
         "OpenSSL 3",
         "SQLite 3.",
     ];
-    run(folder.path(), &["--version"]).tells(0, &wanted);
+    run(folder.path(), &["--version"]).prints(0, &wanted);
 }
 
 fn git(folder: &Path, arguments: &[&str]) -> String {

@@ -8,19 +8,19 @@ fn init_writes_a_working_file_and_never_replaces_one() {
     let file = folder.path().join("sendport.toml");
     let written = std::fs::read_to_string(&file).expect("read");
     assert!(written.lines().filter(|line| line.contains('#')).count() > 10);
-    run(folder.path(), &["check", "--offline"]).tells(0, &["ok    configuration: sendport.toml"]);
-    run(folder.path(), &["migrate"]).tells(0, &["sendport.db", "environment  development"]);
+    run(folder.path(), &["check", "--offline"]).prints(0, &["ok    configuration: sendport.toml"]);
+    run(folder.path(), &["migrate"]).prints(0, &["sendport.db", "environment  development"]);
 
     std::fs::write(&file, "mine").expect("write");
-    run(folder.path(), &["init"]).tells(1, &["sendport.toml is there already"]);
+    run(folder.path(), &["init"]).prints(1, &["sendport.toml is there already"]);
     assert_eq!(std::fs::read_to_string(&file).expect("read"), "mine");
 }
 
-/// All that it offers in comments; what is indented there stands in place of something else.
+/// All that it offers in comments; what is indented there replaces something else.
 #[test]
 fn init_writes_a_file_that_works_uncommented() {
     let folder = tempfile::tempdir().expect("a folder");
-    run(folder.path(), &["init"]).tells(0, &[]);
+    run(folder.path(), &["init"]).prints(0, &[]);
     let file = folder.path().join("sendport.toml");
     let written = std::fs::read_to_string(&file).expect("read");
     let setting = |line: &str| {
@@ -36,7 +36,7 @@ fn init_writes_a_file_that_works_uncommented() {
     all = all.replace("[\"main\"] ", "[\"mail\"] ");
     std::fs::write(&file, all).expect("write");
     std::fs::write(folder.path().join("relay.password"), "a password").expect("write");
-    run(folder.path(), &["check", "--offline"]).tells(0, &["ok    configuration: sendport.toml"]);
+    run(folder.path(), &["check", "--offline"]).prints(0, &["ok    configuration: sendport.toml"]);
 }
 
 const WITH_SECRETS: &str = r#"
@@ -79,7 +79,7 @@ fn config_shows_the_effective_settings_without_secrets() {
     let output = run_with(folder.path(), &["config", "show"], &variables);
     output.is_as_expected("config_show");
     let json = run_with(folder.path(), &["config", "show", "--json"], &variables);
-    json.tells(
+    json.prints(
         0,
         &["\"poll_interval\": \"5s\"", "\"password\": \"[secret]\""],
     );

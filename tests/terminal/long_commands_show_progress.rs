@@ -50,7 +50,7 @@ impl Terminal {
     }
 }
 
-/// Somebody else changes the database for three seconds; and neither a pipe nor a program hears of that.
+/// Another program changes the database for three seconds; pipes and JSON output show no progress.
 #[test]
 fn on_a_terminal_and_nowhere_else() {
     let site = Site::new(&format!("{DISCARD}{PORT}"));

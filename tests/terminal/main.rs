@@ -1,7 +1,7 @@
 //! The program at a terminal: what people read, and the codes that it ends with.
 //!
-//! What is expected stands in `tests/terminal/expected`, with times and the like masked.
-//! `SENDPORT_RENEW_EXPECTED=1 cargo test --test terminal` writes the files anew: read the
+//! The expected output is in `tests/terminal/expected`, with times and the like masked.
+//! `SENDPORT_RENEW_EXPECTED=1 cargo test --test terminal` writes the files again: read the
 //! difference before you commit it.
 
 #[expect(dead_code, reason = "cargo runs its `main`")]

@@ -44,7 +44,7 @@ fn no_verb_works_on_defaults_alone() {
     for verb in VERBS {
         let printed = run(folder.path(), verb);
         let here = format!("{}/sendport.toml", folder.path().display());
-        printed.tells(
+        printed.prints(
             3,
             &[
                 "no configuration file found; looked for",
@@ -91,8 +91,8 @@ fn the_environment_alone_has_to_name_the_database() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let other = [("SENDPORT__LOG__LEVEL", "debug")];
-    run_with(folder.path(), &["migrate"], &other).tells(3, &["no configuration file found"]);
+    run_with(folder.path(), &["migrate"], &other).prints(3, &["no configuration file found"]);
     let named = [("SENDPORT__DATABASE__CONNECTION", "sqlite:own.db")];
-    run_with(folder.path(), &["migrate"], &named).tells(0, &["own.db"]);
+    run_with(folder.path(), &["migrate"], &named).prints(0, &["own.db"]);
     assert!(folder.path().join("own.db").exists());
 }

@@ -29,7 +29,7 @@ fn in_keys_lists_and_tables() {
     let ports = [r#""a b""#, r#""x,y""#, "erp"].map(send_port).concat();
     let site = Site::new(&format!("{RELAY}{ports}"));
     let folder = site.path("");
-    run(&folder, &["check"]).tells(
+    run(&folder, &["check"]).prints(
         0,
         &[
             "ok    send_port.\"a b\": from",
@@ -39,17 +39,17 @@ fn in_keys_lists_and_tables() {
     );
     let sent = send(&folder, "it's, ok", &[]);
     let note = "has no send port \"it's, ok\"; it has: \"a b\", erp, \"x,y\"; no instance sends";
-    sent.tells(0, &[note]);
+    sent.prints(0, &[note]);
     assert_eq!(
         sent.out, "alert 1 queued\n",
         "the note is on the other stream"
     );
     for arguments in [&["status"][..], &["status", "1"]] {
-        run(&folder, arguments).tells(0, &["\"it's, ok\""]);
+        run(&folder, arguments).prints(0, &["\"it's, ok\""]);
     }
-    run(&folder, &["preview", "1"]).tells(6, &["it has: \"a b\", erp, \"x,y\""]);
+    run(&folder, &["preview", "1"]).prints(6, &["it has: \"a b\", erp, \"x,y\""]);
     let sent = send(&folder, "erp  ", &[]);
-    sent.tells(0, &["alert 2 queued\n"]);
+    sent.prints(0, &["alert 2 queued\n"]);
     assert_eq!(
         sent.err, "",
         "databases compare without the blanks at the end"
@@ -64,7 +64,7 @@ fn in_keys_lists_and_tables() {
     run(&folder, &["check", "--offline"]).tells(3, &["FAIL  configuration: ", wrong]);
 }
 
-/// What the database knows of a send port that is somebody else's.
+/// What the database knows of another instance's send port.
 #[tokio::test]
 async fn a_send_port_of_another_instance() {
     let site = Site::new(&format!("{RELAY}{}", send_port("erp")));
@@ -83,10 +83,10 @@ async fn a_send_port_of_another_instance() {
         ("crm", "a send port named 'crm'"),
     ] {
         let output = send(&site.path(""), name, &[]);
-        output.tells(0, &["it has: default; ", who]);
+        output.prints(0, &["it has: default; ", who]);
     }
     let output = send(&site.path(""), "erp", &["--wait", "--json"]);
-    output.tells(0, &[]);
+    output.prints(0, &[]);
     let value: serde_json::Value = serde_json::from_str(&output.out).expect("one document");
     assert_eq!(value["Alert"]["Status"], "relayed");
     assert_eq!(value["Deliveries"][0]["Address"], "ops@example.test");

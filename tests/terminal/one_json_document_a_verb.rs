@@ -100,7 +100,7 @@ fn each_change_prints_one_document() {
         &site.path(""),
         &["send", "--to", "ops@example.test", "--subject", "x"],
     )
-    .tells(0, &[]);
+    .prints(0, &[]);
     let adopted = document(&site, &["adopt", "--hold", "--environment", "other"], 0);
     let wanted = serde_json::json!({"Database": "SQLite file sendport.db", "PreviousEnvironment": "test",
         "Environment": "other", "Status": "held", "Alerts": 1,
@@ -226,7 +226,7 @@ fn every_verb_that_shows_something_has_it() {
         "cert remove",
     ] {
         let words: Vec<_> = verb.split(' ').chain(["--help"]).collect();
-        run(folder.path(), &words).tells(0, &["--json"]);
+        run(folder.path(), &words).prints(0, &["--json"]);
         assert!(
             page.contains(&format!("`{verb}`")),
             "{verb} is not in docs/operations.md"

@@ -41,7 +41,7 @@ fn a_full_disk_is_reported() {
     }
 }
 
-/// As `sendport status | head -0` has it: nobody reads, nothing is said of it, and the code stays.
+/// As in `sendport status | head -0`: the reader ends, no error is printed, and the code stays.
 #[test]
 fn reader_may_close_the_pipe() {
     let site = Site::new(PORT);

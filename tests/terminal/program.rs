@@ -1,4 +1,4 @@
-//! A run of the program, and what it is expected to say.
+//! A run of the program, and its expected output.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Says to write what is expected anew.
+/// Set to write the expected files again.
 const RENEW: &str = "SENDPORT_RENEW_EXPECTED";
 
 /// What a run printed and ended with.
@@ -46,9 +46,9 @@ pub(crate) fn run_with(
 }
 
 impl ProgramOutput {
-    /// It ended with this code and said all of this.
+    /// It ended with this code and printed all of this.
     #[track_caller]
-    pub(crate) fn tells(&self, code: i32, all: &[&str]) {
+    pub(crate) fn prints(&self, code: i32, all: &[&str]) {
         let printed = format!("{}{}", self.out, self.err);
         assert_eq!(self.code, Some(code), "{printed}");
         for wanted in all {
@@ -71,7 +71,7 @@ impl ProgramOutput {
         let expected = std::fs::read_to_string(&file).unwrap_or_default();
         assert!(
             shown == expected,
-            "{} differs ({RENEW}=1 writes it anew); found:\n{shown}\nexpected:\n{expected}",
+            "{} differs ({RENEW}=1 writes it again); found:\n{shown}\nexpected:\n{expected}",
             file.display()
         );
     }

@@ -40,12 +40,12 @@ fn verbs_that_would_make_files_there_say_how_to_run_them() {
         (&["run", "--migrate"], format!("{line} run")),
     ] {
         let output = run(folder.path(), verb);
-        output.tells(7, &["would be root's", "'nobody'", &command]);
+        output.prints(7, &["would be root's", "'nobody'", &command]);
         assert!(content(&home).is_empty(), "{verb:?} made something");
     }
     for verb in ["check", "status"] {
         let output = run(folder.path(), &[verb]);
-        output.tells(4, &[&format!("`{line} migrate")]);
+        output.prints(4, &[&format!("`{line} migrate")]);
         let output = format!("{}{}", output.out, output.err);
         assert!(!output.contains("`sendport migrate"), "{output}");
         assert!(content(&home).is_empty(), "{verb} made something");
@@ -62,11 +62,11 @@ fn verbs_that_would_make_files_there_say_how_to_run_them() {
     std::fs::copy(folder.path().join("sendport.toml"), &elsewhere).expect("copy");
     let elsewhere = elsewhere.to_string_lossy();
     let output = run(folder.path(), &["--config", &elsewhere, "migrate"]);
-    output.tells(7, &[&format!("{line} --config {elsewhere} migrate")]);
+    output.prints(7, &[&format!("{line} --config {elsewhere} migrate")]);
 
     chown(&home, Some(0), None).expect("chown");
-    run(folder.path(), &["migrate"]).tells(0, &["sendport.db"]);
+    run(folder.path(), &["migrate"]).prints(0, &["sendport.db"]);
     run(folder.path(), &["check"])
-        .tells(0, &["ok    service.state_folder: the service will make it"]);
+        .prints(0, &["ok    service.state_folder: the service will make it"]);
     assert_eq!(content(&home), ["sendport.db"]);
 }

@@ -26,7 +26,7 @@ fn refuses_invalid_alerts_without_inserting() {
             "would fail: {column} has {} characters, and at most {most} are stored",
             most + 1
         );
-        send(&site, &[&to[..], &["--body", "x", option, &long]].concat()).tells(6, &[&words]);
+        send(&site, &[&to[..], &["--body", "x", option, &long]].concat()).prints(6, &[&words]);
     }
     for (more, words) in [
         (
@@ -58,20 +58,20 @@ fn refuses_invalid_alerts_without_inserting() {
             "Bcc",
         ),
     ] {
-        send(&site, more).tells(6, &["nothing was inserted, it would fail: ", words]);
+        send(&site, more).prints(6, &["nothing was inserted, it would fail: ", words]);
     }
     for (more, words) in [
         (&["--to", "", "--subject", "x"][..], "expected an address"),
         (&["--to", " ; ", "--subject", "x"], "expected an address"),
         (&to, "--subject"),
     ] {
-        send(&site, more).tells(2, &[words]);
+        send(&site, more).prints(2, &[words]);
     }
     assert_eq!(site.value("SELECT count(*) FROM Alert"), "0");
-    send(&site, &[&to[..], &["--subject", "x"]].concat()).tells(0, &["alert 1 queued"]);
+    send(&site, &[&to[..], &["--subject", "x"]].concat()).prints(0, &["alert 1 queued"]);
 }
 
-/// What the view Queue knows is said at once, whatever the time-out.
+/// A reason in the view Queue is reported at once, whatever the time-out.
 #[test]
 fn reports_a_missing_instance_at_once() {
     let site = Site::new(PORT);
@@ -88,7 +88,7 @@ fn reports_a_missing_instance_at_once() {
             "600",
         ],
     );
-    output.tells(
+    output.prints(
         6,
         &["alert 1 is queued: no instance of the service is running"],
     );
@@ -103,11 +103,11 @@ fn a_database_of_another_environment_is_named() {
     std::fs::write(site.config(), other).expect("write");
     let words =
         "belongs to the environment 'test', but this service is configured for 'production'";
-    send(&site, &["--to", "ops@example.test", "--subject", "x"]).tells(4, &[words]);
-    run(&site.path(""), &["check"]).tells(4, &[words]);
-    run(&site.path(""), &["run"]).tells(4, &[words]);
+    send(&site, &["--to", "ops@example.test", "--subject", "x"]).prints(4, &[words]);
+    run(&site.path(""), &["check"]).prints(4, &[words]);
+    run(&site.path(""), &["run"]).prints(4, &[words]);
     assert_eq!(site.value("SELECT count(*) FROM Alert"), "0");
-    run(&site.path(""), &["status"]).tells(
+    run(&site.path(""), &["status"]).prints(
         0,
         &["the configuration says environment 'production', the database 'test'"],
     );
@@ -120,7 +120,7 @@ fn check_reports_no_send_port_as_good_that_run_refuses() {
     let config = std::fs::read_to_string(site.config()).expect("read");
     std::fs::write(site.config(), config.replace("[\"main\"]", "[\"mian\"]")).expect("write");
     let output = run(&site.path(""), &["check"]);
-    output.tells(
+    output.prints(
         3,
         &["FAIL  send_port.default.relays: there is no [relay.mian]"],
     );
@@ -129,7 +129,7 @@ fn check_reports_no_send_port_as_good_that_run_refuses() {
         "{}",
         output.out
     );
-    run(&site.path(""), &["run"]).tells(3, &["there is no [relay.mian]"]);
+    run(&site.path(""), &["run"]).prints(3, &["there is no [relay.mian]"]);
 }
 
 /// Colours where they are asked for, none in a pipe; and a line that closes it.
@@ -137,8 +137,8 @@ fn check_reports_no_send_port_as_good_that_run_refuses() {
 fn check_closes_with_a_line_and_paints_where_it_may() {
     let site = Site::new(PORT);
     let output = run(&site.path(""), &["check"]);
-    output.tells(0, &["ok    send_port.default: ", "nothing failed\n"]);
+    output.prints(0, &["ok    send_port.default: ", "nothing failed\n"]);
     assert!(!output.out.contains('\u{1b}'), "{}", output.out);
     let output = run(&site.path(""), &["check", "--color", "always"]);
-    output.tells(0, &["\u{1b}[32mok\u{1b}[0m    send_port.default: "]);
+    output.prints(0, &["\u{1b}[32mok\u{1b}[0m    send_port.default: "]);
 }

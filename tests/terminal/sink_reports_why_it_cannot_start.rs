@@ -9,7 +9,7 @@ fn a_port_that_another_has() {
     let address = other.local_addr().expect("its address").to_string();
     let output = run(folder.path(), &["sink", "--listen", &address]);
     let wanted = format!("cannot listen on {address}");
-    output.tells(1, &[&wanted, "ss -ltnp"]);
+    output.prints(1, &[&wanted, "ss -ltnp"]);
     assert!(!output.err.contains("folder"), "{}", output.err);
 }
 
@@ -18,6 +18,6 @@ fn a_folder_that_is_a_file() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("sink"), "").expect("write");
     let output = run(folder.path(), &["sink", "--listen", "127.0.0.1:0"]);
-    output.tells(1, &["the folder sink for the messages cannot be created"]);
+    output.prints(1, &["the folder sink for the messages cannot be created"]);
     assert!(!output.err.contains("listen"), "{}", output.err);
 }

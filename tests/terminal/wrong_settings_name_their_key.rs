@@ -16,7 +16,7 @@ fn names_the_key_of_a_missing_file() {
             &relay(&format!("{setting} = \"none.pem\"")).path(""),
             &["check", "--offline"],
         );
-        printed.tells(3, &[setting, "none.pem", "No such file or directory"]);
+        printed.prints(3, &[setting, "none.pem", "No such file or directory"]);
         assert!(
             !format!("{}{}", printed.out, printed.err).contains("error:"),
             "{printed:?}"
@@ -30,7 +30,7 @@ fn names_the_key_of_a_file_of_another_kind() {
         let site = relay(&format!("{setting} = \"none.pem\""));
         std::fs::write(site.path("none.pem"), "no PEM").expect("write");
         let printed = run(&site.path(""), &["check", "--offline"]);
-        printed.tells(3, &[setting, "none.pem", "PEM"]);
+        printed.prints(3, &[setting, "none.pem", "PEM"]);
         assert!(
             !format!("{}{}", printed.out, printed.err).contains("error:"),
             "{printed:?}"

@@ -18,13 +18,13 @@ const RECIPIENT: &str = "bob@example.test";
 /// What comes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cell {
-    /// Right credentials sign in and the message is taken; wrong ones are reported as wrong.
+    /// Right credentials authenticate and the message is accepted; wrong ones are reported as wrong.
     Taken,
     /// The server does not offer it, and the error says so.
     NotOffered,
     /// It needs TLS, and the error says so.
     NeedsTls,
-    /// The server takes nothing from who does not sign in, and the error says so.
+    /// The server accepts nothing without authentication, and the error says so.
     AuthRequired,
 }
 
@@ -53,7 +53,7 @@ pub(super) async fn examine(
     Ok(Cell::Taken)
 }
 
-/// What we said instead of signing in.
+/// The error instead of an authentication.
 fn withheld(mechanism: Mechanism, reply: &Reply, fault: Option<Fault>) -> Result<Cell, String> {
     let not_offered = format!("expected the server to offer AUTH {mechanism}, it offers");
     let needs_tls = format!("AUTH {mechanism} needs a connection with TLS");
@@ -67,7 +67,7 @@ fn withheld(mechanism: Mechanism, reply: &Reply, fault: Option<Fault>) -> Result
         .ok_or_else(|| format!("not blamed on the configuration: {reply} ({fault:?})"))
 }
 
-/// What the server said to somebody who did not sign in.
+/// The server's reply to a client without authentication.
 fn refused(report: &SubmissionReport) -> Result<Cell, String> {
     let explained = |reply| {
         REPLIES

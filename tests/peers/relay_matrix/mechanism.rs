@@ -83,7 +83,7 @@ pub(super) enum Proof {
     Wrong,
 }
 
-/// Everything to sign in with, right and wrong.
+/// All credentials, right and wrong.
 pub(super) struct Credentials {
     folder: PathBuf,
     outdated_keytab: PathBuf,
@@ -91,7 +91,7 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// Makes the files that are signed in with, below the servers' folder.
+    /// Makes the credential files, below the servers' folder.
     pub(super) fn new(servers: &Servers) -> Self {
         let credentials = Self {
             folder: servers.folder().to_owned(),
@@ -108,7 +108,7 @@ impl Credentials {
         credentials
     }
 
-    /// A relay that signs in so.
+    /// A relay that authenticates this way.
     pub(super) fn relay(
         &self,
         server: &Server,

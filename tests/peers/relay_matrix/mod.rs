@@ -1,6 +1,6 @@
-//! Every server, every mechanism, every kind of TLS: right credentials sign in, wrong ones are
-//! reported as wrong, and what a server does not offer is named. The table in docs/relays.md
-//! says what is expected; `./relay-matrix.sh` writes it anew.
+//! Every server, every mechanism, every kind of TLS: right credentials authenticate, wrong
+//! ones are reported as wrong, and what a server does not offer is named. The table in
+//! docs/relays.md has the expectation; `./relay-matrix.sh` writes it again.
 
 mod cell;
 mod mechanism;

@@ -51,8 +51,8 @@ pub(super) struct Servers {
     exim_dovecot: Exim,
     aiosmtpd: PythonPeer,
     pyspnego: PythonPeer,
-    // Behind those who ask them. One for each: Dovecot has one ntlm_auth for all, which mixes up
-    // two sign-ins at the same time.
+    // After the servers that query them. One for each: Dovecot has one ntlm_auth for all, which
+    // mixes up two authentications at the same time.
     dovecot: Dovecot,
     _of_postfix: Dovecot,
     _of_exim: Dovecot,

@@ -45,7 +45,10 @@ fn mark(cell: Cell) -> &'static str {
 ///
 /// # Panics
 /// Where docs/relays.md does not have the two marks.
-#[expect(clippy::print_stderr, reason = "whoever runs the tests has to read it")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the person who runs the tests has to read it"
+)]
 pub(super) fn read() -> String {
     let table = parts().1;
     if cfg!(feature = "gssapi") {
@@ -70,7 +73,7 @@ pub(super) fn write(table: &str) {
     fs::write(file(), text).expect("to write docs/relays.md");
 }
 
-/// What stands before, between and behind the marks.
+/// The text before, between and after the marks.
 fn parts() -> (String, String, String) {
     let text = fs::read_to_string(file()).expect("docs/relays.md");
     let (before, rest) = text.split_once(BEGIN).expect("the mark of the beginning");
