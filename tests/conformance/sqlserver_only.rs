@@ -171,8 +171,8 @@ async fn the_service_needs_its_role_only(fixture: &SqlServerFixture) {
     let doubt = store.in_doubt(10).await.expect("in doubt").remove(0);
     let resolved = store.resolve(doubt.alert_id, Resolution::Cancel).await;
     assert!(resolved.expect("resolve"));
-    let who = format!("Message = 'resolved as cancel by {}'", login.name);
-    assert_eq!(as_fixture(fixture).rows("EventLog", &who).await, 1);
+    let resolved = format!("Message = 'resolved as cancel by {}'", login.name);
+    assert_eq!(as_fixture(fixture).rows("EventLog", &resolved).await, 1);
     the_service_shares(&store, instance).await;
     fixture::expire(&store, 10).await;
     fixture::take_over(&store, instance, 10).await;

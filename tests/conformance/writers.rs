@@ -290,8 +290,8 @@ pub(crate) async fn no_query_of_a_writer_shows_a_byte_of_others(fixture: &SqlSer
 pub(crate) async fn a_login_without_a_role_gets_an_explanation(fixture: &SqlServerFixture) {
     fixture.fresh().await;
     let writer = Login::with_role(fixture, "sendport_writer").await;
-    let nobody = Login::without_role(fixture, "nobody").await;
-    for login in [&writer, &nobody] {
+    let roleless = Login::without_role(fixture, "nobody").await;
+    for login in [&writer, &roleless] {
         let store = SqlServerStore::open(&login.connection_string).expect("open");
         let error = store.schema_state().await.expect_err("it sees no table");
         assert_eq!(error.kind(), StoreErrorKind::Refused, "{error}");
@@ -300,7 +300,7 @@ pub(crate) async fn a_login_without_a_role_gets_an_explanation(fixture: &SqlServ
         let error = store.alerts(None, 1).await.expect_err("nor a view");
         assert_eq!(error.kind(), StoreErrorKind::Refused, "{error}");
     }
-    drop_all(fixture, [writer, nobody]).await;
+    drop_all(fixture, [writer, roleless]).await;
 }
 
 /// On Babelfish db_owner has no member but dbo, which is not listed; there the test checks that the

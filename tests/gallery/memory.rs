@@ -40,7 +40,7 @@ impl Peak {
 
     #[expect(
         clippy::print_stdout,
-        reason = "the figure is what somebody wants to see"
+        reason = "the test is run for the figure"
     )]
     pub(crate) fn assert_within_bound(&self, what: &str) {
         let Some(resident) = self.resident else {

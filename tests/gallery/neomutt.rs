@@ -38,7 +38,7 @@ impl NeoMutt {
         let shown = self.folder.join("shown");
         let _ = fs::remove_file(&shown);
         let output = Command::new("script")
-            .args(["-qec", "neomutt -n -R -F settings -f mail", "said"])
+            .args(["-qec", "neomutt -n -R -F settings -f mail", "transcript"])
             .current_dir(&self.folder)
             .env("GNUPGHOME", self.gpgsm.home())
             .env("HOME", &self.folder)
@@ -47,8 +47,8 @@ impl NeoMutt {
             .stdin(Stdio::null())
             .output()
             .expect("script to run");
-        let said = String::from_utf8_lossy(&output.stdout);
-        let shown = fs::read(&shown).unwrap_or_else(|e| panic!("it shows nothing ({e}): {said}"));
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let shown = fs::read(&shown).unwrap_or_else(|e| panic!("it shows nothing ({e}): {printed}"));
         String::from_utf8_lossy(&shown).into_owned()
     }
 }
@@ -76,10 +76,10 @@ impl Reader for NeoMutt {
 
     fn verify(&self, message: &[u8]) -> Option<Vec<u8>> {
         let shown = self.show(&with_another_subject(message));
-        let (said, content) = shown
+        let (status, content) = shown
             .split_once("[-- The following data is signed --]\n\n")
             .expect("a signed mail");
-        if !said.contains("\nGood signature from: ") || said.contains("*BAD*") {
+        if !status.contains("\nGood signature from: ") || status.contains("*BAD*") {
             return None;
         }
         let is_protected = content.starts_with("Subject: ") && !content.starts_with(REPLACED);

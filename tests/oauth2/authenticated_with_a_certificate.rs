@@ -135,7 +135,7 @@ async fn trusts_ca_file() {
         .tokens("")
         .token()
         .await
-        .expect_err("nobody knows the authority");
+        .expect_err("the authority is unknown");
     assert!(!error.is_transient());
     assert!(error.what.contains("auth.oauth2.ca_file"), "{error}");
     assert_eq!(application.endpoint.requests().len(), 1);

@@ -55,10 +55,10 @@ async fn check_explains_each_error() {
         "{shown}"
     );
 
-    let nobody = "http://127.0.0.1:9/token";
-    let (_, shown) = check(&smtp, nobody, CLIENT_SECRET).await;
+    let closed = "http://127.0.0.1:9/token";
+    let (_, shown) = check(&smtp, closed, CLIENT_SECRET).await;
     assert!(
-        shown.contains(&format!("the token endpoint {nobody} cannot be asked")),
+        shown.contains(&format!("the token endpoint {closed} cannot be asked")),
         "{shown}"
     );
     assert!(

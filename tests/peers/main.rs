@@ -221,7 +221,7 @@ async fn a_stopped_postfix_starts_again_on_its_ports_with_what_it_had() {
 
     postfix.stop().await;
     for address in [plain, implicit_tls] {
-        let refused = TcpStream::connect(address).await.expect_err("nobody there");
+        let refused = TcpStream::connect(address).await.expect_err("no listener");
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     }
 
@@ -254,7 +254,7 @@ async fn a_dropped_postfix_leaves_nothing_behind() {
     };
     timeout(WITHIN, refused)
         .await
-        .expect("nobody to listen any more");
+        .expect("no listener any more");
 }
 
 /// What `client.py` printed: the replies, or why there are none.

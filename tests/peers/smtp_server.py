@@ -4,7 +4,7 @@
 
 With `aiosmtpd`, that library's own PLAIN and LOGIN sign in; with `pyspnego`, NTLM does, and over
 TLS it insists on the channel binding of its certificate (RFC 5929, tls-server-end-point).
-FOLDER holds cert.pem and key.pem. Whoever is in the environment's SMTP_USER and SMTP_PASSWORD may
+FOLDER holds cert.pem and key.pem. The user of the environment's SMTP_USER and SMTP_PASSWORD may
 sign in and send to anybody. Prints two ports, the one that begins in clear text and offers
 STARTTLS, and the one that begins with TLS.
 """

@@ -16,8 +16,8 @@ async fn with_and_without_authentication() {
     let ca_file = folder.path().join("ca.pem");
     std::fs::write(&ca_file, authority.pem()).expect("ca.pem");
     let ca_file = ca_file.display().to_string();
-    let [nobody] = free_ports();
-    let dovecot = Dovecot::start(&authority, nobody, None).await;
+    let [unused] = free_ports();
+    let dovecot = Dovecot::start(&authority, unused, None).await;
     let usual = [
         "--tls",
         "starttls",

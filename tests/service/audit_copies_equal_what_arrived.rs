@@ -106,6 +106,6 @@ async fn nothing_is_submitted_while_copies_cannot_be_kept() {
     assert_eq!(service.stop(), Some(0));
     assert_eq!(sink.received(), 5);
     assert_eq!(messages(&audit).len(), 5);
-    assert_eq!(site.value(text), "1", "said once");
+    assert_eq!(site.value(text), "1", "reported once");
     sink.stop().await;
 }

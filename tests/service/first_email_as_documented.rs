@@ -121,7 +121,7 @@ impl Newcomer {
         let mut look = tokio::time::interval(Duration::from_millis(50));
         let deadline = Instant::now() + WITHIN;
         while TcpStream::connect(self.mail_server).is_err() {
-            assert!(Instant::now() < deadline, "{line}: nobody answers");
+            assert!(Instant::now() < deadline, "{line}: no reply");
             look.tick().await;
         }
     }

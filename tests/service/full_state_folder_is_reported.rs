@@ -195,7 +195,7 @@ async fn a_read_only_folder_is_reported_at_the_start() {
     let checked = text(&site.sendport(&["check"]));
     assert!(checked.contains("ok    service.state_folder"), "{checked}");
     let alive = site.value("SELECT count(*) FROM Instance WHERE StoppedAt IS NULL");
-    assert_eq!(alive, "1", "who waited is who works");
+    assert_eq!(alive, "1", "the instance that waited works");
     wait_for_event(&site, "state-folder-writable information", 1).await;
     assert_eq!(service.stop(), Some(0), "{}", site.log());
 

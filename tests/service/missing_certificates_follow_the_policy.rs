@@ -99,25 +99,25 @@ async fn as_the_send_port_says() {
     site.wait_until_all_final(Duration::from_secs(60)).await;
     assert_eq!(service.stop(), Some(0));
     let messages = postfix.wait_for_messages(7, Duration::from_secs(60)).await;
-    assert_eq!(messages.len(), 7, "and nobody got more");
+    assert_eq!(messages.len(), 7, "and no other message");
 
     assert!(received(&messages, "fail").is_empty());
     nobody_got_it_and_everybody_knows_why(&site);
     for subject in ["split", "asked"] {
         let both = received(&messages, subject);
-        let who: Vec<_> = both.iter().map(|(recipient, _)| &**recipient).collect();
-        assert_eq!(who, ["hidden@example.test", "rsa@example.test"]);
+        let recipients: Vec<_> = both.iter().map(|(recipient, _)| &**recipient).collect();
+        assert_eq!(recipients, ["hidden@example.test", "rsa@example.test"]);
         encrypted(&people, &both, subject == "split");
         who_lacks_one_fails_alone(&site, subject);
     }
     let three = received(&messages, "plaintext");
-    let who: Vec<_> = three.iter().map(|(recipient, _)| &**recipient).collect();
+    let recipients: Vec<_> = three.iter().map(|(recipient, _)| &**recipient).collect();
     let everybody = [
         "bare@example.test",
         "hidden@example.test",
         "rsa@example.test",
     ];
-    assert_eq!(who, everybody);
+    assert_eq!(recipients, everybody);
     encrypted(&people, &three[1..], false);
     in_clear_and_signed(&site, &people, &three[0].1);
     each_message_has_an_id_of_its_own(&site, &three);

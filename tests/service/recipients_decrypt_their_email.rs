@@ -94,7 +94,7 @@ async fn only_its_recipients_decrypt_a_message() {
     who_failed_is_explained(&site);
 
     let messages = postfix.wait_for_messages(6, Duration::from_secs(60)).await;
-    assert_eq!(messages.len(), 6, "and nobody got more");
+    assert_eq!(messages.len(), 6, "and no other message");
     let of = |recipient: &str, reference: &str| {
         let wanted = format!("X-Reference: {reference}\r\n");
         let mut found = messages

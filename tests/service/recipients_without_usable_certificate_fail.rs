@@ -123,8 +123,8 @@ impl World {
     }
 
     fn bundle(&self) {
-        let believed = ["sure", "late", "silent", "listless"];
-        let pem = believed.map(|name| {
+        let trusted = ["sure", "late", "silent", "listless"];
+        let pem = trusted.map(|name| {
             let file = self.folder.path().join(name).join("ca.pem");
             std::fs::read(file).expect("read")
         });
@@ -195,7 +195,7 @@ async fn each_failure_has_its_reason() {
         let (key, output) = ("recipient-certificate-revoked", "was revoked at");
         is_explained(&site, &reference, key, output);
     }
-    assert_eq!(peer.lines(), [""; 0], "nobody spoke to the relay");
+    assert_eq!(peer.lines(), [""; 0], "no session with the relay");
 
     let begun = Instant::now();
     for (port, name) in [("default", "good"), ("file", "good"), ("soft", "silent")] {

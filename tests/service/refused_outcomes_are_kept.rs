@@ -154,14 +154,14 @@ async fn the_next_start_records_kept_outcomes() {
     assert_eq!(service.stop(), Some(5), "{}", site.log());
     let log = site.log();
     let kept = log.rsplit_once("sendport: stopped before everything under way was recorded: ");
-    let (_, kept) = kept.unwrap_or_else(|| panic!("nothing is said of what is kept: {log}"));
+    let (_, kept) = kept.unwrap_or_else(|| panic!("the kept outcomes are not reported: {log}"));
     assert!(
         kept.starts_with("1 outcomes are kept in the state folder "),
         "{kept}"
     );
     assert!(kept.contains("sendport-state; the next start"), "{kept}");
     assert!(kept.contains("see EventLog"), "{kept}");
-    assert!(!log.contains("a previous instance"), "nobody died: {log}");
+    assert!(!log.contains("a previous instance"), "no instance died: {log}");
 
     run_sql(&site, "DROP TRIGGER Refuse");
     let service = site.run();

@@ -29,7 +29,7 @@ async fn alerts_wait_unspent_and_go_out_when_the_relay_is_back() {
     assert_eq!(
         site.value("SELECT count(*) FROM EventLog WHERE EventType = 'relay-circuit-opened'"),
         "1",
-        "said once"
+        "reported once"
     );
 
     let sink = Sink::start(options(address)).await.expect("start again");

@@ -98,7 +98,7 @@ fn not_started_while_it_waits_for_the_database() {
     assert!(!manager.received("READY=1"));
     database.execute_batch("ROLLBACK").expect("let go");
     assert_eq!(manager.wait_for("READY"), "1");
-    assert!(!manager.received("WATCHDOG=1"), "nobody waits for one");
+    assert!(!manager.received("WATCHDOG=1"), "no watchdog is configured");
     assert_eq!(service.stop(), Some(0));
 }
 

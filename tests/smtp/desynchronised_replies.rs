@@ -233,8 +233,8 @@ async fn a_refusal_counts_only_where_rset_is_answered_in_step() {
 /// A relay without enhanced codes says 550 once too often; the one to EHLO has several lines.
 #[tokio::test]
 async fn an_extra_refusal_refuses_no_recipient() {
-    let ahead = |told: &[&str]| {
-        let replies: String = told.iter().map(|reply| format!("{reply}\r\n")).collect();
+    let ahead = |ahead: &[&str]| {
+        let replies: String = ahead.iter().map(|reply| format!("{reply}\r\n")).collect();
         [
             Expect("MAIL"),
             Expect("RCPT"),

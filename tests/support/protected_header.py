@@ -49,18 +49,18 @@ hp = payload.get_param("hp")
 # Section 4.2: `cipher` inside of something that was not encrypted, or the other way round, is a lie.
 assert hp in (None, done), (hp, done)
 protected = [field for field in fields(payload) if field[0].lower() != "hp-outer"] if hp else fields(outer)
-said = []
+recorded = []
 for value in payload.get_all("HP-Outer", []):
     name, _, value = str(value).partition(":")
     # Parsed as what it is, so that it can be compared.
-    said.append((name, str(email.policy.default.header_factory(name, value.strip()))))
+    recorded.append((name, str(email.policy.default.header_factory(name, value.strip()))))
 found = [field for field in fields(outer) if field[0].lower() not in ("received", "return-path", "delivered-to", "x-original-to")]
 print(json.dumps({
     "hp": hp,
     "fields": dict(protected),
-    "hidden": sorted(name for name, value in protected if hp == "cipher" and (name, value) not in said),
+    "hidden": sorted(name for name, value in protected if hp == "cipher" and (name, value) not in recorded),
     "outer": dict(found),
-    "outer_as_sent": hp != "cipher" or said == found,
+    "outer_as_sent": hp != "cipher" or recorded == found,
     "texts": {part.get_content_subtype(): shown(part) for part in main_parts(payload)},
     "defects": defects(outer) + defects(payload),
 }))

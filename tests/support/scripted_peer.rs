@@ -165,7 +165,7 @@ impl Connection {
                     .wire()
                     .shutdown()
                     .await
-                    .expect("the end of what is said"),
+                    .expect("the end of the session"),
                 ClientGoes => {
                     let line = self.line().await;
                     assert_eq!(line, None, "the client was to go");

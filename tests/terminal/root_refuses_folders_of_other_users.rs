@@ -5,7 +5,7 @@ use crate::not_run::not_run;
 use crate::program::run;
 
 /// `nobody`.
-const SOMEBODY: u32 = 65534;
+const OTHER_USER: u32 = 65534;
 
 const CONFIG: &str = "[database]\nconnection = \"sqlite:home/sendport.db\"\n[service]\nstate_folder = \"home/state\"\n\
     [http]\nlisten = \"\"\n[relay.main]\nkind = \"discard\"\n[send_port.default]\nfrom = \"alerts@example.test\"\nrelays = [\"main\"]\n";
@@ -29,7 +29,7 @@ fn verbs_that_would_make_files_there_say_how_to_run_them() {
     let folder = tempfile::tempdir().expect("a folder");
     let home = folder.path().join("home");
     std::fs::create_dir(&home).expect("create");
-    chown(&home, Some(SOMEBODY), None).expect("chown");
+    chown(&home, Some(OTHER_USER), None).expect("chown");
     std::fs::write(folder.path().join("sendport.toml"), CONFIG).expect("write");
 
     let line = "runuser -u nobody -- sendport";
