@@ -42,7 +42,7 @@ async fn a_retry_overwrites_nothing() {
     for _ in 0..2 {
         let report = submit(&relay, &["a@example.test"]).await;
         assert!(report.is_accepted());
-        assert_eq!(said_to(&report, 0), "250 2.1.5 recipient ok");
+        assert_eq!(reply_to(&report, 0), "250 2.1.5 recipient ok");
     }
     let names = names(folder.path());
     assert_eq!(names.len(), 2);

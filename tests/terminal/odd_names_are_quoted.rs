@@ -61,7 +61,7 @@ fn in_keys_lists_and_tables() {
     )
     .expect("write");
     let wrong = "sendport.toml: send_port.\"a b\".from: 'alerts@' is not a mail address";
-    run(&folder, &["check", "--offline"]).tells(3, &["FAIL  configuration: ", wrong]);
+    run(&folder, &["check", "--offline"]).prints(3, &["FAIL  configuration: ", wrong]);
 }
 
 /// What the database knows of another instance's send port.
