@@ -393,10 +393,6 @@ fn the_two_stores_have_the_same_files() {
 
 /// The statements that only one of the two stores has, by function, and why.
 const UNMIRRORED_STATEMENTS: &[(&str, &str)] = &[
-    (
-        "attachment_content",
-        "SQLite reads a part of a blob by a call of its own",
-    ),
     ("check_permissions", "SQLite has no users"),
     ("create_database", "a database of SQLite is a file"),
     ("fixed_role_members", "SQLite has no roles"),

@@ -38,10 +38,7 @@ impl Peak {
         }
     }
 
-    #[expect(
-        clippy::print_stdout,
-        reason = "the test is run for the figure"
-    )]
+    #[expect(clippy::print_stdout, reason = "the test is run for the figure")]
     pub(crate) fn assert_within_bound(&self, what: &str) {
         let Some(resident) = self.resident else {
             not_run("the memory of the service: this system has no /proc");

@@ -48,7 +48,8 @@ impl NeoMutt {
             .output()
             .expect("script to run");
         let printed = String::from_utf8_lossy(&output.stdout);
-        let shown = fs::read(&shown).unwrap_or_else(|e| panic!("it shows nothing ({e}): {printed}"));
+        let shown =
+            fs::read(&shown).unwrap_or_else(|e| panic!("it shows nothing ({e}): {printed}"));
         String::from_utf8_lossy(&shown).into_owned()
     }
 }

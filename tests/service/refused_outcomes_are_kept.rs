@@ -161,7 +161,10 @@ async fn the_next_start_records_kept_outcomes() {
     );
     assert!(kept.contains("sendport-state; the next start"), "{kept}");
     assert!(kept.contains("see EventLog"), "{kept}");
-    assert!(!log.contains("a previous instance"), "no instance died: {log}");
+    assert!(
+        !log.contains("a previous instance"),
+        "no instance died: {log}"
+    );
 
     run_sql(&site, "DROP TRIGGER Refuse");
     let service = site.run();

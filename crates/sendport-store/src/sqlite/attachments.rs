@@ -20,7 +20,7 @@ const INSERT_ATTACHMENT: &str = "INSERT INTO Attachment (AlertId, FileName, Medi
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
 /// A content that cannot be opened: whether its row is gone.
-const ATTACHMENT_EXISTS: &str = "SELECT 1 FROM Attachment WHERE AttachmentId = ?1";
+const ATTACHMENT_CONTENT_EXISTS: &str = "SELECT 1 FROM Attachment WHERE AttachmentId = ?1";
 
 #[async_trait]
 impl AttachmentSource for SqliteStore {
@@ -84,7 +84,7 @@ fn content(
 
 fn is_there(connection: &Connection, attachment: AttachmentId) -> Result<bool, SqliteError> {
     Ok(connection
-        .prepare_cached(ATTACHMENT_EXISTS)?
+        .prepare_cached(ATTACHMENT_CONTENT_EXISTS)?
         .exists([attachment.0])?)
 }
 
