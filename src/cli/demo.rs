@@ -247,7 +247,7 @@ fn say_farewell(folder: &Path, received: u64) {
     let program = std::env::args().next();
     let program = program.as_deref().unwrap_or("sendport");
     say(format_args!(
-        "{received} mails are in {at}/mails. Look around:"
+        "{received} emails are stored in {at}/mails. Look around:"
     ));
     say(format_args!(
         "  sqlite3 {at}/sendport.db 'SELECT * FROM Delivery'"

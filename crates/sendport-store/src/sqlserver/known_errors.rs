@@ -70,17 +70,17 @@ pub(super) const KNOWN: &[KnownErrors] = known! {
         "look for the transaction that holds it (sys.dm_tran_locks)";
     [MIGRATING] => WAIT, Again,
         "another migration of sendport is running (on Babelfish: on any database of the server)",
-        "where this lasts, look for a 'sendport migrate' that hangs";
+        "if this persists, look for a 'sendport migrate' that hangs";
     [1204, 701, 802, 8645, 8651, 8657, 17300, 17803] => WAIT, None,
         "the server is short of memory or locks",
-        "where this lasts, look at the server's memory";
+        "if this persists, look at the server's memory";
     [18401] => WAIT, Reconnect,
         "the server upgrades its scripts, as after every patch", "";
     [6005, 17142, 17187, 17197, 18451] => WAIT, Reconnect,
         "the server starts, pauses or shuts down", "";
     [18461, 17809, 10928, 10929, 10936] => WAIT, None,
         "the server takes no further connection now: single-user mode, or a limit",
-        "where this lasts, look at who is connected";
+        "if this persists, look at the open connections";
     [596] => WAIT, Reconnect, "the session was killed", "";
     [904, 921, 922, 927, 942, 952, 955] => WAIT, Reconnect,
         "the database is started, recovered, restored, taken offline or put online", "";
@@ -91,13 +91,13 @@ pub(super) const KNOWN: &[KnownErrors] = known! {
         "the database is not there, or is not open to the login", NO_DATABASE;
     [40613] => WAIT, Reconnect,
         "the database moves, or was paused and wakes now",
-        "it is tried again; where this lasts, look at its state in the portal";
+        "it is tried again; if this persists, look at its state in the portal";
     [615, 40143, 40197, 40501, 40540, 40549, 40550, 40551, 40552, 40553, 49918, 49919, 49920] => WAIT, Reconnect,
         "Azure moves or throttles the database", "";
     [64, 121, 233, 10053, 10054, 10060] => WAIT, Reconnect, "the connection broke", "";
     [9001] => WAIT, Reconnect,
         "the log of the database is not available",
-        "where this lasts, look at the server's error log, and at the disk of the log";
+        "if this persists, look at the server's error log, and at the disk of the log";
     [926, 945, 823, 824, 829] => REFUSED, None,
         "files of the database cannot be read or are damaged",
         "look at the server's error log; DBCC CHECKDB, or a backup";
