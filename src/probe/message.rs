@@ -50,7 +50,7 @@ pub(super) fn message(parts: &ProbeMessage<'_>) -> Result<SecuredMessage, SmimeE
     }
     pad(&mut octets, parts.size);
     let octets = octets.into_bytes();
-    sendport_smime::secure(Message { message_id, octets }, &ProtectionPlan::None)
+    sendport_smime::secure(Message { message_id, octets }, &ProtectionPlan::Unprotected)
 }
 
 /// Pads with whole lines, and one of the missing length.

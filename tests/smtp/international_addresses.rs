@@ -52,7 +52,7 @@ fn international_message() -> SecuredMessage {
             message_id: "<2@example.test>".into(),
             octets: octets.into(),
         },
-        &ProtectionPlan::None,
+        &ProtectionPlan::Unprotected,
     )
     .expect("needs nothing")
 }

@@ -111,7 +111,7 @@ pub(crate) fn message(id: &str, body: &str) -> SecuredMessage {
             message_id: format!("<{id}>"),
             octets: octets.into_bytes(),
         },
-        &ProtectionPlan::None,
+        &ProtectionPlan::Unprotected,
     )
     .expect("needs nothing")
 }

@@ -69,8 +69,8 @@ pub struct Protector {
 /// The protection of one message, with everything it needs.
 #[derive(Debug)]
 pub enum ProtectionPlan {
-    /// None.
-    None,
+    /// As it is, which the send port or the alert asked for.
+    Unprotected,
     /// A signature.
     Sign(SignRequest),
     /// Encryption.
@@ -152,7 +152,7 @@ impl Protector {
             }
         };
         Ok(match wanted {
-            Protection::None => ProtectionPlan::None,
+            Protection::None => ProtectionPlan::Unprotected,
             Protection::Sign => ProtectionPlan::Sign(sign_request()?),
             Protection::Encrypt => ProtectionPlan::Encrypt(encrypt_request()?),
             Protection::SignEncrypt => {
@@ -166,7 +166,7 @@ impl ProtectionPlan {
     /// The header protection.
     pub fn headers(&self) -> HeaderProtected {
         match self {
-            Self::None => HeaderProtected::No,
+            Self::Unprotected => HeaderProtected::No,
             Self::Sign(sign_request) => sign_request.headers,
             Self::Encrypt(encrypt_request) | Self::SignEncrypt(_, encrypt_request) => {
                 encrypt_request.headers
@@ -187,7 +187,7 @@ impl ProtectionPlan {
 
     fn parts(&self) -> (Option<&SignRequest>, Option<&EncryptRequest>) {
         match self {
-            Self::None => (None, None),
+            Self::Unprotected => (None, None),
             Self::Sign(sign_request) => (Some(sign_request), None),
             Self::Encrypt(encrypt_request) => (None, Some(encrypt_request)),
             Self::SignEncrypt(sign_request, encrypt_request) => {
@@ -198,7 +198,7 @@ impl ProtectionPlan {
 
     /// `readers` of the envelope, if there is one.
     fn facts_with(&self, readers: Option<String>) -> Result<ProtectionFacts, SmimeError> {
-        if matches!(self, Self::None) {
+        if matches!(self, Self::Unprotected) {
             return Ok(ProtectionFacts::default());
         }
         let (sign_request, encrypt_request) = self.parts();
@@ -233,7 +233,7 @@ impl EncryptRequest {
 pub fn secure(message: Message, plan: &ProtectionPlan) -> Result<SecuredMessage, SmimeError> {
     let Message { message_id, octets } = message;
     let (octets, protection, readers) = match plan {
-        ProtectionPlan::None => (octets, Protection::None, None),
+        ProtectionPlan::Unprotected => (octets, Protection::None, None),
         ProtectionPlan::Sign(sign_request) => {
             let (outer, entity) = sign_request.headers.part(&octets)?;
             let Signed(entity) = sign_request.sign(&entity)?;

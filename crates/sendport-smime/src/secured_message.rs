@@ -16,7 +16,7 @@ use crate::Protection;
 ///     message_id: "<1@example.com>".to_owned(),
 ///     octets: b"Subject: late\r\n\r\nCall the carrier.\r\n".to_vec(),
 /// };
-/// let secured = secure(message, &ProtectionPlan::None)?;
+/// let secured = secure(message, &ProtectionPlan::Unprotected)?;
 /// assert_eq!(secured.protection(), "none");
 /// # Ok::<(), sendport_smime::SmimeError>(())
 /// ```

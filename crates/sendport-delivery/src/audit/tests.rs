@@ -33,7 +33,7 @@ async fn keep(auditor: &Auditor, attempt: AttemptKey) -> Result<(), AuditError> 
             message_id: "<1@x>".to_owned(),
             octets,
         },
-        &ProtectionPlan::None,
+        &ProtectionPlan::Unprotected,
     )
     .expect("needs nothing");
     let submission = Submission {

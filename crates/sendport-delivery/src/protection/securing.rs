@@ -203,7 +203,7 @@ pub(crate) async fn secured(
     message: Message,
     plan: ProtectionPlan,
 ) -> Result<SecuredMessage, ProtectionError> {
-    if let ProtectionPlan::None = plan {
+    if let ProtectionPlan::Unprotected = plan {
         return Ok(sendport_smime::secure(message, &plan)?);
     }
     Ok(in_background(move || sendport_smime::secure(message, &plan)).await??)

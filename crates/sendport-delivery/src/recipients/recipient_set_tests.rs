@@ -82,7 +82,7 @@ fn decision_by(
             message_id: "<1@x>".to_owned(),
             octets: b"\r\n".to_vec(),
         },
-        &ProtectionPlan::None,
+        &ProtectionPlan::Unprotected,
     )
     .expect("needs nothing");
     let attempt = recipients.attempt(AttemptKey::fresh(), "d", report, &message);

@@ -97,7 +97,7 @@ impl Mail {
                     message_id: String::new(),
                     octets: text.into_bytes(),
                 },
-                &ProtectionPlan::None,
+                &ProtectionPlan::Unprotected,
             )
             .expect("needs nothing"),
         }
