@@ -7,6 +7,7 @@ use sendport_core::domain::{
 use sendport_smime::{ProtectionPlan, secure};
 
 use super::*;
+use RecipientStatus::{Delayed, Failed, Queued, Relayed};
 
 fn alert(to: &str) -> Alert {
     Alert {
@@ -19,11 +20,45 @@ fn port(extra: &str) -> SendPort {
     SendPort::with_settings("p", &["d"], extra)
 }
 
+/// For an alert that was just inserted.
+fn rules<'r>(port: &'r SendPort, replies: &'r ReplyTable) -> Rules<'r> {
+    Rules {
+        port,
+        replies,
+        age: Duration::ZERO,
+        chance: 0.0,
+        throttled_for: None,
+    }
+}
+
 fn reply(ordinal: Option<u32>, command: Command, code: u16, text: &str) -> CommandReply {
     CommandReply {
         ordinal,
         reply: Reply::new(command, code, None, text),
     }
+}
+
+/// MAIL, and these answers to RCPT.
+fn envelope(answers: &[(u16, &str)]) -> Vec<CommandReply> {
+    let mut replies = vec![reply(None, Command::Mail, 250, "ok")];
+    replies.extend(
+        (0..)
+            .zip(answers)
+            .map(|(ordinal, (code, text))| reply(Some(ordinal), Command::Rcpt, *code, text)),
+    );
+    replies
+}
+
+/// The same, and DATA with this answer to the message.
+fn message(answers: &[(u16, &str)], end: CommandReply) -> Vec<CommandReply> {
+    let mut replies = envelope(answers);
+    replies.extend([reply(None, Command::Data, 354, "go"), end]);
+    replies
+}
+
+/// The same, and the message is accepted.
+fn accepted(answers: &[(u16, &str)]) -> Vec<CommandReply> {
+    message(answers, reply(None, Command::EndOfData, 250, "queued as 1"))
 }
 
 fn report(replies: Vec<CommandReply>, end: SubmissionEnd) -> SubmissionReport {
@@ -55,14 +90,7 @@ fn decision_of_some(
     end: SubmissionEnd,
 ) -> Decision {
     let (port, table) = (port(extra), ReplyTable::built_in());
-    let rules = Rules {
-        port: &port,
-        replies: &table,
-        age: Duration::ZERO,
-        chance: 0.0,
-        throttled_for: None,
-    };
-    decision_by(&rules, alert, at_most, report(replies, end))
+    decision_by(&rules(&port, &table), alert, at_most, report(replies, end))
 }
 
 /// The same by these rules.
@@ -90,34 +118,30 @@ fn decision_by(
 }
 
 fn statuses(decision: &Decision) -> Vec<(u32, RecipientStatus)> {
-    statuses_of(&decision.recipients)
+    let recipients = decision.recipients.iter();
+    recipients.map(|r| (r.ordinal, r.status)).collect()
 }
 
-fn statuses_of(recipients: &[RecipientOutcome]) -> Vec<(u32, RecipientStatus)> {
-    recipients.iter().map(|r| (r.ordinal, r.status)).collect()
+/// How many attempts each has used.
+fn spent(decision: &Decision) -> Vec<u32> {
+    let recipients = decision.recipients.iter();
+    recipients.map(|r| r.attempt_count).collect()
+}
+
+fn explanation(decision: &Decision, recipient: usize) -> Option<&str> {
+    decision.recipients[recipient].explanation.as_deref()
 }
 
 #[test]
 fn a_refused_recipient_does_not_harm_the_others() {
-    let replies = vec![
-        reply(None, Command::Mail, 250, "ok"),
-        reply(Some(0), Command::Rcpt, 250, "ok"),
-        reply(Some(1), Command::Rcpt, 550, "user unknown"),
-        reply(Some(2), Command::Rcpt, 451, "busy"),
-        reply(None, Command::Data, 354, "go"),
-        reply(None, Command::EndOfData, 250, "queued as 1"),
-    ];
+    let replies = accepted(&[(250, "ok"), (550, "user unknown"), (451, "busy")]);
     let decision = decision(
         &alert("a@x.com;b@x.com;c@x.com"),
         "",
         replies,
         SubmissionEnd::Answered,
     );
-    let expected = [
-        (0, RecipientStatus::Relayed),
-        (1, RecipientStatus::Failed),
-        (2, RecipientStatus::Delayed),
-    ];
+    let expected = [(0, Relayed), (1, Failed), (2, Delayed)];
     assert_eq!(statuses(&decision), expected);
     assert_eq!(decision.status, AlertStatus::Delayed);
     assert_eq!(decision.retry_in, Some(Duration::from_secs(60)));
@@ -130,51 +154,31 @@ fn a_refused_recipient_does_not_harm_the_others() {
 
 #[test]
 fn a_421_in_the_middle_leaves_earlier_replies_standing_and_the_rest_waiting() {
-    let replies = vec![
-        reply(None, Command::Mail, 250, "ok"),
-        reply(Some(0), Command::Rcpt, 250, "ok"),
-        reply(Some(1), Command::Rcpt, 450, "greylisted"),
-        reply(Some(2), Command::Rcpt, 421, "shutting down"),
-    ];
+    let replies = envelope(&[(250, "ok"), (450, "greylisted"), (421, "shutting down")]);
     let decision = decision(
         &alert("a@x.com;b@x.com;c@x.com;d@x.com"),
         "",
         replies,
         SubmissionEnd::Broken,
     );
-    let expected = [
-        (0, RecipientStatus::Queued),
-        (1, RecipientStatus::Delayed),
-        (2, RecipientStatus::Delayed),
-        (3, RecipientStatus::Queued),
-    ];
+    let expected = [(0, Queued), (1, Delayed), (2, Delayed), (3, Queued)];
     assert_eq!(statuses(&decision), expected);
-    let spent: Vec<_> = decision
-        .recipients
-        .iter()
-        .map(|r| r.attempt_count)
-        .collect();
-    assert_eq!(spent, [0, 1, 1, 0], "only of those that were answered so");
+    assert_eq!(
+        spent(&decision),
+        [0, 1, 1, 0],
+        "only of those that were answered so"
+    );
     assert_eq!(decision.recipients[1].reply.as_ref().unwrap().code, 450);
     assert_eq!(decision.recipients[3].reply.as_ref().unwrap().code, 421);
-    assert_eq!(
-        decision.recipients[3].explanation.as_deref(),
-        Some("service-closing")
-    );
+    assert_eq!(explanation(&decision, 3), Some("service-closing"));
     assert_eq!(decision.retry_in, Some(Duration::from_secs(60)));
 }
 
-/// The relay takes two of four at a time and then ends the connection: nobody but the third may be
+/// The relay takes two of four at a time and then ends the connection: only the third may be
 /// why.
 #[test]
 fn accepted_recipients_do_not_fail_for_a_lost_connection() {
-    let accepted = || {
-        vec![
-            reply(None, Command::Mail, 250, "ok"),
-            reply(Some(0), Command::Rcpt, 250, "ok"),
-            reply(Some(1), Command::Rcpt, 250, "ok"),
-        ]
-    };
+    let accepted = || envelope(&[(250, "ok"), (250, "ok")]);
     let mut goodbye = accepted();
     goodbye.push(reply(Some(2), Command::Rcpt, 421, "closing"));
     let mut closed = accepted();
@@ -191,12 +195,7 @@ fn accepted_recipients_do_not_fail_for_a_lost_connection() {
             replies,
             SubmissionEnd::Broken,
         );
-        let expected = [
-            (0, RecipientStatus::Queued),
-            (1, RecipientStatus::Queued),
-            (2, RecipientStatus::Failed),
-            (3, RecipientStatus::Queued),
-        ];
+        let expected = [(0, Queued), (1, Queued), (2, Failed), (3, Queued)];
         assert_eq!(statuses(&decision), expected);
         assert_eq!(decision.retry_in, Some(Duration::from_secs(60)));
     }
@@ -204,50 +203,20 @@ fn accepted_recipients_do_not_fail_for_a_lost_connection() {
 
 #[test]
 fn recipients_left_out_after_too_many_errors_go_on_at_once() {
-    let replies = vec![
-        reply(None, Command::Mail, 250, "ok"),
-        reply(Some(0), Command::Rcpt, 250, "ok"),
-        reply(Some(1), Command::Rcpt, 550, "user unknown"),
-        reply(Some(2), Command::Rcpt, 421, "too many errors"),
-    ];
+    let replies = envelope(&[(250, "ok"), (550, "user unknown"), (421, "too many errors")]);
     let decision = decision(
         &alert("a@x.com;b@x.com;c@x.com;d@x.com"),
         "",
         replies,
         SubmissionEnd::Broken,
     );
-    let expected = [
-        (0, RecipientStatus::Queued),
-        (1, RecipientStatus::Failed),
-        (2, RecipientStatus::Queued),
-        (3, RecipientStatus::Queued),
-    ];
+    let expected = [(0, Queued), (1, Failed), (2, Queued), (3, Queued)];
     assert_eq!(statuses(&decision), expected);
     assert_eq!(decision.status, AlertStatus::Queued);
     assert_eq!(decision.retry_in, Some(Duration::ZERO));
-    let spent: Vec<_> = decision
-        .recipients
-        .iter()
-        .map(|r| r.attempt_count)
-        .collect();
-    assert_eq!(spent, [0, 1, 0, 0]);
-    assert_eq!(
-        decision.recipients[3].explanation.as_deref(),
-        Some("too-many-errors")
-    );
+    assert_eq!(spent(&decision), [0, 1, 0, 0]);
+    assert_eq!(explanation(&decision, 3), Some("too-many-errors"));
     assert_eq!(decision.attempt.unwrap().outcome, AttemptOutcome::Delayed);
-}
-
-/// MAIL, these answers to RCPT, and a message that is taken.
-fn taken(answers: &[(u16, &str)]) -> Vec<CommandReply> {
-    let output = |(ordinal, (code, text)): (u32, &(u16, &str))| {
-        reply(Some(ordinal), Command::Rcpt, *code, text)
-    };
-    let mut replies = vec![reply(None, Command::Mail, 250, "ok")];
-    replies.extend((0..).zip(answers).map(output));
-    replies.push(reply(None, Command::Data, 354, "go"));
-    replies.push(reply(None, Command::EndOfData, 250, "queued as 1"));
-    replies
 }
 
 #[test]
@@ -257,14 +226,10 @@ fn more_recipients_than_the_relay_takes_go_on_at_once_and_unspent() {
         (552, "Too many recipients"),
         (451, "Too many recipients received this session"),
     ] {
-        let replies = taken(&[(250, "ok"), (450, "greylisted"), (code, text)]);
+        let replies = accepted(&[(250, "ok"), (450, "greylisted"), (code, text)]);
         let alert = alert("a@x.com;b@x.com;c@x.com");
         let decision = decision(&alert, "", replies, SubmissionEnd::Answered);
-        let expected = [
-            (0, RecipientStatus::Relayed),
-            (1, RecipientStatus::Delayed),
-            (2, RecipientStatus::Queued),
-        ];
+        let expected = [(0, Relayed), (1, Delayed), (2, Queued)];
         assert_eq!(statuses(&decision), expected, "{code} {text}");
         assert_eq!(decision.recipients[2].attempt_count, 0);
         assert_eq!(decision.retry_in, Some(Duration::ZERO));
@@ -274,7 +239,7 @@ fn more_recipients_than_the_relay_takes_go_on_at_once_and_unspent() {
 
 #[test]
 fn a_full_mailbox_is_not_taken_for_too_many_recipients() {
-    let mut replies = taken(&[(250, "ok"), (552, "mailbox full")]);
+    let mut replies = accepted(&[(250, "ok"), (552, "mailbox full")]);
     replies[2].reply.enhanced = Some(EnhancedStatusCode::new(5, 2, 2));
     let decision = decision(
         &alert("a@x.com;b@x.com"),
@@ -282,21 +247,15 @@ fn a_full_mailbox_is_not_taken_for_too_many_recipients() {
         replies,
         SubmissionEnd::Answered,
     );
-    assert_eq!(decision.recipients[1].status, RecipientStatus::Failed);
-    assert_eq!(
-        decision.recipients[1].explanation.as_deref(),
-        Some("mailbox-full")
-    );
+    assert_eq!(decision.recipients[1].status, Failed);
+    assert_eq!(explanation(&decision, 1), Some("mailbox-full"));
 }
 
 #[test]
 fn a_relay_that_takes_not_even_one_recipient_is_not_asked_again_at_once() {
-    let replies = vec![
-        reply(None, Command::Mail, 250, "ok"),
-        reply(Some(0), Command::Rcpt, 452, "too many recipients"),
-    ];
+    let replies = envelope(&[(452, "too many recipients")]);
     let decision = decision(&alert("a@x.com"), "", replies, SubmissionEnd::Answered);
-    assert_eq!(statuses(&decision), [(0, RecipientStatus::Delayed)]);
+    assert_eq!(statuses(&decision), [(0, Delayed)]);
     assert_eq!(decision.recipients[0].attempt_count, 1);
     assert_eq!(decision.retry_in, Some(Duration::from_secs(60)));
 }
@@ -319,25 +278,17 @@ fn begun(recipients: &[(RecipientStatus, u32)]) -> Alert {
 }
 
 fn due(alert: &Alert) -> Vec<u32> {
-    let (port, replies) = (port(""), ReplyTable::built_in());
-    let rules = Rules {
-        port: &port,
-        replies: &replies,
-        age: Duration::ZERO,
-        chance: 0.0,
-        throttled_for: None,
-    };
-    let paths = RecipientSet::load(alert, &rules).forward_paths();
+    let (port, table) = (port(""), ReplyTable::built_in());
+    let paths = RecipientSet::load(alert, &rules(&port, &table)).forward_paths();
     paths.iter().map(|path| path.ordinal).collect()
 }
 
 #[test]
 fn left_out_recipients_go_before_waiting_ones() {
-    use RecipientStatus::{Delayed, Queued, Relayed};
     let alert = begun(&[(Relayed, 1), (Delayed, 3), (Queued, 0), (Queued, 2)]);
     assert_eq!(due(&alert), [2, 3]);
     assert_eq!(due(&begun(&[(Relayed, 1), (Delayed, 3)])), [1]);
-    let mut replies = taken(&[]);
+    let mut replies = accepted(&[]);
     let accepted = |ordinal| reply(Some(ordinal), Command::Rcpt, 250, "ok");
     replies.splice(1..1, [accepted(2), accepted(3)]);
     let decision = decision(&alert, "", replies, SubmissionEnd::Answered);
@@ -352,9 +303,8 @@ fn left_out_recipients_go_before_waiting_ones() {
 
 #[test]
 fn the_relays_own_limit_leaves_the_rest_to_the_next_transaction() {
-    use RecipientStatus::{Delayed, Queued, Relayed};
     let alert = begun(&[(Delayed, 1), (Delayed, 1), (Delayed, 1)]);
-    let replies = taken(&[(250, "ok")]);
+    let replies = accepted(&[(250, "ok")]);
     let decision = decision_of_some(&alert, "", 1, replies, SubmissionEnd::Answered);
     assert_eq!(
         statuses(&decision),
@@ -379,19 +329,11 @@ fn an_unseen_end_is_unknown_and_tried_again() {
         ordinal: None,
         reply: Reply::absent(Command::EndOfData, "connection reset"),
     };
-    let replies = vec![
-        reply(None, Command::Mail, 250, "ok"),
-        reply(Some(0), Command::Rcpt, 250, "ok"),
-        reply(None, Command::Data, 354, "go"),
-        lost,
-    ];
+    let replies = message(&[(250, "ok")], lost);
     let decision = decision(&alert("a@x.com"), "", replies, SubmissionEnd::InDoubt);
     assert_eq!(decision.status, AlertStatus::Delayed);
+    assert_eq!(explanation(&decision, 0), Some("in-doubt"));
     assert_eq!(decision.attempt.unwrap().outcome, AttemptOutcome::Unknown);
-    assert_eq!(
-        decision.recipients[0].explanation.as_deref(),
-        Some("in-doubt")
-    );
 }
 
 #[test]
@@ -400,34 +342,23 @@ fn an_unseen_end_is_held_where_the_send_port_says_so() {
         ordinal: None,
         reply: Reply::absent(Command::EndOfData, "connection reset"),
     };
-    let replies = vec![
-        reply(None, Command::Mail, 250, "ok"),
-        reply(Some(0), Command::Rcpt, 250, "ok"),
-        reply(None, Command::Data, 354, "go"),
-        lost,
-    ];
+    let replies = message(&[(250, "ok")], lost);
     let hold = "in_doubt = 'hold'";
     let decision = decision(&alert("a@x.com"), hold, replies, SubmissionEnd::InDoubt);
     assert_eq!(
         (decision.status, decision.retry_in),
         (AlertStatus::Held, None)
     );
+    assert_eq!(statuses(&decision), [(0, Delayed)]);
     assert!(decision.reason.unwrap().contains("sendport resolve"));
-    assert_eq!(
-        statuses_of(&decision.recipients),
-        [(0, RecipientStatus::Delayed)]
-    );
 }
 
 #[test]
 fn a_refused_message_fails_every_accepted_recipient() {
-    let replies = vec![
-        reply(None, Command::Mail, 250, "ok"),
-        reply(Some(0), Command::Rcpt, 250, "ok"),
-        reply(Some(1), Command::Rcpt, 250, "ok"),
-        reply(None, Command::Data, 354, "go"),
+    let replies = message(
+        &[(250, "ok"), (250, "ok")],
         reply(None, Command::EndOfData, 554, "spam"),
-    ];
+    );
     let decision = decision(
         &alert("a@x.com;b@x.com"),
         "",
@@ -457,12 +388,7 @@ fn a_refused_sender_decides_about_recipients_who_were_never_asked() {
 
 #[test]
 fn a_malformed_address_and_a_forbidden_domain_fail_alone() {
-    let replies = vec![
-        reply(None, Command::Mail, 250, "ok"),
-        reply(Some(0), Command::Rcpt, 250, "ok"),
-        reply(None, Command::Data, 354, "go"),
-        reply(None, Command::EndOfData, 250, "ok"),
-    ];
+    let replies = accepted(&[(250, "ok")]);
     let extra = "allow_recipient_domains = ['x.com']";
     let decision = decision(
         &alert("a@x.com; not an address; b@elsewhere.com"),
@@ -470,19 +396,12 @@ fn a_malformed_address_and_a_forbidden_domain_fail_alone() {
         replies,
         SubmissionEnd::Answered,
     );
-    let expected = [
-        (0, RecipientStatus::Relayed),
-        (1, RecipientStatus::Failed),
-        (2, RecipientStatus::Failed),
-    ];
+    let expected = [(0, Relayed), (1, Failed), (2, Failed)];
     assert_eq!(statuses(&decision), expected);
     assert_eq!(decision.status, AlertStatus::Partial);
+    assert_eq!(explanation(&decision, 1), Some("malformed-address"));
     assert_eq!(
-        decision.recipients[1].explanation.as_deref(),
-        Some("malformed-address")
-    );
-    assert_eq!(
-        decision.recipients[2].explanation.as_deref(),
+        explanation(&decision, 2),
         Some("recipient-domain-not-allowed")
     );
     assert_eq!(
@@ -496,27 +415,11 @@ fn a_malformed_address_and_a_forbidden_domain_fail_alone() {
 fn only_waiting_recipients_are_tried_again() {
     let mut alert = alert("a@x.com;b@x.com");
     alert.recipients = expand_recipients(&alert);
-    alert.recipients[0].status = RecipientStatus::Relayed;
-    alert.recipients[1].status = RecipientStatus::Delayed;
+    alert.recipients[0].status = Relayed;
+    alert.recipients[1].status = Delayed;
     alert.recipients[1].attempt_count = 1;
     alert.attempt_count = 1;
-    let (port, table) = (port(""), ReplyTable::built_in());
-    let rules = Rules {
-        port: &port,
-        replies: &table,
-        age: Duration::ZERO,
-        chance: 0.0,
-        throttled_for: None,
-    };
-    let recipients = RecipientSet::load(&alert, &rules);
-    assert_eq!(
-        recipients
-            .forward_paths()
-            .iter()
-            .map(|p| p.ordinal)
-            .collect::<Vec<_>>(),
-        [1]
-    );
+    assert_eq!(due(&alert), [1]);
     let replies = vec![
         reply(None, Command::Mail, 250, "ok"),
         reply(Some(1), Command::Rcpt, 250, "ok"),
@@ -524,7 +427,7 @@ fn only_waiting_recipients_are_tried_again() {
         reply(None, Command::EndOfData, 250, "ok"),
     ];
     let decision = decision(&alert, "", replies, SubmissionEnd::Answered);
-    assert_eq!(statuses(&decision), [(1, RecipientStatus::Relayed)]);
+    assert_eq!(statuses(&decision), [(1, Relayed)]);
     assert_eq!(decision.status, AlertStatus::Relayed);
     assert_eq!(decision.attempt.unwrap().number, 2);
 }
@@ -532,15 +435,8 @@ fn only_waiting_recipients_are_tried_again() {
 #[test]
 fn an_alert_without_any_address_says_so() {
     let (port, table) = (port(""), ReplyTable::built_in());
-    let rules = Rules {
-        port: &port,
-        replies: &table,
-        age: Duration::ZERO,
-        chance: 0.0,
-        throttled_for: None,
-    };
-    let decision =
-        RecipientSet::load(&alert(" ; "), &rules).into_decision(None, InDoubt::Retry, None);
+    let recipients = RecipientSet::load(&alert(" ; "), &rules(&port, &table));
+    let decision = recipients.into_decision(None, InDoubt::Retry, None);
     assert_eq!(decision.status, AlertStatus::Failed);
     assert!(decision.reason.unwrap().contains("hold no address"));
 }
@@ -550,11 +446,9 @@ fn an_alert_without_any_address_says_so() {
 fn limited_decision(age: Duration, report: SubmissionReport) -> Decision {
     let (port, table) = (port(""), ReplyTable::built_in());
     let rules = Rules {
-        port: &port,
-        replies: &table,
         age,
-        chance: 0.0,
         throttled_for: Some(Duration::from_secs(17)),
+        ..rules(&port, &table)
     };
     decision_by(&rules, &alert("a@x.com;b@x.com"), usize::MAX, report)
 }
@@ -587,13 +481,10 @@ fn limited_reports() -> [SubmissionReport; 4] {
 }
 
 fn at_the_final_dot(to_the_first: u16) -> Vec<CommandReply> {
-    vec![
-        reply(None, Command::Mail, 250, "ok"),
-        reply(Some(0), Command::Rcpt, to_the_first, "user unknown"),
-        reply(Some(1), Command::Rcpt, 250, "ok"),
-        reply(None, Command::Data, 354, "go"),
+    message(
+        &[(to_the_first, "user unknown"), (250, "ok")],
         reply(None, Command::EndOfData, 432, THREADS),
-    ]
+    )
 }
 
 #[test]
@@ -611,7 +502,7 @@ fn a_refusal_for_a_limit_spends_nothing_and_is_kept_with_the_recipients() {
         );
         assert_eq!(decision.recipients.len(), 2, "{case}");
         for recipient in &decision.recipients {
-            assert_eq!(recipient.status, RecipientStatus::Delayed, "{case}");
+            assert_eq!(recipient.status, Delayed, "{case}");
             assert_eq!(recipient.attempt_count, 0, "{case}");
             assert!(
                 recipient
@@ -646,14 +537,9 @@ fn an_alert_that_only_ever_met_a_limit_expires_with_that_reply() {
 fn a_recipient_refused_for_good_fails_where_the_message_meets_a_limit() {
     let report = report(at_the_final_dot(550), SubmissionEnd::Answered);
     let decision = limited_decision(Duration::ZERO, report);
-    let expected = [(0, RecipientStatus::Failed), (1, RecipientStatus::Delayed)];
+    let expected = [(0, Failed), (1, Delayed)];
     assert_eq!(statuses(&decision), expected);
-    let spent: Vec<_> = decision
-        .recipients
-        .iter()
-        .map(|r| r.attempt_count)
-        .collect();
-    assert_eq!(spent, [1, 0]);
+    assert_eq!(spent(&decision), [1, 0]);
     let attempt = decision.attempt.expect("it says who was refused");
     assert_eq!(attempt.outcome, AttemptOutcome::Delayed);
 }
