@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sendport_core::domain::{Command, Fault, SubmissionEnd, SubmissionReport};
+use sendport_core::domain::{Command, Fault, Reply, SubmissionEnd, SubmissionReport};
 use sendport_core::replies::ReplyTable;
 use sendport_smtp::relay::Relay;
 use tokio::sync::Barrier;
@@ -17,6 +17,8 @@ use crate::support::scripted_peer::{
     send, then,
 };
 
+const A: &[&str] = &["a@example.test"];
+
 const SETTINGS: &str = "tls = \"none\"";
 const OVER_TLS: &str = "tls = \"implicit\"\nverify_certificate = false";
 
@@ -24,14 +26,28 @@ fn bye() -> [Step; 2] {
     [Expect("QUIT"), send("221 bye")]
 }
 
-/// One message arrives, whatever happens in the sessions.
-async fn is_taken_over(sessions: Vec<Vec<Step>>) {
+/// Submits a message to these recipients as often as it is listed.
+async fn submitted(sessions: Vec<Vec<Step>>, messages: &[&[&str]]) -> Vec<SubmissionReport> {
     let peer = Peer::start(sessions).await;
     let relay = relay(peer.address, SETTINGS);
-    let report = submit(&relay, &["a@example.test"]).await;
-    assert!(report.is_accepted(), "{report:?}");
+    let mut reports = Vec::new();
+    for recipients in messages {
+        reports.push(submit(&relay, recipients).await);
+    }
     relay.close().await;
     peer.finish().await;
+    reports
+}
+
+/// The report of one message.
+async fn report_of(sessions: Vec<Vec<Step>>) -> SubmissionReport {
+    submitted(sessions, &[A]).await.remove(0)
+}
+
+/// One message arrives, whatever happens in the sessions.
+async fn arrives(sessions: Vec<Vec<Step>>) {
+    let report = report_of(sessions).await;
+    assert!(report.is_accepted(), "{report:?}");
 }
 
 async fn the_next_goes_over_a_new_connection(spare: &str, settings: &str, begin: &[Step]) {
@@ -102,17 +118,13 @@ async fn a_late_reply_to_a_recipient_is_not_the_one_to_bdat() {
     ];
     let refused = then(then(hello(&offers), refused), hello_again(&[]));
     let refused = then(refused, bye());
-    let peer = Peer::start(vec![then(hello(&offers), shifted), refused]).await;
-    let relay = relay(peer.address, SETTINGS);
-    let report = submit(&relay, &["a@example.test"]).await;
+    let reports = submitted(vec![then(hello(&offers), shifted), refused], &[A, A]).await;
+    let (report, again) = (&reports[0], &reports[1]);
     assert!(!report.is_accepted(), "{report:?}");
     assert_eq!(report.end, SubmissionEnd::InDoubt);
-    assert_eq!(report.replies.len(), 1, "none of them is anybody's");
-    let again = submit(&relay, &["a@example.test"]).await;
+    assert_eq!(report.replies.len(), 1, "none of them has a recipient");
     assert_eq!(again.end, SubmissionEnd::Answered);
-    assert_eq!(last_reply(&again).0.to_string(), "554 5.7.1 refused");
-    relay.close().await;
-    peer.finish().await;
+    assert_eq!(last_reply(again).0.to_string(), "554 5.7.1 refused");
 }
 
 /// Without enhanced codes 354 distinguishes the replies.
@@ -136,13 +148,9 @@ async fn a_late_reply_to_a_recipient_is_not_the_one_to_data() {
         });
     let first = then(hello(&["CHUNKING"]), shifted);
     let refused = then(refused, then(hello_again(&[]), bye()));
-    let peer = Peer::start(vec![first, refused]).await;
-    let relay = relay(peer.address, SETTINGS);
-    let report = submit(&relay, &["a@example.test"]).await;
+    let report = report_of(vec![first, refused]).await;
     assert_eq!(report.end, SubmissionEnd::Answered);
     assert_eq!(last_reply(&report).0.to_string(), "554 refused");
-    relay.close().await;
-    peer.finish().await;
 }
 
 #[tokio::test]
@@ -151,12 +159,10 @@ async fn two_replies_to_the_content_leave_it_in_doubt() {
     twice.pop();
     let answers = Step::Send(b"550 5.7.1 no\r\n250 2.0.0 accepted\r\n".to_vec());
     let twice = then(then(hello(&[]), twice), [answers, ClientGoes]);
-    let peer = Peer::start(vec![twice]).await;
-    let report = submit(&relay(peer.address, SETTINGS), &["a@example.test"]).await;
+    let report = report_of(vec![twice]).await;
     assert_eq!(report.end, SubmissionEnd::InDoubt, "{report:?}");
     let (last, _) = last_reply(&report);
     assert_eq!((last.command, last.code), (Command::EndOfData, 0));
-    peer.finish().await;
 }
 
 #[tokio::test]
@@ -166,13 +172,9 @@ async fn a_421_after_the_reply_is_no_second_reply() {
     let answers = Step::Send(b"250 2.0.0 accepted\r\n421 4.3.2 bye\r\n".to_vec());
     let first = then(then(hello(&[]), goodbye), [answers, ClientGoes]);
     let second = then(then(hello(&[]), good_transaction()), bye());
-    let peer = Peer::start(vec![first, second]).await;
-    let relay = relay(peer.address, SETTINGS);
-    for _ in 0..2 {
-        assert!(submit(&relay, &["a@example.test"]).await.is_accepted());
+    for report in submitted(vec![first, second], &[A, A]).await {
+        assert!(report.is_accepted(), "{report:?}");
     }
-    relay.close().await;
-    peer.finish().await;
 }
 
 /// The second recipient's refusal would be everybody's, and the first one's the second's.
@@ -202,14 +204,12 @@ async fn no_recipient_is_refused_by_the_reply_to_another() {
         send("250 accepted"),
     ];
     let second = then(then(hello(&[]), honest), bye());
-    let peer = Peer::start(vec![then(hello(&[]), shifted), second]).await;
-    let relay = relay(peer.address, SETTINGS);
-    let report = submit(&relay, &["a@example.test", "b@example.test"]).await;
+    let both: &[&str] = &["a@example.test", "b@example.test"];
+    let reports = submitted(vec![then(hello(&[]), shifted), second], &[both]).await;
+    let report = &reports[0];
     assert!(report.is_accepted(), "{report:?}");
-    assert_eq!(reply_to(&report, 0), "550 5.1.1 a is unknown");
-    assert_eq!(reply_to(&report, 1), "250 b is known");
-    relay.close().await;
-    peer.finish().await;
+    assert_eq!(reply_to(report, 0), "550 5.1.1 a is unknown");
+    assert_eq!(reply_to(report, 1), "250 b is known");
 }
 
 /// RSET shows that the refusal of DATA was not the reply to DATA.
@@ -227,7 +227,7 @@ async fn a_refusal_counts_only_where_rset_is_answered_in_step() {
         ClientGoes,
     ];
     let second = then(then(hello(&[]), good_transaction()), bye());
-    is_taken_over(vec![then(hello(&[]), shifted), second]).await;
+    arrives(vec![then(hello(&[]), shifted), second]).await;
 }
 
 /// A relay without enhanced codes says 550 once too often; the one to EHLO has several lines.
@@ -260,7 +260,7 @@ async fn an_extra_refusal_refuses_no_recipient() {
         let behind = [send("250 ok"), Expect("EHLO"), send("250 ok"), ClientGoes];
         let shifted = then(then(hello(offers), shifted.to_vec()), behind);
         let second = then(then(hello(offers), good_transaction()), bye());
-        is_taken_over(vec![shifted, second]).await;
+        arrives(vec![shifted, second]).await;
     }
 }
 
@@ -277,10 +277,8 @@ async fn an_extra_refusal_of_the_content_leaves_it_in_doubt() {
         send("250 2.0.0 reset"),
         ClientGoes,
     ];
-    let peer = Peer::start(vec![then(shifted, behind)]).await;
-    let report = submit(&relay(peer.address, SETTINGS), &["a@example.test"]).await;
+    let report = report_of(vec![then(shifted, behind)]).await;
     assert_eq!(report.end, SubmissionEnd::InDoubt, "{report:?}");
-    peer.finish().await;
 }
 
 /// The refusal is known to be the answer, or the server takes no second EHLO.
@@ -288,7 +286,8 @@ async fn an_extra_refusal_of_the_content_leaves_it_in_doubt() {
 async fn a_refusal_without_a_code_is_final() {
     let greeted_again = then(hello_again(&[]), then(good_transaction(), bye()));
     let denied = [Expect("EHLO"), send("503 duplicate EHLO"), ClientGoes];
-    for (behind, taken) in [(greeted_again, true), (denied.to_vec(), false)] {
+    let cases: [(_, &[&[&str]]); 2] = [(greeted_again, &[A, A]), (denied.to_vec(), &[A])];
+    for (behind, messages) in cases {
         let refused = [
             Expect("MAIL"),
             send("250 ok"),
@@ -298,16 +297,10 @@ async fn a_refusal_without_a_code_is_final() {
             send("250 ok"),
         ];
         let script = then(then(hello(&[]), refused), behind);
-        let peer = Peer::start(vec![script]).await;
-        let relay = relay(peer.address, SETTINGS);
-        let report = submit(&relay, &["a@example.test"]).await;
-        assert_eq!(report.end, SubmissionEnd::Answered);
-        assert_eq!(reply_to(&report, 0), "550 unknown");
-        if taken {
-            assert!(submit(&relay, &["b@example.test"]).await.is_accepted());
-        }
-        relay.close().await;
-        peer.finish().await;
+        let reports = submitted(vec![script], messages).await;
+        assert_eq!(reports[0].end, SubmissionEnd::Answered);
+        assert_eq!(reply_to(&reports[0], 0), "550 unknown");
+        assert!(reports[1..].iter().all(SubmissionReport::is_accepted));
     }
 }
 
@@ -339,7 +332,7 @@ async fn a_reply_sent_with_354_is_not_the_reply_to_the_content() {
         ];
         let first = then(hello(&[]), with_spare);
         let second = then(then(hello(&[]), answered("250 ok")), bye());
-        is_taken_over(vec![first, second]).await;
+        arrives(vec![first, second]).await;
     }
 }
 
@@ -347,12 +340,8 @@ async fn a_reply_sent_with_354_is_not_the_reply_to_the_content() {
 async fn only_x5z_accepts_a_message() {
     for other in ["221 2.0.0 bye", "220 ready", "214 help", "235 2.7.0 ok"] {
         let script = then(then(hello(&[]), answered(other)), [ClientGoes]);
-        let peer = Peer::start(vec![script]).await;
-        let relay = relay(peer.address, SETTINGS);
-        let report = submit(&relay, &["a@example.test"]).await;
+        let report = report_of(vec![script]).await;
         assert_eq!(report.end, SubmissionEnd::InDoubt, "{other}: {report:?}");
-        relay.close().await;
-        peer.finish().await;
     }
 }
 
@@ -361,14 +350,9 @@ async fn only_x5z_accepts_a_message() {
 async fn extra_replies_do_not_repeat_the_message_forever() {
     let added = "250 2.0.0 stored\r\n250 2.0.0 thank you";
     let script = || then(then(hello(&[]), answered(added)), [ClientGoes]);
-    let peer = Peer::start(vec![script(), script()]).await;
-    let relay = relay(peer.address, SETTINGS);
-    let first = submit(&relay, &["a@example.test"]).await;
-    assert_eq!(first.end, SubmissionEnd::InDoubt, "{first:?}");
-    let second = submit(&relay, &["a@example.test"]).await;
-    assert!(second.is_accepted(), "{second:?}");
-    relay.close().await;
-    peer.finish().await;
+    let reports = submitted(vec![script(), script()], &[A, A]).await;
+    assert_eq!(reports[0].end, SubmissionEnd::InDoubt, "{reports:?}");
+    assert!(reports[1].is_accepted(), "{reports:?}");
 }
 
 /// Another message for each number.
@@ -398,17 +382,18 @@ async fn extra_refusals_pause_the_relay_after_two_messages() {
         assert_eq!(*fault, Some(Fault::Configuration), "that pauses it");
         let output = &reply.text;
         assert!(output.contains("do not match the commands"), "{output}");
-        let table = ReplyTable::built_in();
-        let key = table.explain(reply).map(|entry| &*entry.key);
-        assert_eq!(key, Some("replies-do-not-match-commands"));
+        assert_eq!(key_of(reply), DESYNCHRONISED);
     }
     relay.close().await;
     peer.finish().await;
 }
 
-fn key_of(reply: &sendport_core::domain::Reply) -> Option<String> {
-    let entry = ReplyTable::built_in().explain(reply)?.key.clone();
-    Some(entry)
+const DESYNCHRONISED: &str = "replies-do-not-match-commands";
+
+fn key_of(reply: &Reply) -> String {
+    let table = ReplyTable::built_in();
+    let entry = table.explain(reply).expect("an explanation");
+    entry.key.to_string()
 }
 
 /// No session reaches the content: that is reported, and a third one is not opened.
@@ -423,10 +408,7 @@ async fn extra_replies_to_the_greeting_pause_the_relay_after_two_sessions() {
             let report = submit(&relay, &["a@example.test"]).await;
             let (reply, found) = not_begun(&report);
             assert_eq!(found, fault, "{reply}");
-            assert_eq!(
-                key_of(reply).as_deref(),
-                Some("replies-do-not-match-commands")
-            );
+            assert_eq!(key_of(reply), DESYNCHRONISED);
         }
         relay.close().await;
         peer.finish().await;
@@ -444,10 +426,7 @@ async fn extra_replies_to_mail_pause_the_relay_after_two_messages() {
         let report = submit_nth(&relay, message).await;
         let (reply, _) = last_reply(&report);
         assert_eq!(report.end, SubmissionEnd::Broken, "{report:?}");
-        assert_eq!(
-            key_of(reply).as_deref(),
-            Some("replies-do-not-match-commands")
-        );
+        assert_eq!(key_of(reply), DESYNCHRONISED);
     }
     let report = submit_nth(&relay, 1).await;
     assert_eq!(
