@@ -1,7 +1,7 @@
 //! `--relay`: by the section of the configuration, with From of the send port that uses it, and
 //! with entries of the administrator's own in the table of replies.
 
-use crate::support::probe::{Probed, probe_configured};
+use crate::support::probe::{ProbeOutput, probe_configured};
 use crate::support::scripted_peer::{Expect, Peer, hello, send, then};
 
 const OWN: &str = r#"
@@ -14,7 +14,7 @@ cause = "Mallory's gateway wants to be asked first."
 advice = "Call 4711."
 "#;
 
-async fn probed(replies: &str, arguments: &[&str]) -> Probed {
+async fn probed(replies: &str, arguments: &[&str]) -> ProbeOutput {
     let script = then(
         hello(&["SIZE 1000"]),
         [

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 
 use crate::support::peer::{self, Server};
-use crate::support::probe::{Probed, probe};
+use crate::support::probe::{ProbeOutput, probe};
 use crate::support::scripted_peer::{Expect, Peer, hello, send, then};
 
 const ZONE: &str = r"
@@ -56,7 +56,7 @@ impl NameServer {
         }
     }
 
-    async fn probe(&self, domain: &str, arguments: &[&str]) -> Probed {
+    async fn probe(&self, domain: &str, arguments: &[&str]) -> ProbeOutput {
         let server = self.address.to_string();
         let usual = ["--mx", domain, "--name-server", &server];
         let usual = [&usual[..], &["--ehlo", "client.example.test"]].concat();

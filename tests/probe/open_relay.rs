@@ -23,7 +23,7 @@ fn asked_for_a_stranger(reply: &str) -> Vec<Step> {
     )
 }
 
-async fn checked(reply: &str) -> crate::support::probe::Probed {
+async fn checked(reply: &str) -> crate::support::probe::ProbeOutput {
     let peer = Peer::start(vec![session(), asked_for_a_stranger(reply)]).await;
     let arguments = [
         "--from",

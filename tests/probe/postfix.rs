@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::postfix::{HOST_NAME, Postfix, PostfixOptions, USER};
-use crate::support::probe::{Probed, probe_at};
+use crate::support::probe::{ProbeOutput, probe_at};
 
 async fn start() -> Postfix {
     let at_once = ("smtpd_error_sleep_time".to_owned(), "0".to_owned());
@@ -14,7 +14,7 @@ async fn start() -> Postfix {
     .await
 }
 
-async fn probe(postfix: &Postfix, arguments: &[&str]) -> Probed {
+async fn probe(postfix: &Postfix, arguments: &[&str]) -> ProbeOutput {
     let ca_file = postfix.ca_file().display().to_string();
     let usual = [
         "--tls",

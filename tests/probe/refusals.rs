@@ -1,12 +1,21 @@
 //! Every answer that Exchange's page on testing SMTP by telnet lists, and the usual others: the
 //! step, the cause and what to do.
 
-use crate::support::probe::probe_at;
+use crate::support::probe::{ProbeOutput, probe_at};
 use crate::support::scripted_peer::{
     ClientGoes, Content, Expect, Peer, Something, Step, hello, hello_again, send, then,
 };
 
 const OFFERED: &[&str] = &["SIZE 37748736", "DSN", "STARTTLS", "AUTH LOGIN", "8BITMIME"];
+
+const AUTHENTICATION: &[&str] = &[
+    "--auth",
+    "login",
+    "--user",
+    "alice",
+    "--password-env",
+    "PROBE_PASSWORD",
+];
 
 /// Runs a probe for bob on a server that keeps to a script.
 async fn refused(name: &str, code: i32, script: Vec<Step>, more: &[&str]) {
@@ -31,17 +40,25 @@ fn goodbye() -> [Step; 4] {
     ]
 }
 
-fn at_mail(reply: &str) -> Vec<Step> {
-    then(
-        then(hello(OFFERED), [Expect("MAIL FROM:"), send(reply)]),
-        goodbye(),
-    )
+/// With the extensions that the server offers, up to an accepted sender.
+fn mail(offers: &[&str]) -> Vec<Step> {
+    let mail = [Expect("MAIL FROM:"), send("250 2.1.0 Sender OK")];
+    then(hello(offers), mail)
 }
 
-fn at_rcpt(reply: &str) -> Vec<Step> {
-    let mail = [Expect("MAIL FROM:"), send("250 2.1.0 Sender OK")];
-    let rcpt = [Expect("RCPT TO:"), send(reply)];
-    then(then(then(hello(OFFERED), mail), rcpt), goodbye())
+/// Up to an accepted recipient.
+fn rcpt(offers: &[&str]) -> Vec<Step> {
+    let rcpt = [Expect("RCPT TO:"), send("250 2.1.5 Recipient OK")];
+    then(mail(offers), rcpt)
+}
+
+/// Runs a probe for bob without authentication, and shows its output.
+async fn probed(script: Vec<Step>, more: &[&str]) -> ProbeOutput {
+    let peer = Peer::start(vec![script]).await;
+    let usual = ["--tls", "none", "--to", "bob@example.test"];
+    let probed = probe_at(peer.address, &[&usual[..], more].concat()).await;
+    peer.finish().await;
+    probed
 }
 
 #[tokio::test]
@@ -86,84 +103,71 @@ async fn ehlo_500_5_3_3_and_helo() {
 }
 
 #[tokio::test]
-async fn mail_550_5_1_7() {
-    refused(
-        "telnet_mail_550",
-        17,
-        at_mail("550 5.1.7 Invalid address"),
-        &[],
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn mail_530_5_7_1() {
-    let reply = "530 5.7.1 Client was not authenticated";
-    refused("telnet_mail_530", 17, at_mail(reply), &[]).await;
-}
-
-#[tokio::test]
-async fn rcpt_550_5_1_1() {
-    refused(
-        "telnet_rcpt_550",
-        18,
-        at_rcpt("550 5.1.1 User unknown"),
-        &[],
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn rcpt_550_5_7_1_relay() {
-    let reply = "550 5.7.1 Unable to relay";
-    refused(
-        "telnet_rcpt_relay",
-        18,
-        at_rcpt(reply),
-        &["--notify", "success,failure"],
-    )
-    .await;
+async fn sender_and_recipient_refusals() {
+    let at_mail = |reply| then(hello(OFFERED), [Expect("MAIL FROM:"), send(reply)]);
+    let at_rcpt = |reply| then(mail(OFFERED), [Expect("RCPT TO:"), send(reply)]);
+    let notify: &[&str] = &["--notify", "success,failure"];
+    for (name, code, script, more) in [
+        (
+            "telnet_mail_550",
+            17,
+            at_mail("550 5.1.7 Invalid address"),
+            &[][..],
+        ),
+        (
+            "telnet_mail_530",
+            17,
+            at_mail("530 5.7.1 Client was not authenticated"),
+            &[],
+        ),
+        (
+            "telnet_rcpt_550",
+            18,
+            at_rcpt("550 5.1.1 User unknown"),
+            &[],
+        ),
+        (
+            "telnet_rcpt_relay",
+            18,
+            at_rcpt("550 5.7.1 Unable to relay"),
+            notify,
+        ),
+    ] {
+        refused(name, code, then(script, goodbye()), more).await;
+    }
 }
 
 #[tokio::test]
 async fn one_of_two_recipients_refused() {
-    let mail = [Expect("MAIL FROM:"), send("250 2.1.0 Sender OK")];
     let rcpt = [
         Expect("RCPT TO:<bob@example.test>"),
         send("550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found"),
         Expect("RCPT TO:<eve@example.test>"),
         send("250 2.1.5 Recipient OK"),
     ];
-    let script = then(then(then(hello(OFFERED), mail), rcpt), goodbye());
+    let script = then(then(mail(OFFERED), rcpt), goodbye());
     refused("one_of_two", 18, script, &["--to", "eve@example.test"]).await;
 }
 
 #[tokio::test]
 async fn data_452_4_3_1() {
-    let mail = [Expect("MAIL FROM:"), send("250 2.1.0 Sender OK")];
-    let rcpt = [Expect("RCPT TO:"), send("250 2.1.5 Recipient OK")];
     let data = [
         Expect("DATA"),
         send("452 4.3.1 Insufficient system resources"),
     ];
-    let script = then(
-        then(then(then(hello(OFFERED), mail), rcpt), data),
-        goodbye(),
-    );
+    let script = then(then(rcpt(OFFERED), data), goodbye());
     refused("telnet_data_452", 19, script, &["--send"]).await;
 }
 
 #[tokio::test]
 async fn content_550_5_7_1() {
-    let mail = [Expect("MAIL FROM:"), send("250 2.1.0 Sender OK")];
-    let rcpt = [Expect("RCPT TO:"), send("250 2.1.5 Recipient OK")];
     let data = [
         Expect("DATA"),
         send("354 Start mail input; end with <CRLF>.<CRLF>"),
         Content,
         send("550 5.7.1 Message rejected as spam by Content Filtering."),
     ];
-    let script = then(then(then(hello(OFFERED), mail), rcpt), data);
+    let script = then(rcpt(OFFERED), data);
     // The reply to RSET might be the one to the content.
     let [reset, was_reset, quit, bye] = goodbye();
     let script = then(script, [reset, was_reset]);
@@ -173,7 +177,6 @@ async fn content_550_5_7_1() {
 
 #[tokio::test]
 async fn a_message_is_sent() {
-    let mail = [Expect("MAIL FROM:"), send("250 2.1.0 Sender OK")];
     let rcpt = [
         Expect("RCPT TO:<bob@example.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;bob@example.test"),
         send("250 2.1.5 Recipient OK"),
@@ -186,7 +189,7 @@ async fn a_message_is_sent() {
         Expect("QUIT"),
         send("221 2.0.0 Service closing transmission channel"),
     ];
-    let script = then(then(then(hello(OFFERED), mail), rcpt), data);
+    let script = then(then(mail(OFFERED), rcpt), data);
     refused(
         "telnet_all_is_well",
         0,
@@ -199,19 +202,14 @@ async fn a_message_is_sent() {
 /// A 354 is no receipt, whatever it answers (RFC 5321 section 4.2.1).
 #[tokio::test]
 async fn a_354_to_the_content_is_not_sent() {
-    let mail = [Expect("MAIL FROM:"), send("250 2.1.0 Sender OK")];
-    let rcpt = [Expect("RCPT TO:"), send("250 2.1.5 Recipient OK")];
     let data = [
         Expect("DATA"),
         send("354 go ahead"),
         Content,
         send("354 go ahead"),
     ];
-    let script = then(then(then(hello(OFFERED), mail), rcpt), data);
-    let peer = Peer::start(vec![then(script, [Something])]).await;
-    let arguments = ["--tls", "none", "--to", "bob@example.test", "--send"];
-    let probed = probe_at(peer.address, &arguments).await;
-    peer.finish().await;
+    let script = then(then(rcpt(OFFERED), data), [Something]);
+    let probed = probed(script, &["--send"]).await;
     probed.prints(20, &["failed at content"]);
     assert!(!probed.output.contains("sent to"), "{probed:?}");
 }
@@ -226,24 +224,15 @@ async fn does_not_explain_recipients_after_a_refused_sender() {
         send("503 5.5.2 Need mail command"),
     ];
     let script = then(then(hello(&["PIPELINING"]), mail), goodbye());
-    let peer = Peer::start(vec![script]).await;
-    let arguments = ["--tls", "none", "--to", "bob@example.test"];
-    let probed = probe_at(peer.address, &arguments).await;
-    peer.finish().await;
+    let probed = probed(script, &[]).await;
     probed.prints(17, &["follows from the refusal of MAIL"]);
     assert!(!probed.output.contains("wrong-order"), "{probed:?}");
 }
 
 #[tokio::test]
 async fn warns_where_dsn_is_not_offered() {
-    let mail = [Expect("MAIL FROM:"), send("250 2.1.0 Sender OK")];
-    let rcpt = [Expect("RCPT TO:"), send("250 2.1.5 Recipient OK")];
-    let script = then(then(then(hello(&["SIZE"]), mail), rcpt), goodbye());
-    let peer = Peer::start(vec![script]).await;
-    let asked = ["--tls", "none", "--to", "bob@example.test"];
-    let arguments = [&asked[..], &["--notify", "success"]].concat();
-    let probed = probe_at(peer.address, &arguments).await;
-    peer.finish().await;
+    let script = then(rcpt(&["SIZE"]), goodbye());
+    let probed = probed(script, &["--notify", "success"]).await;
     probed.prints(0, &["does not offer DSN", "NOTIFY was omitted"]);
 }
 
@@ -251,13 +240,9 @@ async fn warns_where_dsn_is_not_offered() {
 async fn shows_latin_1_text() {
     let mut octets = b"550 5.1.1 Empf".to_vec();
     octets.extend_from_slice(b"\xe4nger unbekannt\r\n");
-    let mail = [Expect("MAIL FROM:"), send("250 2.1.0 Sender OK")];
     let rcpt = [Expect("RCPT TO:"), Step::Send(octets)];
-    let script = then(then(then(hello(OFFERED), mail), rcpt), goodbye());
-    let peer = Peer::start(vec![script]).await;
-    let arguments = ["--tls", "none", "--to", "bob@example.test"];
-    let probed = probe_at(peer.address, &arguments).await;
-    peer.finish().await;
+    let script = then(then(mail(OFFERED), rcpt), goodbye());
+    let probed = probed(script, &[]).await;
     probed.prints(18, &["550 5.1.1 Empf\u{e4}nger unbekannt"]);
 }
 
@@ -289,28 +274,12 @@ async fn auth_535_5_7_3() {
         send("535 5.7.3 Authentication unsuccessful"),
         ClientGoes,
     ];
-    let authentication = [
-        "--auth",
-        "login",
-        "--user",
-        "alice",
-        "--password-env",
-        "PROBE_PASSWORD",
-    ];
-    let more = [&authentication[..], &["--allow-cleartext-auth"]].concat();
+    let more = [AUTHENTICATION, &["--allow-cleartext-auth"]].concat();
     refused("telnet_auth_535", 16, then(hello(OFFERED), auth), &more).await;
 }
 
 #[tokio::test]
 async fn withholds_the_password_on_an_unencrypted_connection() {
-    let authentication = [
-        "--auth",
-        "login",
-        "--user",
-        "alice",
-        "--password-env",
-        "PROBE_PASSWORD",
-    ];
     let script = then(hello(OFFERED), [ClientGoes]);
-    refused("password_withheld", 16, script, &authentication).await;
+    refused("password_withheld", 16, script, AUTHENTICATION).await;
 }

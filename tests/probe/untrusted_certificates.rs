@@ -2,7 +2,7 @@
 //! output names the problem and what to do.
 
 use crate::support::certificates::{ServerCertificate, TestAuthority};
-use crate::support::probe::{Probed, probe_at};
+use crate::support::probe::{ProbeOutput, probe_at};
 use crate::support::scripted_peer::{Expect, Peer, Something, Tls, hello, hello_again, send, then};
 
 struct World {
@@ -18,7 +18,7 @@ fn world() -> World {
 }
 
 impl World {
-    async fn probe(&self, shown: &ServerCertificate, arguments: &[&str]) -> Probed {
+    async fn probe(&self, shown: &ServerCertificate, arguments: &[&str]) -> ProbeOutput {
         let start = then(
             hello(&["STARTTLS"]),
             [Expect("STARTTLS"), send("220 go"), Tls],

@@ -16,19 +16,19 @@ const RENEW: &str = "SENDPORT_RENEW_EXPECTED";
 
 /// What a run printed and ended with.
 #[derive(Debug)]
-pub(crate) struct Probed {
+pub(crate) struct ProbeOutput {
     pub(crate) code: i32,
     pub(crate) output: String,
     pub(crate) errors: String,
 }
 
 /// Runs `sendport probe` with an empty configuration.
-pub(crate) async fn probe(arguments: &[&str]) -> Probed {
+pub(crate) async fn probe(arguments: &[&str]) -> ProbeOutput {
     probe_configured("", arguments).await
 }
 
 /// Runs it on an address, greeting and sending as the scripted servers expect it.
-pub(crate) async fn probe_at(address: SocketAddr, arguments: &[&str]) -> Probed {
+pub(crate) async fn probe_at(address: SocketAddr, arguments: &[&str]) -> ProbeOutput {
     let address = address.to_string();
     let all = [
         &[address.as_str(), "--ehlo", "client.example.test"],
@@ -38,7 +38,7 @@ pub(crate) async fn probe_at(address: SocketAddr, arguments: &[&str]) -> Probed 
 }
 
 /// Runs it with a configuration.
-pub(crate) async fn probe_configured(config: &str, arguments: &[&str]) -> Probed {
+pub(crate) async fn probe_configured(config: &str, arguments: &[&str]) -> ProbeOutput {
     let arguments: Vec<String> = arguments.iter().map(|&it| it.to_owned()).collect();
     let config = config.to_owned();
     let run = tokio::task::spawn_blocking(move || {
@@ -53,7 +53,7 @@ pub(crate) async fn probe_configured(config: &str, arguments: &[&str]) -> Probed
             .arg(file);
         command.env("PROBE_PASSWORD", super::postfix::PASSWORD);
         let output = command.output().expect("run sendport");
-        Probed {
+        ProbeOutput {
             code: output.status.code().unwrap_or(-1),
             output: String::from_utf8(output.stdout).expect("text"),
             errors: String::from_utf8(output.stderr).expect("text"),
@@ -62,7 +62,7 @@ pub(crate) async fn probe_configured(config: &str, arguments: &[&str]) -> Probed
     run.await.expect("a run")
 }
 
-impl Probed {
+impl ProbeOutput {
     /// Its output is as the file of this name says, and it ended with this code.
     pub(crate) fn is_as_expected(&self, name: &str, code: i32) {
         let shown = format!(
