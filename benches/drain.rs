@@ -34,8 +34,8 @@ use support::postfix::{Postfix, PostfixOptions};
 
 const CONNECTIONS: u32 = 10;
 /// Of the text of a message, about; Postfix counts a few hundred more, for its header.
-const OCTETS: usize = 3200;
-/// So much more has to be asked of `smtp-source`, whose header is shorter, for as many octets.
+const BYTES: usize = 3200;
+/// So much more has to be asked of `smtp-source`, whose header is shorter, for as many bytes.
 const SHORTER_HEADER: usize = 145;
 const WITHIN: Duration = Duration::from_secs(300);
 
@@ -117,7 +117,7 @@ fn run_source(postfix: &Postfix, messages: usize) -> f64 {
     let (connections, count, length) = (
         CONNECTIONS.to_string(),
         messages.to_string(),
-        (OCTETS + SHORTER_HEADER).to_string(),
+        (BYTES + SHORTER_HEADER).to_string(),
     );
     let arguments = [
         "-d",
@@ -139,7 +139,7 @@ fn run_source(postfix: &Postfix, messages: usize) -> f64 {
 
 async fn run_drain(site: &Site, messages: usize) -> f64 {
     let line = "An order is late. ".repeat(4);
-    let body = vec![line.trim_end(); OCTETS / 73].join("\r\n");
+    let body = vec![line.trim_end(); BYTES / 73].join("\r\n");
     let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
                INSERT INTO Alert (ToRecipients, Subject, Body) SELECT 'user@example.test', 'Order ' || i, ?2 FROM n";
     let database = site.database();

@@ -100,8 +100,8 @@ fn measure(name: &str, who: &Who, speed: &str, during: Duration) {
     let is_word = |it: &String| it.starts_with(|c: char| c.is_ascii_alphabetic());
     let wanted = std::env::args().skip(1).find(is_word).unwrap_or_default();
     for work in WORKS.iter().filter(|work| work.name.contains(&wanted)) {
-        for (size, octets) in SIZES {
-            let (message, plan) = (message(octets), who.plan(&protector, work));
+        for (size, bytes) in SIZES {
+            let (message, plan) = (message(bytes), who.plan(&protector, work));
             let mut secured = || done(&message, &plan);
             let [limit, rate] = in_turns(during, [&mut || sign_kept(&mut kept), &mut secured]);
             let share = match work.protection.signs() {
@@ -218,7 +218,7 @@ fn openssl_speed(algorithm: &str, during: Duration) -> String {
     )
 }
 
-fn message(octets: usize) -> Message {
+fn message(bytes: usize) -> Message {
     let line = "A line of text, and another one, until there are enough of them: 72 octets\r\n";
     let header = format!(
         "From: {ADDRESS}\r\nTo: ops@contoso.com\r\nSubject: Order 4711 is late\r\n\
@@ -227,7 +227,7 @@ fn message(octets: usize) -> Message {
     );
     Message {
         message_id: "<1@contoso.com>".to_owned(),
-        octets: (header + &line.repeat(octets / line.len())).into_bytes(),
+        bytes: (header + &line.repeat(bytes / line.len())).into_bytes(),
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// What the proxy does with octets.
+/// What the proxy does with bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     Pass,
@@ -103,28 +103,28 @@ async fn carry(
 /// Finds the end of a message: the final dot, or the last octet of BDAT (RFC 3030).
 #[derive(Default)]
 struct MessageEnd {
-    /// Octets of a chunk that are still to come.
+    /// Bytes of a chunk that are still to come.
     missing: usize,
 }
 
 impl MessageEnd {
-    fn is_in(&mut self, octets: &[u8]) -> bool {
-        if let Some((length, behind)) = chunk(octets) {
+    fn is_in(&mut self, bytes: &[u8]) -> bool {
+        if let Some((length, behind)) = chunk(bytes) {
             self.missing = length.saturating_sub(behind);
             return self.missing == 0;
         }
         if self.missing > 0 {
-            self.missing = self.missing.saturating_sub(octets.len());
+            self.missing = self.missing.saturating_sub(bytes.len());
             return self.missing == 0;
         }
-        octets.ends_with(b"\r\n.\r\n")
+        bytes.ends_with(b"\r\n.\r\n")
     }
 }
 
 /// The length of the chunk that begins here, and how much of it is here.
-fn chunk(octets: &[u8]) -> Option<(usize, usize)> {
+fn chunk(bytes: &[u8]) -> Option<(usize, usize)> {
     const LAST: &str = " LAST\r\n";
-    let text = String::from_utf8_lossy(octets);
+    let text = String::from_utf8_lossy(bytes);
     let command = text
         .find("BDAT ")
         .filter(|at| *at == 0 || text[..*at].ends_with("\r\n"))?;

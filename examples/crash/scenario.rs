@@ -474,6 +474,6 @@ async fn pause(time: Duration) {
 
 /// From 0 to below `end`.
 fn random(end: u32) -> u32 {
-    let octets = *uuid::Uuid::new_v4().as_bytes();
-    u32::from_be_bytes([octets[0], octets[1], octets[2], octets[3]]) % end
+    let bytes = *uuid::Uuid::new_v4().as_bytes();
+    u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) % end
 }

@@ -109,19 +109,19 @@ pub struct CheckedCertificate {
 /// those of authorities and those without an address.
 ///
 /// # Errors
-/// [`AppError::Config`] if `octets` have another format, an address is malformed, or certificates
+/// [`AppError::Config`] if `bytes` have another format, an address is malformed, or certificates
 /// of several owners would be bound to one address; [`AppError::Store`], after some may have been
 /// added.
 pub async fn import_certificates(
     store: &(impl CertificateStore + ?Sized),
-    octets: &[u8],
+    bytes: &[u8],
     how: &CertificateImport<'_>,
 ) -> Result<Vec<ImportedCertificate>, AppError> {
     let source = how.source;
     check_choice(&how.choice)?;
     let given = how.addresses.iter().map(|it| normal(it));
     let given: Vec<_> = given.collect::<Result<_, _>>()?;
-    let found = ParsedCertificate::parse_all(octets);
+    let found = ParsedCertificate::parse_all(bytes);
     let found = found.map_err(|error| AppError::config_at(source, error))?;
     refuse_strangers(&found, &given, source)?;
     let mut imported = Vec::new();

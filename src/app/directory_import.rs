@@ -26,8 +26,8 @@ pub async fn import_people(
     let mut imported = Vec::new();
     for person in people {
         let source = format!("{url} {}", person.name);
-        for octets in person.certificates.iter().chain(&person.signed) {
-            match ParsedCertificate::parse_all(octets) {
+        for bytes in person.certificates.iter().chain(&person.signed) {
+            match ParsedCertificate::parse_all(bytes) {
                 Ok(found) => {
                     for certificate in &found {
                         let how = CertificateImport {

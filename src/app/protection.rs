@@ -225,8 +225,8 @@ fn identity(section: &SigningConfig) -> Result<Identity, SettingError> {
         SettingError::at(format_args!("{key} '{}'", file.display()), error)
     };
     if let Some(file) = &section.pkcs12_file {
-        let octets = read("pkcs12_file", file)?;
-        let identity = Identity::from_pkcs12(&octets, password.expose());
+        let bytes = read("pkcs12_file", file)?;
+        let identity = Identity::from_pkcs12(&bytes, password.expose());
         return identity.map_err(|error| named("pkcs12_file", file, error));
     }
     let certificate = section.certificate_file.as_deref();
@@ -330,14 +330,14 @@ fn own_certificates(file: &Path) -> Result<Vec<RecipientCertificate>, SettingErr
 }
 
 fn read(key: &str, file: &Path) -> Result<secrecy::zeroize::Zeroizing<Vec<u8>>, SettingError> {
-    let octets = std::fs::read(file);
-    let octets = octets.map_err(|error| {
+    let bytes = std::fs::read(file);
+    let bytes = bytes.map_err(|error| {
         SettingError::at(
             format_args!("{key} '{}' cannot be read", file.display()),
             error,
         )
     });
-    octets.map(secrecy::zeroize::Zeroizing::new)
+    bytes.map(secrecy::zeroize::Zeroizing::new)
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use tokio::sync::Semaphore;
 /// Limit for a whole CRL.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A larger CRL is refused, in octets.
-const MOST_OCTETS: u64 = 20 * 1024 * 1024;
+/// A larger CRL is refused, in bytes.
+const MOST_BYTES: u64 = 20 * 1024 * 1024;
 
 /// Most fetches at the same time.
 const MOST_FETCHES: usize = 16;
@@ -23,7 +23,7 @@ const MOST_FETCHES: usize = 16;
 /// # Errors
 /// A sentence without the URL.
 pub fn fetch(url: &str) -> Result<Vec<u8>, BoxError> {
-    http_client::download(url, TIMEOUT, MOST_OCTETS).map_err(Into::into)
+    http_client::download(url, TIMEOUT, MOST_BYTES).map_err(Into::into)
 }
 
 /// Fetches the CRLs that a cache requests.

@@ -215,14 +215,14 @@ async fn bring_file(
     entries: &mut Entries,
 ) -> Result<(), AppError> {
     let shown = file.display().to_string();
-    let octets = std::fs::read(file);
-    let octets = octets.map_err(|error| AppError::config_at(&shown, error))?;
+    let bytes = std::fs::read(file);
+    let bytes = bytes.map_err(|error| AppError::config_at(&shown, error))?;
     let how = CertificateImport {
         addresses: &args.address,
         choice: args.choice(),
         source: &shown,
     };
-    for it in &app::import_certificates(store, &octets, &how).await? {
+    for it in &app::import_certificates(store, &bytes, &how).await? {
         entries.add(Entry::of(it, &shown));
     }
     Ok(())

@@ -204,7 +204,7 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-/// Blocks of this size, in octets, are parts of large messages.
+/// Blocks of this size, in bytes, are parts of large messages.
 const LARGE_BLOCK: u32 = 128 * 1024;
 
 /// Parses the command line and does what it says.
@@ -380,12 +380,12 @@ fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
 }
 
 /// A text as it is; its byte order mark stays.
-fn utf8(octets: Vec<u8>) -> std::io::Result<String> {
-    let found = match octets.starts_with(b"\xFF\xFE") || octets.starts_with(b"\xFE\xFF") {
+fn utf8(bytes: Vec<u8>) -> std::io::Result<String> {
+    let found = match bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
         true => "UTF-16",
         false => "something else",
     };
-    String::from_utf8(octets).map_err(|_| {
+    String::from_utf8(bytes).map_err(|_| {
         let what = format!("expected UTF-8, found {found}; save it as UTF-8");
         std::io::Error::new(std::io::ErrorKind::InvalidData, what)
     })
@@ -395,8 +395,8 @@ fn utf8(octets: Vec<u8>) -> std::io::Result<String> {
 fn read_text(file: &Path) -> Result<String, Failure> {
     let read = match file.as_os_str() == "-" {
         true => {
-            let mut octets = Vec::new();
-            std::io::stdin().read_to_end(&mut octets).map(|_| octets)
+            let mut bytes = Vec::new();
+            std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
         }
         false => std::fs::read(file),
     };
@@ -414,12 +414,12 @@ mod tests {
 
     #[test]
     fn a_text_that_is_no_utf8_is_refused_by_what_it_is() {
-        for (octets, found) in [
+        for (bytes, found) in [
             (&b"\xFF\xFEa\0"[..], "found UTF-16; save it as UTF-8"),
             (b"\xFE\xFF\0a", "found UTF-16; save it as UTF-8"),
             (b"Gr\xf6\xdfe", "found something else"),
         ] {
-            let error = utf8(octets.to_vec()).expect_err(found).to_string();
+            let error = utf8(bytes.to_vec()).expect_err(found).to_string();
             assert!(error.contains(found), "{error}");
         }
         assert_eq!(utf8("Größe".into()).ok().as_deref(), Some("Größe"));

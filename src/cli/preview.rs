@@ -19,7 +19,7 @@ use crate::app::{self, Preview, PreviewCopy, PreviewReader, PreviewTexts, Protec
     after_help = "Examples:
   sendport preview 4711
   sendport preview 4711 --html > 4711.html     for a browser
-  sendport preview 4711 --raw > 4711.eml       the message, octet by octet
+  sendport preview 4711 --raw > 4711.eml       the exact message
   sendport preview --template order-late --payload late.json
   sendport preview --template order-late --folder templates --language de --html > late.html
 
@@ -28,7 +28,7 @@ Ends with 6 where the alert would fail."
 pub(super) struct Args {
     /// Number, PublicId, Message-ID or Reference of an alert, in whatever state it is
     alert: Option<String>,
-    /// The message alone, octet by octet as it is before protection
+    /// The message alone, byte by byte as it is before protection
     #[arg(long, conflicts_with = "template")]
     raw: bool,
     /// Its HTML alone
@@ -58,7 +58,7 @@ pub(super) async fn run(args: Args, config: Option<PathBuf>) -> Result<(), Failu
         }
     };
     if args.raw {
-        put(&preview.draft.message.octets)?;
+        put(&preview.draft.message.bytes)?;
     } else if args.json {
         print_json(&preview_json::PreviewOutput::of(&preview))?;
     } else if args.html {
@@ -247,12 +247,12 @@ fn beside(copy: &PreviewCopy) -> Vec<&str> {
 fn protection(preview: &Preview) -> String {
     let wanted = preview.draft.protection.as_str();
     match &preview.secured {
-        Ok(it) if it.octets() == preview.draft.message.octets => {
-            format!("{wanted}: submitted as it is, {} bytes", it.octets().len())
+        Ok(it) if it.bytes() == preview.draft.message.bytes => {
+            format!("{wanted}: submitted as it is, {} bytes", it.bytes().len())
         }
         Ok(it) => format!(
             "{wanted}: submitted as {} bytes; {}",
-            it.octets().len(),
+            it.bytes().len(),
             preview.headers.describe()
         ),
         Err(why) => format!("{wanted}: {why}"),

@@ -76,7 +76,7 @@ impl<'a> PreviewOutput<'a> {
                 .map(|copy| copy.message_id.as_str())
                 .collect(),
             not_now: preview.not_now.as_deref(),
-            size_bytes: preview.draft.message.octets.len(),
+            size_bytes: preview.draft.message.bytes.len(),
             texts: Texts::of(&preview.texts),
         }
     }

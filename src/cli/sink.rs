@@ -74,7 +74,7 @@ async fn show_each(sink: &Sink, stop: &CancellationToken) {
                 it.file.display(),
                 it.sender,
                 it.recipients.join(", "),
-                it.octets
+                it.bytes
             )),
             Err(RecvError::Lagged(missed)) => say(format_args!("{missed} more")),
             Err(RecvError::Closed) => return stop.cancelled().await,

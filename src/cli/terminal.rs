@@ -123,8 +123,8 @@ pub(super) fn note(line: impl Display) {
 }
 
 /// Writes bytes to standard output unchanged; a closed pipe ends it quietly.
-pub(super) fn put(octets: &[u8]) -> Result<(), super::Failure> {
-    match progress::instead(|| std::io::stdout().write_all(octets)) {
+pub(super) fn put(bytes: &[u8]) -> Result<(), super::Failure> {
+    match progress::instead(|| std::io::stdout().write_all(bytes)) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }

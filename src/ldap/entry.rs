@@ -30,12 +30,12 @@ impl DirectoryEntry {
     /// `None` where there is neither an address nor a certificate.
     pub(super) fn of(entry: SearchEntry) -> Option<Self> {
         let name = entry.dn;
-        let mut octets = entry.bin_attrs;
+        let mut bytes = entry.bin_attrs;
         let texts = entry.attrs;
         // ldap3 returns values that are valid UTF-8 as text.
         let mut binary = |attribute: &str| -> Vec<Vec<u8>> {
             let read_as_text = values(&texts, attribute).map(|text| text.as_bytes().to_vec());
-            let found = take(&mut octets, attribute).into_iter();
+            let found = take(&mut bytes, attribute).into_iter();
             found.chain(read_as_text).collect()
         };
         let person = Self {
@@ -80,10 +80,10 @@ fn values<'t>(
         .flat_map(|(_, values)| values)
 }
 
-fn take(octets: &mut HashMap<String, Vec<Vec<u8>>>, attribute: &str) -> Vec<Vec<u8>> {
-    let names: Vec<_> = octets.keys().filter(|name| is(name, attribute)).collect();
+fn take(bytes: &mut HashMap<String, Vec<Vec<u8>>>, attribute: &str) -> Vec<Vec<u8>> {
+    let names: Vec<_> = bytes.keys().filter(|name| is(name, attribute)).collect();
     let names: Vec<_> = names.into_iter().cloned().collect();
-    let found = names.into_iter().filter_map(|name| octets.remove(&name));
+    let found = names.into_iter().filter_map(|name| bytes.remove(&name));
     found.flatten().collect()
 }
 
@@ -91,7 +91,7 @@ fn take(octets: &mut HashMap<String, Vec<Vec<u8>>>, attribute: &str) -> Vec<Vec<
 mod tests {
     use super::*;
 
-    fn entry(texts: &[(&str, &str)], octets: &[(&str, &[u8])]) -> SearchEntry {
+    fn entry(texts: &[(&str, &str)], bytes: &[(&str, &[u8])]) -> SearchEntry {
         let mut entry = SearchEntry {
             dn: "CN=Anna,DC=contoso,DC=com".into(),
             attrs: HashMap::new(),
@@ -101,7 +101,7 @@ mod tests {
             let values = entry.attrs.entry((*name).into()).or_default();
             values.push((*value).into());
         }
-        for (name, value) in octets {
+        for (name, value) in bytes {
             let values = entry.bin_attrs.entry((*name).into()).or_default();
             values.push(value.to_vec());
         }
@@ -116,11 +116,11 @@ mod tests {
             ("proxyAddresses", "smtp:a.b@contoso.com"),
             ("proxyAddresses", "X400:c=US;a= ;p=Contoso"),
         ];
-        let octets: [(&str, &[u8]); 2] = [
+        let bytes: [(&str, &[u8]); 2] = [
             ("userCertificate;binary", b"\xff1"),
             ("userSMIMECertificate", b"\xff2"),
         ];
-        let person = DirectoryEntry::of(entry(&texts, &octets)).unwrap();
+        let person = DirectoryEntry::of(entry(&texts, &bytes)).unwrap();
         assert_eq!(person.addresses, ["anna@contoso.com", "a.b@contoso.com"]);
         assert_eq!(person.certificates, [b"\xff1"]);
         assert_eq!(person.signed, [b"\xff2"]);

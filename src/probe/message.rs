@@ -30,7 +30,7 @@ pub(super) fn message(parts: &ProbeMessage<'_>) -> Result<SecuredMessage, SmimeE
             to.join(",\r\n ")
         }
     };
-    let mut octets = String::new();
+    let mut bytes = String::new();
     let date = parts.now.to_rfc2822();
     let lines = [
         format!("Date: {date}"),
@@ -46,22 +46,22 @@ pub(super) fn message(parts: &ProbeMessage<'_>) -> Result<SecuredMessage, SmimeE
     ];
     for line in lines {
         // Writing to memory does not fail.
-        let _written = write!(octets, "{line}\r\n");
+        let _written = write!(bytes, "{line}\r\n");
     }
-    pad(&mut octets, parts.size);
-    let octets = octets.into_bytes();
-    sendport_smime::secure(Message { message_id, octets }, &ProtectionPlan::Unprotected)
+    pad(&mut bytes, parts.size);
+    let bytes = bytes.into_bytes();
+    sendport_smime::secure(Message { message_id, bytes }, &ProtectionPlan::Unprotected)
 }
 
 /// Pads with whole lines, and one of the missing length.
-fn pad(octets: &mut String, size: usize) {
-    while octets.len() + LINE.len() + 3 <= size {
-        octets.push_str(LINE);
+fn pad(bytes: &mut String, size: usize) {
+    while bytes.len() + LINE.len() + 3 <= size {
+        bytes.push_str(LINE);
     }
-    let missing = size.saturating_sub(octets.len());
+    let missing = size.saturating_sub(bytes.len());
     if missing > 2 {
-        octets.push_str(&"x".repeat(missing - 2));
-        octets.push_str("\r\n");
+        bytes.push_str(&"x".repeat(missing - 2));
+        bytes.push_str("\r\n");
     }
 }
 
@@ -83,11 +83,11 @@ mod tests {
 
     #[test]
     fn has_the_requested_size_in_short_lines() {
-        let least = made(0).octets().len();
+        let least = made(0).bytes().len();
         for size in [least + 3, least + 70, least + 140, 10_000, 99_999] {
             let message = made(size);
-            assert_eq!(message.octets().len(), size);
-            let text = std::str::from_utf8(message.octets()).expect("text");
+            assert_eq!(message.bytes().len(), size);
+            let text = std::str::from_utf8(message.bytes()).expect("text");
             assert!(text.ends_with("\r\n") && !text.replace("\r\n", "").contains(['\r', '\n']));
             assert!(text.split("\r\n").all(|line| line.len() < 500));
         }

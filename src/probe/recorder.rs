@@ -339,11 +339,11 @@ impl SessionObserver for Recorder {
             } => self.handshake_completed(state, &version, &cipher, checked.as_deref()),
 
             Step::CommandSent(line) => self.command_sent(state, line),
-            Step::ContentSent(octets) => {
+            Step::ContentSent(bytes) => {
                 state.phase = Some(Phase::Content);
                 self.command_sent(
                     state,
-                    format!("(content of {octets} bytes, and the final dot)"),
+                    format!("(content of {bytes} bytes, and the final dot)"),
                 );
             }
             Step::ChunkSent(command) => {

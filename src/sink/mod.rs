@@ -52,7 +52,7 @@ pub struct Received {
     /// Its file.
     pub file: PathBuf,
     /// Size of the message in bytes, without the envelope lines in front.
-    pub octets: usize,
+    pub bytes: usize,
 }
 
 /// A running sink. Dropping it stops its sessions without waiting for them.

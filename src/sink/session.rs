@@ -150,9 +150,9 @@ impl Session {
             self.reset();
             return Ok(true);
         }
-        let octets = message.len();
+        let bytes = message.len();
         match self.store(message).await {
-            Ok(file) => self.accept(file, octets),
+            Ok(file) => self.accept(file, bytes),
             Err(error) => {
                 tracing::warn!(%error, "sink write failed");
                 self.connection
@@ -163,7 +163,7 @@ impl Session {
         Ok(true)
     }
 
-    fn accept(&mut self, file: PathBuf, octets: usize) {
+    fn accept(&mut self, file: PathBuf, bytes: usize) {
         let number = self.shared.count.borrow().saturating_add(1);
         self.connection
             .reply(&format!("250 2.0.0 message {number} is stored"));
@@ -171,7 +171,7 @@ impl Session {
             sender: self.sender.take().unwrap_or_default(),
             recipients: std::mem::take(&mut self.recipients),
             file,
-            octets,
+            bytes,
         };
         self.shared.note(received);
     }
@@ -217,7 +217,7 @@ impl Session {
 
 /// The value of `Message-ID`, or nothing.
 fn message_id(message: &[u8]) -> String {
-    let header = message.split(|&octet| octet == b'\n');
+    let header = message.split(|&byte| byte == b'\n');
     header
         .take_while(|line| !line.trim_ascii().is_empty())
         .filter_map(|line| std::str::from_utf8(line).ok()?.split_once(':'))

@@ -13,15 +13,15 @@ use crate::fixture::*;
 /// A statement that adds a file to the alerts of a reference.
 fn add(f: &dyn Fixture, reference: &str) -> String {
     let (alert, attachment) = (f.table("Alert"), f.table("Attachment"));
-    // Octets are written differently: x'00ff' and 0x00ff.
-    let octets = if alert.contains('.') {
+    // Bytes are written differently: x'00ff' and 0x00ff.
+    let bytes = if alert.contains('.') {
         "0x00FF"
     } else {
         "x'00FF'"
     };
     format!(
         "INSERT INTO {attachment} (AlertId, FileName, Content) \
-         SELECT AlertId, 'order.bin', {octets} FROM {alert} WHERE Reference = '{reference}'"
+         SELECT AlertId, 'order.bin', {bytes} FROM {alert} WHERE Reference = '{reference}'"
     )
 }
 

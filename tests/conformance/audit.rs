@@ -10,7 +10,7 @@ use sendport_store::Store;
 
 use crate::fixture::*;
 
-fn copy(alert: AlertId, octets: Vec<u8>) -> AuditCopy {
+fn copy(alert: AlertId, bytes: Vec<u8>) -> AuditCopy {
     AuditCopy {
         attempt: AttemptKey::fresh(),
         alert,
@@ -24,12 +24,12 @@ fn copy(alert: AlertId, octets: Vec<u8>) -> AuditCopy {
             "ops@contoso.com".to_owned(),
             "o'brien@contoso.com".to_owned(),
         ],
-        octets,
+        bytes,
     }
 }
 
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 async fn kept(f: &dyn Fixture, stage: &str) -> String {
@@ -38,7 +38,7 @@ async fn kept(f: &dyn Fixture, stage: &str) -> String {
     f.scalar(&query).await.expect("octets")
 }
 
-pub(crate) async fn a_copy_is_kept_octet_by_octet(f: &dyn Fixture) {
+pub(crate) async fn a_copy_is_kept_byte_by_byte(f: &dyn Fixture) {
     let store = f.fresh().await;
     let every: Vec<u8> = (0..=255).collect();
     let copy = copy(f.alert_to("ops@contoso.com").await, every.repeat(20_000));
@@ -46,10 +46,7 @@ pub(crate) async fn a_copy_is_kept_octet_by_octet(f: &dyn Fixture) {
     let table = f.table("AuditCopy");
     let one = |column: &str| format!("SELECT {column} FROM {table}");
     assert_eq!(f.count(&one("SizeBytes")).await, 5_120_000);
-    assert!(
-        kept(f, "before").await == hex(&copy.octets),
-        "octets differ"
-    );
+    assert!(kept(f, "before").await == hex(&copy.bytes), "octets differ");
     let paths = f.scalar(&one("ForwardPaths")).await;
     assert_eq!(
         paths.as_deref(),
@@ -67,7 +64,7 @@ pub(crate) async fn one_attempt_at_one_stage_is_kept_once(f: &dyn Fixture) {
     let store = f.fresh().await;
     let before = copy(AlertId(1), b"Subject: first\r\n\r\n".to_vec());
     let again = AuditCopy {
-        octets: b"Subject: second\r\n\r\n".to_vec(),
+        bytes: b"Subject: second\r\n\r\n".to_vec(),
         ..before.clone()
     };
     let after = AuditCopy {
@@ -78,7 +75,7 @@ pub(crate) async fn one_attempt_at_one_stage_is_kept_once(f: &dyn Fixture) {
         store.keep_copy(copy).await.expect("keep");
     }
     assert_eq!(f.rows("AuditCopy", "1 = 1").await, 2);
-    assert_eq!(kept(f, "before").await, hex(&before.octets));
+    assert_eq!(kept(f, "before").await, hex(&before.bytes));
 }
 
 pub(crate) async fn a_copy_outlives_its_alert(f: &dyn Fixture) {

@@ -31,7 +31,7 @@ pub(crate) trait Fixture: Send + Sync {
     /// Runs a statement as an application would, on a connection of its own.
     async fn try_sql(&self, statement: &str) -> Result<(), String>;
 
-    /// The first value of the first row, as text; octets in hexadecimal.
+    /// The first value of the first row, as text; bytes in hexadecimal.
     async fn scalar(&self, query: &str) -> Option<String>;
 
     /// The table with the columns from `Status` on: the alert's own, or one beside it.

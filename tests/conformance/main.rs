@@ -245,7 +245,7 @@ macro_rules! scenarios {
                 the_last_authentication_stands_there;
             }
             audit {
-                a_copy_is_kept_octet_by_octet;
+                a_copy_is_kept_byte_by_byte;
                 one_attempt_at_one_stage_is_kept_once;
                 a_copy_outlives_its_alert;
                 a_remark_stands_beside_the_reply;

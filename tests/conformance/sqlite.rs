@@ -94,8 +94,8 @@ impl Fixture for SqliteFixture {
         match self.application().query_row(query, [], read) {
             Ok(rusqlite::types::Value::Text(text)) => Some(text),
             Ok(rusqlite::types::Value::Integer(number)) => Some(number.to_string()),
-            Ok(rusqlite::types::Value::Blob(octets)) => {
-                Some(octets.iter().map(|octet| format!("{octet:02x}")).collect())
+            Ok(rusqlite::types::Value::Blob(bytes)) => {
+                Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
             }
             Ok(_) | Err(rusqlite::Error::QueryReturnedNoRows) => None,
             Err(error) => panic!("{query}\n{error}"),

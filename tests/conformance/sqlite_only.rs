@@ -110,13 +110,13 @@ fn damage(file: &Path, mark: &str) {
     let whole = "PRAGMA wal_checkpoint(TRUNCATE)";
     checkpoint.query_row(whole, [], |_| Ok(())).expect(whole);
     drop(checkpoint);
-    let mut octets = std::fs::read(file).expect("read");
-    let at = octets
+    let mut bytes = std::fs::read(file).expect("read");
+    let at = bytes
         .windows(mark.len())
         .position(|it| it == mark.as_bytes());
     let page = at.expect("the mark") / PAGE * PAGE;
-    octets[page..page + PAGE].fill(0xff);
-    std::fs::write(file, octets).expect("write");
+    bytes[page..page + PAGE].fill(0xff);
+    std::fs::write(file, bytes).expect("write");
 }
 
 /// Each row of `Alert` has a page of its own here.

@@ -118,7 +118,7 @@ fn audit_copy(alert: AlertId) -> AuditCopy {
         message_id: "<4711@contoso.com>".to_owned(),
         reverse_path: "alerts@contoso.com".to_owned(),
         forward_paths: vec!["ops@contoso.com".to_owned()],
-        octets: b"Subject: Order 4711 is late\r\n\r\n".to_vec(),
+        bytes: b"Subject: Order 4711 is late\r\n\r\n".to_vec(),
     }
 }
 

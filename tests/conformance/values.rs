@@ -191,7 +191,7 @@ pub(crate) async fn one_unreadable_row_fails_alone(f: &dyn Fixture) {
 /// A hundred of these are claimed at once, and must not be in memory at once.
 pub(crate) async fn long_texts_are_read_one_by_one(f: &dyn Fixture) {
     let store = f.fresh().await;
-    let text = |octets: u32| "0123456789abcdef".repeat(octets as usize / 16);
+    let text = |bytes: u32| "0123456789abcdef".repeat(bytes as usize / 16);
     let attachment = NewAttachment {
         file_name: Some("orders.bin".to_owned()),
         media_type: None,
@@ -213,10 +213,10 @@ pub(crate) async fn long_texts_are_read_one_by_one(f: &dyn Fixture) {
     let short = f.alert_to("ops@contoso.com").await;
     for loaded in store.load(&[long, short]).await.expect("load") {
         match loaded {
-            LoadResult::Large { alert, octets } => {
+            LoadResult::Large { alert, bytes } => {
                 assert_eq!((alert.id, alert.body, alert.payload), (long, None, None));
                 assert_eq!(alert.subject.as_deref(), Some("long"));
-                assert!((4_000_000..8_000_000).contains(&octets), "{octets}");
+                assert!((4_000_000..8_000_000).contains(&bytes), "{bytes}");
             }
             LoadResult::Alert(alert) => assert_eq!(alert.id, short),
             other @ LoadResult::Unreadable { .. } => panic!("{other:?}"),

@@ -75,7 +75,7 @@ impl File {
     pub(crate) fn content(&self) -> Vec<u8> {
         match (&self.text, &self.hex, &self.file, self.pseudo_random) {
             (Some(text), None, None, None) => text.clone().into_bytes(),
-            (None, Some(hex), None, None) => octets(hex),
+            (None, Some(hex), None, None) => bytes(hex),
             (None, None, Some(file), None) => std::fs::read(folder().join(file)).expect("a file"),
             (None, None, None, Some(length)) => pseudo_random(length),
             _ => panic!("{self:?} needs one of text, hex, file, pseudo_random"),
@@ -87,27 +87,25 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gallery")
 }
 
-fn octets(hex: &str) -> Vec<u8> {
+fn bytes(hex: &str) -> Vec<u8> {
     let pairs = hex.as_bytes().chunks(2);
-    let octet = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).expect("ASCII"), 16);
-    pairs
-        .map(|pair| octet(pair).expect("hexadecimal"))
-        .collect()
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).expect("ASCII"), 16);
+    pairs.map(|pair| byte(pair).expect("hexadecimal")).collect()
 }
 
-/// The same octets in every run; nothing packs them.
+/// The same bytes in every run; nothing packs them.
 pub(crate) fn pseudo_random(length: usize) -> Vec<u8> {
     let mut state = 0x4711_u64;
-    let mut octets = Vec::with_capacity(length + 8);
-    while octets.len() < length {
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
         // xorshift64
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        octets.extend_from_slice(&state.to_le_bytes());
+        bytes.extend_from_slice(&state.to_le_bytes());
     }
-    octets.truncate(length);
-    octets
+    bytes.truncate(length);
+    bytes
 }
 
 /// All messages, in the order of their files.

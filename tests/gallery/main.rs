@@ -94,13 +94,13 @@ fn read_all(gallery: &[Inserted], ids: &[String], arrived: &[Vec<u8>], how: &str
     assert_eq!(arrived.len(), gallery.len());
     let mut files = Vec::new();
     for (message, id) in gallery.iter().zip(ids) {
-        let octets = arrived::with_id(arrived, id);
-        arrived::assert_well_formed(&message.key, octets);
-        let read = read::by_mail_parser(octets);
+        let bytes = arrived::with_id(arrived, id);
+        arrived::assert_well_formed(&message.key, bytes);
+        let read = read::by_mail_parser(bytes);
         read.assert_equals(message, "mail-parser");
         read.assert_named(message, "mail-parser");
         let file: PathBuf = folder.join(format!("{}.eml", message.key));
-        std::fs::write(&file, octets).expect("write");
+        std::fs::write(&file, bytes).expect("write");
         files.push(file);
     }
     for (message, read) in gallery.iter().zip(python::read(&files)) {

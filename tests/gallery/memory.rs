@@ -46,7 +46,7 @@ impl Peak {
         };
         let bound = 4 * self.largest_message + 50 * MIB;
         let [peak, largest, limit] =
-            [resident, self.largest_message, bound].map(|octets| octets as f64 / MIB as f64);
+            [resident, self.largest_message, bound].map(|bytes| bytes as f64 / MIB as f64);
         println!(
             "{what}: at most {peak:.0} MiB; largest message {largest:.1} MiB, bound {limit:.0} MiB"
         );
@@ -57,7 +57,7 @@ impl Peak {
     }
 }
 
-/// Octets of a line such as `Rss: 12 kB`.
+/// Bytes of a line such as `Rss: 12 kB`.
 fn kibibytes(line: &str) -> Option<u64> {
     let number = line.split_whitespace().nth(1)?.parse::<u64>().ok()?;
     Some(number * 1024)
@@ -68,23 +68,23 @@ fn program(process: &str) -> u64 {
     let file = std::fs::read_link(format!("/proc/{process}/exe")).expect("its program");
     let file = file.display().to_string();
     let maps = std::fs::read_to_string(format!("/proc/{process}/smaps")).expect("its memory");
-    let (mut own, mut octets) = (false, 0);
+    let (mut own, mut bytes) = (false, 0);
     for line in maps.lines() {
         // A mapping begins with its addresses and ends with its file.
         if line.starts_with(|c: char| c.is_ascii_digit() || ('a'..='f').contains(&c)) {
             own = line.ends_with(&file);
         } else if own && line.starts_with("Rss:") {
-            octets += kibibytes(line).expect("a number");
+            bytes += kibibytes(line).expect("a number");
         }
     }
-    octets
+    bytes
 }
 
 /// Alerts with one attachment each, all due at once.
-fn insert(site: &Site, count: u32, octets: usize) {
+fn insert(site: &Site, count: u32, bytes: usize) {
     let mut database = site.database();
     let transaction = database.transaction().expect("begin");
-    let content = pseudo_random(octets);
+    let content = pseudo_random(bytes);
     for n in 0..count {
         let alert = "INSERT INTO Alert (ToRecipients, Subject) VALUES ('ops@example.test', ?1)";
         transaction.execute(alert, [n]).expect("insert");
@@ -99,24 +99,24 @@ fn insert(site: &Site, count: u32, octets: usize) {
 }
 
 /// Alerts with long texts, all due at once.
-fn insert_texts(site: &Site, count: u32, octets: usize) {
+fn insert_texts(site: &Site, count: u32, bytes: usize) {
     let line = "An order is late, and this is one of many lines that say so.\r\n";
-    let body = line.repeat(octets / line.len());
+    let body = line.repeat(bytes / line.len());
     let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
                INSERT INTO Alert (ToRecipients, Subject, Body) SELECT 'ops@example.test', i, ?2 FROM n";
     let inserted = site.database().execute(sql, (count, &body));
     assert_eq!(inserted.expect("insert"), count as usize);
 }
 
-async fn stays_within_the_bound(insert: impl Fn(&Site, u32, usize), count: u32, octets: usize) {
+async fn stays_within_the_bound(insert: impl Fn(&Site, u32, usize), count: u32, bytes: usize) {
     if !Postfix::available() {
         return;
     }
     let postfix = crate::large_postfix().await;
     let site = Site::new(&crate::send_port_over_postfix(&postfix));
-    insert(&site, count, octets);
+    insert(&site, count, bytes);
     let peak = crate::send_all(&site).await;
-    peak.assert_within_bound(&format!("{count} alerts with {octets} octets each"));
+    peak.assert_within_bound(&format!("{count} alerts with {bytes} octets each"));
     postfix
         .wait_for_messages(count as usize, crate::WITHIN)
         .await;

@@ -33,7 +33,7 @@ struct Attached {
     content_id: Option<String>,
     description: Option<String>,
     length: usize,
-    /// None where the parser has only a text that it made of the octets.
+    /// None where the parser has only a text that it made of the bytes.
     sha256: Option<String>,
 }
 
@@ -107,15 +107,15 @@ fn lines(text: Option<&str>) -> Option<String> {
     text.map(|text| text.replace("\r\n", "\n").trim_end_matches('\n').to_owned())
 }
 
-fn hex(octets: &[u8]) -> String {
-    sha256(octets)
+fn hex(bytes: &[u8]) -> String {
+    sha256(bytes)
         .iter()
-        .map(|octet| format!("{octet:02x}"))
+        .map(|byte| format!("{byte:02x}"))
         .collect()
 }
 
-pub(crate) fn by_mail_parser(octets: &[u8]) -> Read {
-    let message = MessageParser::default().parse(octets).expect("a message");
+pub(crate) fn by_mail_parser(bytes: &[u8]) -> Read {
+    let message = MessageParser::default().parse(bytes).expect("a message");
     let text = |part: Option<&MessagePart<'_>>| {
         part.and_then(|part| part.text_contents())
             .map(str::to_owned)
@@ -182,7 +182,7 @@ fn attached(part: &MessagePart<'_>) -> Attached {
         .and_then(|found| found.attribute("charset"));
     // A text in another charset, or in none, is decoded already.
     let is_decoded = media_type(part).starts_with("text/") && charset != Some("utf-8");
-    let octets = match &part.body {
+    let bytes = match &part.body {
         PartType::Message(inner) => inner.raw_message().to_vec(),
         _ => part.contents().to_vec(),
     };
@@ -194,7 +194,7 @@ fn attached(part: &MessagePart<'_>) -> Attached {
             .map_or_else(String::new, |found| found.ctype().to_owned()),
         content_id: part.content_id().map(str::to_owned),
         description: part.content_description().map(str::to_owned),
-        length: octets.len(),
-        sha256: (!is_decoded).then(|| hex(&octets)),
+        length: bytes.len(),
+        sha256: (!is_decoded).then(|| hex(&bytes)),
     }
 }

@@ -27,7 +27,7 @@ pub(crate) trait Reader: Send {
     /// It knows this way to encrypt.
     fn knows_envelope(&self, way: &Way) -> bool;
 
-    /// What is signed, or its own octets where the program only says that it is right; `None`
+    /// What is signed, or its own bytes where the program only says that it is right; `None`
     /// where the signature is not.
     fn verify(&self, message: &[u8]) -> Option<Vec<u8>>;
 
@@ -93,9 +93,9 @@ fn folder(scratch: &Path, name: &str) -> PathBuf {
     folder
 }
 
-fn write(folder: &Path, name: &str, octets: &[u8]) -> PathBuf {
+fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
     let file = folder.join(name);
-    std::fs::write(&file, octets).expect("write");
+    std::fs::write(&file, bytes).expect("write");
     file
 }
 
@@ -319,8 +319,8 @@ impl Python {
         answers.read_line(&mut answer).expect("it answers");
         let answer = answer.trim_end();
         assert!(!answer.is_empty(), "{} ended", self.library);
-        let octets = || openssl::base64::decode_block(answer).expect("base64");
-        (!answer.starts_with('!')).then(octets)
+        let bytes = || openssl::base64::decode_block(answer).expect("base64");
+        (!answer.starts_with('!')).then(bytes)
     }
 }
 

@@ -81,7 +81,7 @@ async fn a_refused_message_fails_with_a_reason_and_affects_no_other() {
     let why = site.value(WHY);
     let lines: Vec<_> = why.lines().collect();
     let expected = [
-        "1: failed, attachment 'dump.zip' has 1000001 octets, the send port 'default' takes at most 1000000 (1MB); send less, or a link, or raise attachments.max_size",
+        "1: failed, attachment 'dump.zip' has 1000001 bytes, the send port 'default' takes at most 1000000 (1MB); send less, or a link, or raise attachments.max_size",
         "2: failed, attachment 'Setup.EXE': the send port 'default' takes no .exe files",
         "3: failed, column Attachment.FileName holds a carriage return",
         "4: failed, column Attachment.MediaType holds a line feed",
@@ -111,13 +111,13 @@ async fn too_long_values_are_not_read() {
     assert_eq!(service.stop(), Some(0));
     sink.stop().await;
     let why = site.value(WHY);
-    assert!(why.contains("'a.zip' has 64000000 octets"), "{why}");
+    assert!(why.contains("'a.zip' has 64000000 bytes"), "{why}");
     let Some(read) = io.lines().find_map(|line| line.strip_prefix("rchar: ")) else {
         eprintln!("the system does not say what a process reads: not looked at");
         return;
     };
     let read: u64 = read.parse().expect("a number");
-    assert!(read < 16_000_000, "{read} octets were read");
+    assert!(read < 16_000_000, "{read} bytes were read");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,12 +152,12 @@ async fn a_file_is_sent_from_the_command_line() {
     );
     assert_eq!(service.stop(), Some(0));
     let files = std::fs::read_dir(folder.path()).expect("a folder");
-    let octets: Vec<_> = files
+    let bytes: Vec<_> = files
         .map(|entry| std::fs::read(entry.expect("an entry").path()).expect("readable"))
         .collect();
-    assert_eq!(octets.len(), 1);
+    assert_eq!(bytes.len(), 1);
     let read = mail_parser::MessageParser::default()
-        .parse(&octets[0])
+        .parse(&bytes[0])
         .expect("a message");
     let attached: Vec<_> = read.attachments().collect();
     assert_eq!(attached.len(), 2);

@@ -175,7 +175,7 @@ fn people(folder: &Path) -> People {
 struct Sample<'a> {
     way: Way,
     message: &'a Inserted,
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
 /// What was inserted for it, and its public id.
@@ -217,7 +217,7 @@ fn samples<'a>(inserts: Inserts<'a>, arrived: &[Vec<u8>]) -> Vec<Sample<'a>> {
     let sample = |(way, message, id): (Way, &'a Inserted, String)| Sample {
         way,
         message,
-        octets: arrived::with_id(arrived, &id).to_vec(),
+        bytes: arrived::with_id(arrived, &id).to_vec(),
     };
     inserts.into_iter().map(sample).collect()
 }
@@ -293,10 +293,10 @@ async fn they_survive_postfix_and_exim_without_8bitmime() {
         .collect();
     let openssl = openssl(&people, folder.path());
     for sample in samples(inserts, &arrived) {
-        let octets = String::from_utf8_lossy(&sample.octets);
+        let bytes = String::from_utf8_lossy(&sample.bytes);
         assert!(
-            octets.contains("by postfix.test (Postfix) with ESMTP id"),
-            "{octets}"
+            bytes.contains("by postfix.test (Postfix) with ESMTP id"),
+            "{bytes}"
         );
         assert!(read_by(&openssl, &sample), "openssl knows all");
     }
@@ -308,30 +308,30 @@ fn read_by(reader: &dyn Reader, sample: &Sample<'_>) -> bool {
         &sample.way,
         format!("{:?} by {}", sample.way, reader.name()),
     );
-    let mut octets = sample.octets.clone();
+    let mut bytes = sample.bytes.clone();
     if let Some(sealing) = way.sealing {
         if !reader.knows_envelope(way) {
             return false;
         }
-        octets = reader.open(&octets, sealing.to).expect(&of);
+        bytes = reader.open(&bytes, sealing.to).expect(&of);
     }
     if way.signing.is_some() {
         if !reader.knows_signature(way) {
             return false;
         }
-        octets = reader.verify(&octets).expect(&of);
+        bytes = reader.verify(&bytes).expect(&of);
     }
     // It is the message itself, because its header is inside. A reader that only verifies the
     // signature returns the message with it.
-    let text = String::from_utf8_lossy(&octets);
+    let text = String::from_utf8_lossy(&bytes);
     if !text.contains("application/pkcs7-") {
         assert!(text.contains(" hp=\"c"), "{of}: {text}");
-        read::by_mail_parser(&octets).assert_equals(sample.message, &of);
+        read::by_mail_parser(&bytes).assert_equals(sample.message, &of);
     }
     true
 }
 
-/// A signed message with another octet in what is signed, and one with another in the signature.
+/// A signed message with another byte in what is signed, and one with another in the signature.
 fn forged<'a>(sample: &'a Sample<'a>) -> Vec<Sample<'a>> {
     let Way {
         signing: Some(Signing { form, .. }),
@@ -340,9 +340,9 @@ fn forged<'a>(sample: &'a Sample<'a>) -> Vec<Sample<'a>> {
     else {
         return Vec::new();
     };
-    let text = std::str::from_utf8(&sample.octets).expect("7-bit");
+    let text = std::str::from_utf8(&sample.bytes).expect("7-bit");
     let der = match form {
-        "clear" => parts_of_signed(&sample.octets).1,
+        "clear" => parts_of_signed(&sample.bytes).1,
         _ => der_of(text),
     };
     let with = |changed: &[u8]| {
@@ -364,16 +364,16 @@ fn forged<'a>(sample: &'a Sample<'a>) -> Vec<Sample<'a>> {
             with(&der)
         }
     };
-    let forged = [with(&signature), content].map(|octets| {
-        assert_ne!(octets, sample.octets, "nothing was changed");
-        Sample { octets, ..*sample }
+    let forged = [with(&signature), content].map(|bytes| {
+        assert_ne!(bytes, sample.bytes, "nothing was changed");
+        Sample { bytes, ..*sample }
     });
     forged.into()
 }
 
 fn not_accepted_by(reader: &dyn Reader, forged: &Sample<'_>) {
     if reader.knows_signature(&forged.way) {
-        let accepted = reader.verify(&forged.octets);
+        let accepted = reader.verify(&forged.bytes);
         let of = format!("{:?} by {}", forged.way, reader.name());
         assert!(accepted.is_none(), "{of} although it was changed");
     }

@@ -78,7 +78,7 @@ fn start(krb5_conf: &Path, kdc: &Kdc) -> (TdsServer, std::path::PathBuf) {
 
 /// The principal of the token, and the server's answer.
 fn accept(service: &KerberosService, token: &[u8]) -> (String, Vec<u8>) {
-    let hexadecimal: String = token.iter().map(|octet| format!("{octet:02x}")).collect();
+    let hexadecimal: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
     let accepted = Command::new("python3")
         .arg(concat!(
             env!("CARGO_MANIFEST_DIR"),
@@ -93,12 +93,12 @@ fn accept(service: &KerberosService, token: &[u8]) -> (String, Vec<u8>) {
     assert!(accepted.status.success(), "{text}");
     let printed = String::from_utf8(accepted.stdout).expect("UTF-8");
     let (client, answer) = printed.trim().split_once(' ').expect("client and answer");
-    let octets = answer.as_bytes().chunks_exact(2);
-    let octet = |digits| {
+    let bytes = answer.as_bytes().chunks_exact(2);
+    let byte = |digits| {
         let digits = std::str::from_utf8(digits).expect("digits");
         u8::from_str_radix(digits, 16).expect("an octet")
     };
-    (client.to_owned(), octets.map(octet).collect())
+    (client.to_owned(), bytes.map(byte).collect())
 }
 
 /// What comes out of a first question.

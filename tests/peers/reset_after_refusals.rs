@@ -51,7 +51,7 @@ fn seven_arrived(delivered: &[DeliveredMessage]) {
     let expected: Vec<_> = (1..=7).map(|n| format!("<{n}@x.test>")).collect();
     assert_eq!(ids, expected);
     for arrived in delivered {
-        let text = String::from_utf8_lossy(&arrived.octets).replace('\n', "\r\n");
+        let text = String::from_utf8_lossy(&arrived.bytes).replace('\n', "\r\n");
         assert!(text.ends_with(BODY), "{text}");
     }
 }

@@ -73,7 +73,7 @@ async fn accepts_only_the_right_mic(server: SocketAddr) {
 
 fn flip_bit_of_mic(message: &mut [u8]) {
     if is_authenticate(message) {
-        assert!(message[MIC].iter().any(|octet| *octet != 0), "no MIC");
+        assert!(message[MIC].iter().any(|byte| *byte != 0), "no MIC");
         message[MIC.start] ^= 1;
     }
 }

@@ -238,9 +238,9 @@ async fn warns_where_dsn_is_not_offered() {
 
 #[tokio::test]
 async fn shows_latin_1_text() {
-    let mut octets = b"550 5.1.1 Empf".to_vec();
-    octets.extend_from_slice(b"\xe4nger unbekannt\r\n");
-    let rcpt = [Expect("RCPT TO:"), Step::Send(octets)];
+    let mut bytes = b"550 5.1.1 Empf".to_vec();
+    bytes.extend_from_slice(b"\xe4nger unbekannt\r\n");
+    let rcpt = [Expect("RCPT TO:"), Step::Send(bytes)];
     let script = then(then(mail(OFFERED), rcpt), goodbye());
     let probed = probed(script, &[]).await;
     probed.prints(18, &["550 5.1.1 Empf\u{e4}nger unbekannt"]);

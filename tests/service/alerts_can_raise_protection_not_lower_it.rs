@@ -22,7 +22,7 @@ fn send_ports(people: &People) -> String {
     ["none", "sign", "encrypt"].map(port).concat()
 }
 
-/// What is done is both what the send port and what the alert wants, as the octets at the relay
+/// What is done is both what the send port and what the alert wants, as the bytes at the relay
 /// show.
 #[tokio::test(flavor = "multi_thread")]
 async fn than_their_send_port() {
@@ -64,7 +64,7 @@ async fn than_their_send_port() {
             format!("SELECT Protection FROM Delivery WHERE Reference = '{port} {asked}'");
         assert_eq!(site.value(&recorded), done, "{port} and {asked}");
         let subject = format!("Subject: {port} {asked}\r\n");
-        let fits = |octets: &&Vec<u8>| String::from_utf8_lossy(octets).contains(&subject);
+        let fits = |bytes: &&Vec<u8>| String::from_utf8_lossy(bytes).contains(&subject);
         let message = messages.iter().find(fits).expect(&subject);
         assert_eq!(protection_of(&people, message), done, "{port} and {asked}");
     }

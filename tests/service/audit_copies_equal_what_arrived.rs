@@ -18,7 +18,7 @@ fn kept_in_database(site: &Site, stage: &str) -> Vec<Vec<u8>> {
     sorted(rows.map(|row| row.expect("octets")))
 }
 
-/// Octet for octet what arrived lies in the audit folder and in the database, tied to the
+/// Byte for byte what arrived lies in the audit folder and in the database, tied to the
 /// attempt that relayed it.
 #[tokio::test(flavor = "multi_thread")]
 async fn folder_and_database_hold_exactly_what_the_relay_received() {

@@ -61,8 +61,8 @@ async fn in_subject_and_recipients_of_a_send_port_that_does_that() {
     let resolved = format!("{}ERP 5%", site.value(&format!("{subject}1")));
     let half = format!("{}%SourceParty% 5%", site.value(&format!("{subject}2")));
     let raw = "%MessageID% %datetime_bts2000% %datetime.tz% %SourceParty% 5%".to_owned();
-    let unfolded = |octets: Vec<u8>| {
-        String::from_utf8(octets)
+    let unfolded = |bytes: Vec<u8>| {
+        String::from_utf8(bytes)
             .expect("ASCII")
             .replace("\r\n ", " ")
     };

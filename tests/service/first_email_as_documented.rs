@@ -200,10 +200,10 @@ fn the_mail_is_there(folder: &Path) {
     let mails: Vec<_> = mails
         .map(|entry| std::fs::read(entry.expect("an entry").path()).expect("read"))
         .collect();
-    let [octets] = mails.as_slice() else {
+    let [bytes] = mails.as_slice() else {
         panic!("{} mails", mails.len());
     };
-    let mail = MessageParser::default().parse(octets).expect("a mail");
+    let mail = MessageParser::default().parse(bytes).expect("a mail");
     assert_eq!(mail.subject(), Some("Order 4711 is late"));
     let html = mail.body_html(0).expect("HTML");
     assert!(

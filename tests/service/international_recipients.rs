@@ -190,7 +190,7 @@ async fn an_international_sender_needs_smtputf8_for_every_recipient() {
             continue;
         }
         let delivered = postfix.wait_for_messages(1, WITHIN).await;
-        let text = String::from_utf8(delivered[0].octets.clone()).expect("is UTF-8");
+        let text = String::from_utf8(delivered[0].bytes.clone()).expect("is UTF-8");
         assert!(
             text.contains("From: Contoso alerts <büro@example.test>\n"),
             "{text}"

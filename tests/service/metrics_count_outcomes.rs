@@ -105,9 +105,9 @@ async fn every_outcome_is_counted_once() {
 
     let samples = Samples::of(address);
     samples.are(EXPECTED);
-    let octets = octets_in(folder.path());
+    let stored = bytes_in(folder.path());
     let submitted = samples.get("sendport_submitted_bytes_total{relay=\"main\"}");
-    assert!(submitted.is_some_and(|bytes| bytes > 0.0 && bytes <= octets));
+    assert!(submitted.is_some_and(|bytes| bytes > 0.0 && bytes <= stored));
     let lease = samples.get("sendport_lease_remaining_seconds");
     assert!(lease.is_some_and(|seconds| seconds > 0.0 && seconds <= 8.0));
     let (_, text) = health::get(address, "/metrics");
@@ -119,7 +119,7 @@ async fn every_outcome_is_counted_once() {
 }
 
 /// The sink's files have a few lines more than the messages.
-fn octets_in(folder: &std::path::Path) -> f64 {
+fn bytes_in(folder: &std::path::Path) -> f64 {
     let files = std::fs::read_dir(folder).expect("the sink's folder");
     let size =
         |file: std::fs::DirEntry| std::fs::read_to_string(file.path()).map(|text| text.len());

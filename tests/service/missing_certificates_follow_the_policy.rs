@@ -72,7 +72,7 @@ fn received(messages: &[DeliveredMessage], subject: &str) -> Vec<(String, Vec<u8
         .iter()
         .map(|it| (it.recipient.clone(), it.as_submitted()));
     let mut found: Vec<_> = all
-        .filter(|(_, octets)| String::from_utf8_lossy(octets).contains(&wanted))
+        .filter(|(_, bytes)| String::from_utf8_lossy(bytes).contains(&wanted))
         .collect();
     found.sort();
     found

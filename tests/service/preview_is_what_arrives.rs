@@ -6,10 +6,10 @@ use crate::{any_port, import, plain_relay, send_port_over, sink_at};
 
 const STATE: &str = "SELECT group_concat(Status || StatusAt || AttemptCount || coalesce(DueAt, '') || coalesce(TemplateVersion, ''), ' ') FROM AlertState";
 
-/// A preview is what the relay gets, octet by octet, before and after it was sent and whatever
+/// A preview is what the relay gets, byte by byte, before and after it was sent and whatever
 /// is imported later; and it leaves no trace.
 #[tokio::test(flavor = "multi_thread")]
-async fn octet_by_octet_before_and_after() {
+async fn byte_by_byte_before_and_after() {
     let mails = tempfile::tempdir().expect("a folder");
     let sink = sink_at(any_port(), mails.path(), &[]).await;
     let relays = plain_relay(sink.local_addr()) + "[relay.spare]\nkind = \"discard\"\n";

@@ -98,15 +98,15 @@ async fn the_relay_sees_only_the_outer_header() {
     let arrived = received(mails.path());
     for (name, protection, _) in PORTS {
         let of_port = format!("\r\nX-Port: {name}\r\n");
-        let fits = |octets: &&Vec<u8>| String::from_utf8_lossy(octets).contains(&of_port);
+        let fits = |bytes: &&Vec<u8>| String::from_utf8_lossy(bytes).contains(&of_port);
         let message = arrived.iter().find(fits).expect(name);
         let payload = payload(&people, message, protection);
         read_as_meant(&people, name, protection, message, &payload);
     }
     // With the envelope; the parts that are signed can be read by everybody.
     let shows_it = envelopes.iter().filter(|file| {
-        let octets = std::fs::read(file).expect("readable");
-        String::from_utf8_lossy(&octets).contains(SECRET)
+        let bytes = std::fs::read(file).expect("readable");
+        String::from_utf8_lossy(&bytes).contains(SECRET)
     });
     assert_eq!(shows_it.count(), 4, "signed, opaque, none and off");
     let signed = arrived.iter().find(|it| {

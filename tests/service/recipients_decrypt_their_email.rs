@@ -103,7 +103,7 @@ async fn only_its_recipients_decrypt_a_message() {
         found
             .by_ref()
             .map(|it| it.as_submitted())
-            .find(|octets| String::from_utf8_lossy(octets).contains(&wanted))
+            .find(|bytes| String::from_utf8_lossy(bytes).contains(&wanted))
             .unwrap_or_else(|| panic!("{reference} for {recipient}"))
     };
     for (company, message) in [

@@ -179,16 +179,16 @@ fn answer(number: usize, refused: Option<(u16, &str)>) -> Step {
         return send("250 2.1.5 ok");
     };
     let text = "refused as the address asks";
-    let mut octets = match number % 3 {
+    let mut bytes = match number % 3 {
         0 => format!("{code} {enhanced} {text}\r\n"),
         1 => format!("{code}-{enhanced} Sorry:\r\n{code}-{enhanced} {text}\r\n{code} see \r\n"),
         _ => format!("{code} {enhanced} {text} m~ller\r\n"),
     }
     .into_bytes();
-    for octet in octets.iter_mut().filter(|octet| **octet == b'~') {
-        *octet = 0xfc;
+    for byte in bytes.iter_mut().filter(|byte| **byte == b'~') {
+        *byte = 0xfc;
     }
-    Step::Send(octets)
+    Step::Send(bytes)
 }
 
 async fn at_a_scripted_server(extensions: &[&str]) {

@@ -47,9 +47,9 @@ fn people(folder: &std::path::Path) -> People {
     people
 }
 
-/// What every reader finds right, and what is not any more once an octet was changed.
+/// What every reader finds right, and what is not any more once an byte was changed.
 #[tokio::test(flavor = "multi_thread")]
-async fn by_openssl_and_gpgsm_unless_an_octet_was_changed() {
+async fn by_openssl_and_gpgsm_unless_an_byte_was_changed() {
     if !Postfix::available() {
         return;
     }
@@ -80,7 +80,7 @@ async fn by_openssl_and_gpgsm_unless_an_octet_was_changed() {
     let gpgsm = people.gpgsm(&[]);
     for name in names {
         let subject = format!("Subject: by {name}\r\n");
-        let fits = |octets: &Vec<u8>| String::from_utf8_lossy(octets).contains(&subject);
+        let fits = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).contains(&subject);
         let message = messages
             .iter()
             .map(|it| it.as_submitted())
@@ -99,7 +99,7 @@ async fn by_openssl_and_gpgsm_unless_an_octet_was_changed() {
     }
 }
 
-/// And not any more with one octet changed.
+/// And not any more with one byte changed.
 fn right_by_openssl(people: &People, name: &str, message: &[u8]) {
     let content = people.verify(message).expect(name);
     let content = String::from_utf8(content).expect("7-bit");

@@ -38,7 +38,7 @@ fn insert(site: &Site, to: &str, language: &str) {
 
 /// The bodies of what arrived, as one text each.
 fn texts(folder: &std::path::Path) -> Vec<String> {
-    let text = |octets: Vec<u8>| String::from_utf8(octets).expect("ASCII");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("ASCII");
     received(folder).into_iter().map(text).collect()
 }
 

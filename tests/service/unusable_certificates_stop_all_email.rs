@@ -10,7 +10,7 @@ use crate::plain_relay;
 use crate::site::{Site, text};
 use crate::support::people::{People, Person};
 
-/// A relay that takes everything and keeps every octet that it was sent.
+/// A relay that takes everything and keeps every byte that it was sent.
 fn keeping_relay() -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("listen");
     let address = listener.local_addr().expect("an address");

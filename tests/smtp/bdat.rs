@@ -48,7 +48,7 @@ async fn bdat_follows_the_replies_to_all_recipients() {
     }
     relay.close().await;
     let heard = peer.finish().await;
-    let content = String::from_utf8_lossy(small_message().octets()).into_owned();
+    let content = String::from_utf8_lossy(small_message().bytes()).into_owned();
     assert_eq!(heard.iter().filter(|it| **it == content).count(), 2);
 }
 
@@ -96,7 +96,7 @@ async fn a_large_message_is_one_chunk() {
     assert!(report.is_accepted());
     relay.close().await;
     let heard = peer.finish().await;
-    let content = String::from_utf8_lossy(large.octets()).into_owned();
+    let content = String::from_utf8_lossy(large.bytes()).into_owned();
     assert!(heard.contains(&content), "every octet as it is");
 }
 

@@ -20,8 +20,8 @@ fn accepted() -> Vec<Step> {
     then(then(starttls(), hello_again(&[])), good_transaction())
 }
 
-fn hexadecimal(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Of the whole certificate, and of its public key.

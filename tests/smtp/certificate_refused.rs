@@ -89,7 +89,7 @@ async fn accepts_a_valid_certificate_or_none_required() {
         let digest = digest
             .expect("digest")
             .iter()
-            .map(|octet| format!("{octet:02x}"))
+            .map(|byte| format!("{byte:02x}"))
             .collect();
         assert_eq!(report.facts.peer_fingerprint, Some(digest));
     }

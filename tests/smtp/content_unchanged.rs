@@ -40,7 +40,7 @@ async fn content_is_unchanged_at_block_boundaries() {
         let kept = std::fs::read(file).expect("readable");
         let mut expected =
             b"X-Sender: alerts@example.test\r\nX-Receiver: a@example.test\r\n".to_vec();
-        expected.extend_from_slice(message.octets());
+        expected.extend_from_slice(message.bytes());
         if !expected.ends_with(b"\r\n") {
             expected.extend_from_slice(b"\r\n");
         }

@@ -99,7 +99,7 @@ async fn postfix_reports_the_delivery_with_our_envelope_id() {
         .iter()
         .find(|message| message.recipient == "alerts@example.test")
         .expect("a report to the return path");
-    let text = String::from_utf8_lossy(&receipt.octets).into_owned();
+    let text = String::from_utf8_lossy(&receipt.bytes).into_owned();
     for reply in [
         &format!("Original-Envelope-Id: {ENVELOPE_ID}"),
         "Original-Recipient: rfc822;user1@example.test",

@@ -46,11 +46,11 @@ fn from(sender: &str) -> Envelope {
 
 /// A message whose header section holds an address beyond ASCII.
 fn international_message() -> SecuredMessage {
-    let octets = "From: büro@example.test\r\nMessage-ID: <2@example.test>\r\n\r\nLate.\r\n";
+    let bytes = "From: büro@example.test\r\nMessage-ID: <2@example.test>\r\n\r\nLate.\r\n";
     secure(
         Message {
             message_id: "<2@example.test>".into(),
-            octets: octets.into(),
+            bytes: bytes.into(),
         },
         &ProtectionPlan::Unprotected,
     )
@@ -166,13 +166,13 @@ async fn postfix_accepts_them_and_reports_the_delivery() {
         let message = got
             .next()
             .unwrap_or_else(|| panic!("nothing for {recipient}"));
-        assert_eq!(message.as_submitted(), small_message().octets());
+        assert_eq!(message.as_submitted(), small_message().bytes());
     }
     let receipt = delivered
         .iter()
         .find(|message| message.recipient == "alerts@example.test")
         .expect("a receipt");
-    let text = String::from_utf8_lossy(&receipt.octets).into_owned();
+    let text = String::from_utf8_lossy(&receipt.bytes).into_owned();
     assert!(
         text.contains("Original-Recipient: utf-8;jürgen@example.test"),
         "{text}"

@@ -89,7 +89,7 @@ async fn over_plain_starttls_and_implicit_tls() {
         let id = delivered.message_id.trim_matches(['<', '>']);
         assert_eq!(
             String::from_utf8_lossy(&delivered.as_submitted()),
-            String::from_utf8_lossy(message(id, BODY).octets())
+            String::from_utf8_lossy(message(id, BODY).bytes())
         );
     }
 }

@@ -143,7 +143,7 @@ impl Shared {
         false
     }
 
-    /// The reason as a challenge, the client's empty or one-octet response, and the refusal.
+    /// The reason as a challenge, the client's empty or one-byte response, and the refusal.
     async fn refuse(&self, wire: &mut Wire, mechanism: &str) {
         let reason = br#"{"status":"400","schemes":"Bearer","scope":"https://mail.example/"}"#;
         wire.say(&format!("334 {}", encode_block(reason))).await;

@@ -102,14 +102,14 @@ pub(crate) fn envelope(recipients: &[&str]) -> Envelope {
 }
 
 pub(crate) fn message(id: &str, body: &str) -> SecuredMessage {
-    let octets = format!(
+    let bytes = format!(
         "From: alerts@example.test\r\nTo: ops@example.test\r\nSubject: late\r\n\
          Message-ID: <{id}>\r\nMIME-Version: 1.0\r\n\r\n{body}"
     );
     secure(
         Message {
             message_id: format!("<{id}>"),
-            octets: octets.into_bytes(),
+            bytes: bytes.into_bytes(),
         },
         &ProtectionPlan::Unprotected,
     )

@@ -66,7 +66,7 @@ async fn answer(mut stream: TcpStream, files: Files) {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         match stream.read_u8().await {
-            Ok(octet) => request.push(octet),
+            Ok(byte) => request.push(byte),
             Err(_) => return,
         }
     }

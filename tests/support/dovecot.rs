@@ -62,7 +62,7 @@ impl Dovecot {
         self.plain
     }
 
-    /// Port of the submission service with TLS from the first octet.
+    /// Port of the submission service with TLS from the first byte.
     pub(crate) fn implicit_tls(&self) -> SocketAddr {
         self.implicit_tls
     }

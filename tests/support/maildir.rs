@@ -11,18 +11,18 @@ pub(crate) struct DeliveredMessage {
     /// With its angle brackets; empty if there is none.
     pub(crate) message_id: String,
     /// The file: with the trace headers that Postfix puts on top, lines end in LF.
-    pub(crate) octets: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl DeliveredMessage {
     /// Without Postfix's trace headers, and with CRLF: what the client sent after DATA.
     pub(crate) fn as_submitted(&self) -> Vec<u8> {
-        let lines = self.octets.split_inclusive(|octet| *octet == b'\n');
+        let lines = self.bytes.split_inclusive(|byte| *byte == b'\n');
         let mut message = lines
             .skip_while(|line| !line.starts_with(b"Received: "))
             .skip(1)
             .skip_while(|line| line.starts_with(b"\t"));
-        let mut submitted = Vec::with_capacity(self.octets.len());
+        let mut submitted = Vec::with_capacity(self.bytes.len());
         message.by_ref().for_each(|line| {
             submitted.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
             submitted.extend_from_slice(b"\r\n");
@@ -30,9 +30,9 @@ impl DeliveredMessage {
         submitted
     }
 
-    fn from_octets(octets: Vec<u8>) -> Self {
-        let end = octets.windows(2).position(|pair| pair == b"\n\n");
-        let header = String::from_utf8_lossy(&octets[..end.unwrap_or(octets.len())]);
+    fn from_bytes(bytes: Vec<u8>) -> Self {
+        let end = bytes.windows(2).position(|pair| pair == b"\n\n");
+        let header = String::from_utf8_lossy(&bytes[..end.unwrap_or(bytes.len())]);
         let unfolded = header.replace("\n ", " ").replace("\n\t", " ");
         let field = |name: &str| {
             unfolded
@@ -44,7 +44,7 @@ impl DeliveredMessage {
         Self {
             recipient: field("Delivered-To"),
             message_id: field("Message-ID"),
-            octets,
+            bytes,
         }
     }
 }
@@ -62,7 +62,7 @@ pub(super) fn read(maildir: &Path) -> Vec<DeliveredMessage> {
     let mut messages: Vec<_> = entries
         .map(|entry| entry.expect("an entry of the maildir").path())
         .map(|path| fs::read(&path).expect("a delivered message"))
-        .map(DeliveredMessage::from_octets)
+        .map(DeliveredMessage::from_bytes)
         .collect();
     messages.sort_by(|a, b| (&a.message_id, &a.recipient).cmp(&(&b.message_id, &b.recipient)));
     messages

@@ -440,7 +440,7 @@ impl Drop for Gpgsm {
     }
 }
 
-/// The parts of a `multipart/signed`: the octets that are signed, and the signature in DER.
+/// The parts of a `multipart/signed`: the bytes that are signed, and the signature in DER.
 pub(crate) fn parts_of_signed(message: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let text = String::from_utf8(message.to_vec()).expect("7-bit");
     let (_, rest) = text.split_once("boundary=\"=_s").expect("a boundary");

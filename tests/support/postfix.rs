@@ -145,7 +145,7 @@ impl Postfix {
         self.plain
     }
 
-    /// Port with TLS from the first octet.
+    /// Port with TLS from the first byte.
     pub(crate) fn implicit_tls(&self) -> SocketAddr {
         self.implicit_tls
     }

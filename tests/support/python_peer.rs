@@ -73,7 +73,7 @@ impl PythonPeer {
         self.plain
     }
 
-    /// Port with TLS from the first octet.
+    /// Port with TLS from the first byte.
     pub(crate) fn implicit_tls(&self) -> SocketAddr {
         self.implicit_tls
     }

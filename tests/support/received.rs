@@ -19,8 +19,8 @@ pub(crate) fn messages(folder: &Path) -> Vec<PathBuf> {
 /// What the sink received, without the envelope that it writes in front.
 pub(crate) fn received(folder: &Path) -> Vec<Vec<u8>> {
     let content = |path: PathBuf| {
-        let octets = std::fs::read(path).expect("readable");
-        let mut rest = octets.as_slice();
+        let bytes = std::fs::read(path).expect("readable");
+        let mut rest = bytes.as_slice();
         while rest.starts_with(b"X-Sender: ") || rest.starts_with(b"X-Receiver: ") {
             let end = rest.windows(2).position(|two| two == b"\r\n");
             rest = &rest[end.expect("a line") + 2..];
@@ -31,8 +31,8 @@ pub(crate) fn received(folder: &Path) -> Vec<Vec<u8>> {
 }
 
 /// In an order of their own.
-pub(crate) fn sorted(octets: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
-    let mut all: Vec<_> = octets.collect();
+pub(crate) fn sorted(bytes: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
+    let mut all: Vec<_> = bytes.collect();
     all.sort();
     all
 }

@@ -14,13 +14,13 @@ use tokio_openssl::SslStream;
 /// What the server does next.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
-    /// Write these octets at once.
+    /// Write these bytes at once.
     Send(Vec<u8>),
     /// Read a line that begins like this.
     Expect(&'static str),
     /// Read content up to the line with the dot alone.
     Content,
-    /// Read a last chunk, the command and as many octets as it says.
+    /// Read a last chunk, the command and as many bytes as it says.
     Chunk,
     /// Read something, no matter what.
     Something,
@@ -140,9 +140,9 @@ impl Connection {
     async fn play(&mut self, script: Vec<Step>) {
         for step in script {
             match step {
-                Step::Send(octets) => {
+                Step::Send(bytes) => {
                     // A client that hung up on us shows in what it reports.
-                    let _sent = self.wire().write_all(&octets).await;
+                    let _sent = self.wire().write_all(&bytes).await;
                     let _sent = self.wire().flush().await;
                 }
                 Expect(start) => {
@@ -194,18 +194,18 @@ impl Connection {
 
     async fn chunk(&mut self) {
         let line = self.line().await.expect("expected BDAT, found the end");
-        let octets = line
+        let bytes = line
             .strip_prefix("BDAT ")
             .and_then(|rest| rest.strip_suffix(" LAST"));
-        let octets = octets.unwrap_or_else(|| panic!("expected 'BDAT ... LAST', found '{line}'"));
-        let octets = octets.parse().expect("a number");
-        while self.input.len() < octets {
+        let bytes = bytes.unwrap_or_else(|| panic!("expected 'BDAT ... LAST', found '{line}'"));
+        let bytes = bytes.parse().expect("a number");
+        while self.input.len() < bytes {
             assert!(
                 self.receive().await,
-                "expected {octets} octets, found the end"
+                "expected {bytes} octets, found the end"
             );
         }
-        let chunk: Vec<_> = self.input.drain(..octets).collect();
+        let chunk: Vec<_> = self.input.drain(..bytes).collect();
         self.heard
             .push(String::from_utf8_lossy(&chunk).into_owned());
     }

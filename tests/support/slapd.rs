@@ -49,7 +49,7 @@ impl Slapd {
         format!("ldap://localhost:{}", self.plain.port())
     }
 
-    /// TLS from the first octet.
+    /// TLS from the first byte.
     pub(crate) fn tls_url(&self) -> String {
         format!("ldaps://localhost:{}", self.tls.port())
     }

@@ -56,7 +56,7 @@ pub(crate) struct TdsServer {
 }
 
 impl TdsServer {
-    /// `acceptor` speaks TLS 1.2: in TLS 1.3 it is not certain which octets end the handshake.
+    /// `acceptor` speaks TLS 1.2: in TLS 1.3 it is not certain which bytes end the handshake.
     pub(crate) fn start(
         acceptor: SslAcceptor,
         judge: impl Fn(&Login) -> Verdict + Send + Sync + 'static,
@@ -196,12 +196,12 @@ impl Read for Wrapped {
 }
 
 impl Write for Wrapped {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self.is_shaking {
-            true => self.tcp.write_all(&packet(PRELOGIN, octets))?,
-            false => self.tcp.write_all(octets)?,
+            true => self.tcp.write_all(&packet(PRELOGIN, bytes))?,
+            false => self.tcp.write_all(bytes)?,
         }
-        Ok(octets.len())
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -266,7 +266,7 @@ fn option(prelogin: &[u8], wanted: u8) -> Option<&[u8]> {
 }
 
 fn read_login(login: &[u8], is_federated: bool) -> Login {
-    let octets = |entry: usize, width: usize| {
+    let bytes = |entry: usize, width: usize| {
         let at = usize::from(u16::from_le_bytes([login[entry], login[entry + 1]]));
         let length = u16::from_le_bytes([login[entry + 2], login[entry + 3]]);
         login[at..at + usize::from(length) * width].to_vec()
@@ -274,14 +274,12 @@ fn read_login(login: &[u8], is_federated: bool) -> Login {
     let has_extension = login[27] & 0x10 != 0;
     Login {
         is_federated,
-        user: from_utf16(&octets(40, 2)),
-        application: from_utf16(&octets(48, 2)),
-        server: from_utf16(&octets(52, 2)),
-        database: from_utf16(&octets(68, 2)),
-        token: has_extension
-            .then(|| token(login, &octets(56, 1)))
-            .flatten(),
-        sspi: octets(78, 1),
+        user: from_utf16(&bytes(40, 2)),
+        application: from_utf16(&bytes(48, 2)),
+        server: from_utf16(&bytes(52, 2)),
+        database: from_utf16(&bytes(68, 2)),
+        token: has_extension.then(|| token(login, &bytes(56, 1))).flatten(),
+        sspi: bytes(78, 1),
     }
 }
 
@@ -303,8 +301,8 @@ fn token(login: &[u8], place: &[u8]) -> Option<String> {
     None
 }
 
-fn u32_at(octets: &[u8]) -> usize {
-    let four = octets[..4].try_into().expect("4 octets");
+fn u32_at(bytes: &[u8]) -> usize {
+    let four = bytes[..4].try_into().expect("4 octets");
     usize::try_from(u32::from_le_bytes(four)).expect("a length")
 }
 
@@ -361,8 +359,8 @@ fn utf16(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
-fn from_utf16(octets: &[u8]) -> String {
-    let units = octets.chunks_exact(2);
+fn from_utf16(bytes: &[u8]) -> String {
+    let units = bytes.chunks_exact(2);
     let units: Vec<_> = units
         .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
         .collect();

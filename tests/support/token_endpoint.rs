@@ -406,19 +406,19 @@ fn decoded_form(body: &str) -> BTreeMap<String, String> {
 }
 
 fn percent_decoded(text: &str) -> String {
-    let mut octets = Vec::new();
+    let mut bytes = Vec::new();
     let mut rest = text.bytes();
-    while let Some(octet) = rest.next() {
-        let octet = match octet {
+    while let Some(byte) = rest.next() {
+        let byte = match byte {
             b'+' => b' ',
             b'%' => {
                 let digits = [rest.next().expect("a digit"), rest.next().expect("a digit")];
                 let digits = std::str::from_utf8(&digits).expect("ASCII");
                 u8::from_str_radix(digits, 16).expect("hexadecimal")
             }
-            octet => octet,
+            byte => byte,
         };
-        octets.push(octet);
+        bytes.push(byte);
     }
-    String::from_utf8(octets).expect("UTF-8")
+    String::from_utf8(bytes).expect("UTF-8")
 }

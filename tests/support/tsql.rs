@@ -32,7 +32,7 @@ async fn connect(connection_string: &str) -> Result<Client<Compat<TcpStream>>, S
         .map_err(|e| e.to_string())
 }
 
-/// The first value of the first row of the first result set, as text; octets in hexadecimal.
+/// The first value of the first row of the first result set, as text; bytes in hexadecimal.
 pub(crate) async fn run(connection_string: &str, batch: &str) -> Result<Option<String>, String> {
     run_all(connection_string, &[batch.to_owned()]).await
 }
@@ -121,9 +121,9 @@ fn text(value: &ColumnData<'_>) -> Option<String> {
         ColumnData::I16(number) => number.map(|n| n.to_string()),
         ColumnData::I32(number) => number.map(|n| n.to_string()),
         ColumnData::I64(number) => number.map(|n| n.to_string()),
-        ColumnData::Binary(octets) => octets
+        ColumnData::Binary(bytes) => bytes
             .as_ref()
-            .map(|octets| octets.iter().map(|octet| format!("{octet:02x}")).collect()),
+            .map(|bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect()),
         ColumnData::Guid(id) => id.map(|id| id.to_string()),
         _ => None,
     }

@@ -52,7 +52,7 @@ fn by_number_public_id_message_id_and_reference() {
 }
 
 #[test]
-fn text_as_text_and_octets_only_when_asked() {
+fn text_as_text_and_bytes_only_when_asked() {
     let site = site();
     asked(&site, &["preview", "1"]).is_as_expected("preview");
     let raw = asked(&site, &["preview", "1", "--raw"]);

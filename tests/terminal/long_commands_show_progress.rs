@@ -35,11 +35,11 @@ impl Terminal {
     /// Reads on until this is shown, or to the end.
     fn read_until(&mut self, wanted: &str) {
         let out = self.child.stdout.as_mut().expect("a pipe");
-        let mut octets = [0; 1024];
+        let mut bytes = [0; 1024];
         while !self.shown.contains(wanted) {
-            match out.read(&mut octets).expect("read") {
+            match out.read(&mut bytes).expect("read") {
                 0 => return,
-                many => self.shown += &String::from_utf8_lossy(&octets[..many]),
+                many => self.shown += &String::from_utf8_lossy(&bytes[..many]),
             }
         }
     }
@@ -76,7 +76,7 @@ fn on_a_terminal_and_nowhere_else() {
     assert!(after.contains("\r\u{1b}[K0 released, in "), "{shown:?}");
     let of = |child: Child| {
         let output = child.wait_with_output().expect("wait");
-        let text = |octets: Vec<u8>| String::from_utf8(octets).expect("text");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
         (text(output.stdout), text(output.stderr))
     };
     let (out, err) = of(pipe);

@@ -19,11 +19,11 @@ impl Buffer {
         }
     }
 
-    /// For arguments that the library only reads, while `octets` lives.
-    pub(crate) fn borrowed(octets: &[u8]) -> Self {
+    /// For arguments that the library only reads, while `bytes` lives.
+    pub(crate) fn borrowed(bytes: &[u8]) -> Self {
         Self {
-            length: octets.len(),
-            value: octets.as_ptr().cast_mut().cast(),
+            length: bytes.len(),
+            value: bytes.as_ptr().cast_mut().cast(),
         }
     }
 }

@@ -231,8 +231,8 @@ fn tickets(keytab: &str, principal: Option<&str>) -> CString {
 fn without_nul(text: String) -> CString {
     CString::new(text).unwrap_or_else(|error: NulError| {
         let end = error.nul_position();
-        let mut octets = error.into_vec();
-        octets.truncate(end);
-        CString::new(octets).unwrap_or_default()
+        let mut bytes = error.into_vec();
+        bytes.truncate(end);
+        CString::new(bytes).unwrap_or_default()
     })
 }

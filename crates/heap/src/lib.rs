@@ -11,23 +11,23 @@
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const KEPT: libc::c_int = 1024 * 1024;
 
-/// Returns blocks of at least this size, in octets, to the system when they are freed; each thread keeps
+/// Returns blocks of at least this size, in bytes, to the system when they are freed; each thread keeps
 /// up to 1 MiB of smaller ones. Call it once, at the start. Does nothing where the allocator is not
 /// glibc's.
-pub fn give_back_from(octets: u32) {
+pub fn give_back_from(bytes: u32) {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[expect(
         unsafe_code,
         reason = "there is no safe way to ask this of the allocator"
     )]
-    if let Ok(octets) = libc::c_int::try_from(octets) {
+    if let Ok(bytes) = libc::c_int::try_from(bytes) {
         // SAFETY: mallopt takes two numbers and may be called at any time (mallopt(3)); a value
         // that it does not take changes nothing.
         unsafe {
-            libc::mallopt(libc::M_MMAP_THRESHOLD, octets);
+            libc::mallopt(libc::M_MMAP_THRESHOLD, bytes);
             libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT);
         }
     }
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-    let _ = octets;
+    let _ = bytes;
 }

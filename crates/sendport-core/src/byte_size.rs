@@ -14,7 +14,7 @@ const UNITS: &[(&str, u64)] = &[
     ("B", 1),
 ];
 
-/// A number of octets: `500KB`, `10MB` (1000 x 1000), `25MiB` (1024 x 1024).
+/// A number of bytes: `500KB`, `10MB` (1000 x 1000), `25MiB` (1024 x 1024).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ByteSize(pub u64);
@@ -36,7 +36,7 @@ fn parse(text: &str) -> Option<u64> {
     let upper = text.trim().to_ascii_uppercase();
     let (number, unit) = UNITS
         .iter()
-        .find_map(|(unit, octets)| Some((upper.strip_suffix(unit)?, octets)))?;
+        .find_map(|(unit, bytes)| Some((upper.strip_suffix(unit)?, bytes)))?;
     number.trim().parse::<u64>().ok()?.checked_mul(*unit)
 }
 
@@ -58,9 +58,9 @@ impl fmt::Display for ByteSize {
             (1 << 10, "KiB"),
             (1, "B"),
         ];
-        let fits = |(octets, _): &(u64, _)| self.0 >= *octets && self.0.is_multiple_of(*octets);
-        let (octets, unit) = units.into_iter().find(fits).unwrap_or((1, "B"));
-        write!(f, "{}{unit}", self.0 / octets)
+        let fits = |(bytes, _): &(u64, _)| self.0 >= *bytes && self.0.is_multiple_of(*bytes);
+        let (bytes, unit) = units.into_iter().find(fits).unwrap_or((1, "B"));
+        write!(f, "{}{unit}", self.0 / bytes)
     }
 }
 
@@ -70,14 +70,14 @@ mod tests {
 
     #[test]
     fn sizes_are_read_and_shown() {
-        for (text, octets) in [
+        for (text, bytes) in [
             ("0B", 0),
             ("500KB", 500_000),
             ("10 mb", 10_000_000),
             ("25MiB", 26_214_400),
         ] {
             let size = ByteSize::try_from(text.to_owned()).unwrap();
-            assert_eq!(size.0, octets);
+            assert_eq!(size.0, bytes);
             let shown = size.to_string();
             assert_eq!(ByteSize::try_from(shown).unwrap(), size);
         }

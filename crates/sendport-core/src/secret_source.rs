@@ -70,16 +70,16 @@ impl Secret {
 ///
 /// # Errors
 /// That it is not UTF-8.
-pub fn text_of_secret_file(mut octets: Vec<u8>) -> io::Result<String> {
+pub fn text_of_secret_file(mut bytes: Vec<u8>) -> io::Result<String> {
     let wrong = |what: &'static str| io::Error::new(io::ErrorKind::InvalidData, what);
-    if UTF16_MARKS.iter().any(|mark| octets.starts_with(mark)) {
+    if UTF16_MARKS.iter().any(|mark| bytes.starts_with(mark)) {
         return Err(wrong("expected UTF-8, found UTF-16; save it as UTF-8"));
     }
-    if octets.starts_with(UTF8_MARK) {
-        octets.drain(..UTF8_MARK.len());
+    if bytes.starts_with(UTF8_MARK) {
+        bytes.drain(..UTF8_MARK.len());
     }
     let mut text =
-        String::from_utf8(octets).map_err(|_| wrong("expected UTF-8, found something else"))?;
+        String::from_utf8(bytes).map_err(|_| wrong("expected UTF-8, found something else"))?;
     if text.ends_with('\n') {
         text.pop();
         if text.ends_with('\r') {
@@ -95,19 +95,19 @@ mod tests {
 
     #[test]
     fn the_mark_and_the_last_line_end_are_no_part_of_a_secret() {
-        for octets in [
+        for bytes in [
             &b" se\ncret "[..],
             b" se\ncret \n",
             b" se\ncret \r\n",
             b"\xEF\xBB\xBF se\ncret \r\n",
         ] {
-            let text = text_of_secret_file(octets.to_vec()).expect("a text");
+            let text = text_of_secret_file(bytes.to_vec()).expect("a text");
             assert_eq!(text, " se\ncret ");
         }
         let two = text_of_secret_file(b"secret\n\r\n".to_vec()).expect("a text");
         assert_eq!(two, "secret\n", "an empty line is part of the secret");
-        for (octets, expected) in [(&b"\xFF\xFEs\0"[..], "found UTF-16"), (b"\xFF", "UTF-8")] {
-            let error = text_of_secret_file(octets.to_vec()).expect_err("no UTF-8");
+        for (bytes, expected) in [(&b"\xFF\xFEs\0"[..], "found UTF-16"), (b"\xFF", "UTF-8")] {
+            let error = text_of_secret_file(bytes.to_vec()).expect_err("no UTF-8");
             assert!(error.to_string().contains(expected), "{error}");
         }
     }

@@ -148,7 +148,7 @@ fn read(key: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, SettingsEr
 }
 
 /// RFC 7515 appendix C.
-fn base64url(octets: &[u8]) -> String {
-    let text = encode_block(octets).replace('+', "-").replace('/', "_");
+fn base64url(bytes: &[u8]) -> String {
+    let text = encode_block(bytes).replace('+', "-").replace('/', "_");
     text.trim_end_matches('=').to_owned()
 }

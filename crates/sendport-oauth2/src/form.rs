@@ -46,11 +46,11 @@ impl Form {
 
 /// Everything but the unreserved characters of RFC 3986 section 2.3 as `%XX`.
 fn encode(value: &str, into: &mut String) {
-    for octet in value.bytes() {
-        if octet.is_ascii_alphanumeric() || b"-._~".contains(&octet) {
-            into.push(char::from(octet));
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            into.push(char::from(byte));
         } else {
-            let _infallible = write!(into, "%{octet:02X}");
+            let _infallible = write!(into, "%{byte:02X}");
         }
     }
 }

@@ -134,8 +134,8 @@ pub(super) fn addresses(certificate: &X509Ref) -> Vec<String> {
 pub(super) fn fingerprint(certificate: &X509Ref, digest: MessageDigest) -> Option<String> {
     use fmt::Write;
     let mut text = String::new();
-    for octet in certificate.digest(digest).ok()?.iter() {
-        write!(text, "{octet:02X}").ok()?;
+    for byte in certificate.digest(digest).ok()?.iter() {
+        write!(text, "{byte:02X}").ok()?;
     }
     Some(text)
 }
@@ -209,8 +209,8 @@ impl RecipientCertificate {
     ///
     /// # Errors
     /// [`CertificateReadError::NoCertificate`].
-    pub fn from_file(octets: &[u8], origin: &str) -> Result<Vec<Self>, CertificateReadError> {
-        let certificates = certificates_from(octets)?.into_iter();
+    pub fn from_file(bytes: &[u8], origin: &str) -> Result<Vec<Self>, CertificateReadError> {
+        let certificates = certificates_from(bytes)?.into_iter();
         Ok(certificates
             .filter_map(|it| Self::new(it, origin))
             .collect())
@@ -355,18 +355,18 @@ pub(super) fn cms_recipient(certificate: &X509Ref) -> Result<CmsRecipient, KeyEr
 }
 
 /// Certificates in PEM, or one in DER.
-pub(super) fn certificates_from(octets: &[u8]) -> Result<Vec<X509>, CertificateReadError> {
-    if let Ok(certificate) = X509::from_der(octets) {
+pub(super) fn certificates_from(bytes: &[u8]) -> Result<Vec<X509>, CertificateReadError> {
+    if let Ok(certificate) = X509::from_der(bytes) {
         return Ok(vec![certificate]);
     }
-    let certificates = X509::stack_from_pem(octets).unwrap_or_default();
+    let certificates = X509::stack_from_pem(bytes).unwrap_or_default();
     match certificates.is_empty() {
         true => Err(CertificateReadError::NoCertificate),
         false => Ok(certificates),
     }
 }
 
-/// Why octets are not the expected certificate.
+/// Why bytes are not the expected certificate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateReadError {
     /// Of a file with recipients' certificates.

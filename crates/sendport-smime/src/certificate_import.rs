@@ -50,15 +50,15 @@ impl ParsedCertificate {
     ///
     /// # Errors
     /// [`CertificateReadError::NoImport`].
-    pub fn parse_all(octets: &[u8]) -> Result<Vec<Self>, CertificateReadError> {
-        let (certificates, capabilities) = match pkcs7(octets) {
+    pub fn parse_all(bytes: &[u8]) -> Result<Vec<Self>, CertificateReadError> {
+        let (certificates, capabilities) = match pkcs7(bytes) {
             Some(signed) => {
                 let (certificates, capabilities) = signed_data(&signed);
                 let parsed = certificates.into_iter().map(X509::from_der);
                 let parsed: Result<Vec<_>, _> = parsed.collect();
                 (parsed.unwrap_or_default(), capabilities)
             }
-            None => (certificates_from(octets).unwrap_or_default(), None),
+            None => (certificates_from(bytes).unwrap_or_default(), None),
         };
         if certificates.is_empty() {
             return Err(CertificateReadError::NoImport);
@@ -150,9 +150,9 @@ impl ParsedCertificate {
 }
 
 /// PKCS #7 in DER, from DER or PEM.
-fn pkcs7(octets: &[u8]) -> Option<Vec<u8>> {
-    let pem = || CmsContentInfo::from_pem(octets);
-    let read = CmsContentInfo::from_der(octets).or_else(|_| pem());
+fn pkcs7(bytes: &[u8]) -> Option<Vec<u8>> {
+    let pem = || CmsContentInfo::from_pem(bytes);
+    let read = CmsContentInfo::from_der(bytes).or_else(|_| pem());
     read.and_then(|it| it.to_der()).ok()
 }
 

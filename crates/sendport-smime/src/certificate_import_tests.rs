@@ -68,8 +68,8 @@ fn text(it: &ParsedCertificate, address: &str, bound_by: BoundBy) -> Certificate
     it.to_row(&binding).unwrap()
 }
 
-fn subjects(octets: &[u8]) -> usize {
-    ParsedCertificate::parse_all(octets).unwrap().len()
+fn subjects(bytes: &[u8]) -> usize {
+    ParsedCertificate::parse_all(bytes).unwrap().len()
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub(super) const fn context(number: u8) -> u8 {
     0xA0 | number
 }
 
-/// One value. Tags have one octet.
+/// One value. Tags have one byte.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Value<'a> {
     pub(super) tag: u8,
@@ -26,7 +26,7 @@ pub(super) struct Value<'a> {
     pub(super) whole: &'a [u8],
 }
 
-/// The values in a sequence of octets; ends before malformed DER.
+/// The values in a sequence of bytes; ends before malformed DER.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Values<'a>(pub(super) &'a [u8]);
 
@@ -47,9 +47,9 @@ impl<'a> Iterator for Values<'a> {
     }
 }
 
-/// A length, and how many octets encode it. `None` for the indefinite form.
-fn length(octets: &[u8]) -> Option<(usize, usize)> {
-    let (&first, rest) = octets.split_first()?;
+/// A length, and how many bytes encode it. `None` for the indefinite form.
+fn length(bytes: &[u8]) -> Option<(usize, usize)> {
+    let (&first, rest) = bytes.split_first()?;
     if first < 0x80 {
         return Some((first.into(), 1));
     }
@@ -82,9 +82,9 @@ impl<'a> Value<'a> {
         }
         let mut numbers = Vec::new();
         let mut number = 0_u64;
-        for &octet in self.content {
-            number = number.checked_mul(128)? + u64::from(octet & 0x7F);
-            if octet & 0x80 == 0 {
+        for &byte in self.content {
+            number = number.checked_mul(128)? + u64::from(byte & 0x7F);
+            if byte & 0x80 == 0 {
                 numbers.push(std::mem::take(&mut number));
             }
         }
@@ -107,8 +107,8 @@ mod tests {
 
     #[test]
     fn stops_at_malformed_der() {
-        let octets = [0x02, 0x01, 0x07, 0x30, 0x81, 0x02, 0x05, 0x00, 0x30, 0x80];
-        let found: Vec<_> = Values(&octets).map(|it| (it.tag, it.content)).collect();
+        let bytes = [0x02, 0x01, 0x07, 0x30, 0x81, 0x02, 0x05, 0x00, 0x30, 0x80];
+        let found: Vec<_> = Values(&bytes).map(|it| (it.tag, it.content)).collect();
         assert_eq!(found, [(0x02, &[7][..]), (SEQUENCE, &[0x05, 0x00])]);
     }
 
@@ -127,9 +127,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reads_any_octets_without_overrun(octets in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let mut left = octets.len();
-            for value in Values(&octets) {
+        fn reads_any_bytes_without_overrun(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let mut left = bytes.len();
+            for value in Values(&bytes) {
                 prop_assert!(value.whole.len() <= left && value.content.len() < value.whole.len());
                 left -= value.whole.len();
                 let _ = (value.dotted(), value.values().count());

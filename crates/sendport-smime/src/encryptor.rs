@@ -190,7 +190,7 @@ impl Encryptor {
             .iter()
             .map(|it| Ok((it.cms_recipient()?, self.padding_for(it))));
         let keys: Vec<_> = keys.collect::<Result<_, RecipientCertificateError>>()?;
-        let Envelope { der, order } = enveloped(content.octets(), cipher, &keys)?;
+        let Envelope { der, order } = enveloped(content.bytes(), cipher, &keys)?;
         let thumbprints: Vec<_> = order.iter().map(|n| readers[*n].thumbprint()).collect();
         let kind = format!("application/pkcs7-mime; smime-type={}", cipher.smime_type());
         Ok(Enveloped {

@@ -32,7 +32,7 @@ impl Entity {
         let (header, content) = message.split_at(end);
         let (mut outer, mut own) = (Vec::with_capacity(end), Vec::with_capacity(end));
         let mut of_entity = false;
-        for line in header.split_inclusive(|octet| *octet == b'\n') {
+        for line in header.split_inclusive(|byte| *byte == b'\n') {
             if !line.starts_with(b" ") && !line.starts_with(b"\t") {
                 of_entity = is_content_field(line);
             }
@@ -63,14 +63,14 @@ impl Entity {
         let head = head.concat();
         let base64 = STANDARD.encode_to_string(der);
         let lines = base64.len() / BASE64_LINE * 2 + base64.len() + 2;
-        let mut octets = Vec::with_capacity(head.len() + lines);
-        octets.extend_from_slice(head.as_bytes());
+        let mut bytes = Vec::with_capacity(head.len() + lines);
+        bytes.extend_from_slice(head.as_bytes());
         let (lines, rest) = base64.as_bytes().as_chunks::<BASE64_LINE>();
-        lines.iter().for_each(|line| end_line(line, &mut octets));
+        lines.iter().for_each(|line| end_line(line, &mut bytes));
         if !rest.is_empty() {
-            end_line(rest, &mut octets);
+            end_line(rest, &mut bytes);
         }
-        Self(octets)
+        Self(bytes)
     }
 
     /// A multipart; `parameters` follow `multipart/`.
@@ -91,7 +91,7 @@ impl Entity {
         Self(pieces.concat())
     }
 
-    pub(super) fn octets(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         &self.0
     }
 
@@ -129,28 +129,28 @@ fn end_line(line: &[u8], out: &mut Vec<u8>) {
 
 const NOT_7_BIT: SmimeError = SmimeError::Malformed("its content is not 7-bit");
 
-fn check_7_bit(octets: &[u8]) -> Result<(), SmimeError> {
-    match octets.is_ascii() && memchr(0, octets).is_none() {
+fn check_7_bit(bytes: &[u8]) -> Result<(), SmimeError> {
+    match bytes.is_ascii() && memchr(0, bytes).is_none() {
         true => Ok(()),
         false => Err(NOT_7_BIT),
     }
 }
 
-fn check_lines(octets: &[u8]) -> Result<(), SmimeError> {
-    let both = line_ends(octets);
-    let count = |octet| memchr_iter(octet, octets).count();
+fn check_lines(bytes: &[u8]) -> Result<(), SmimeError> {
+    let both = line_ends(bytes);
+    let count = |byte| memchr_iter(byte, bytes).count();
     match count(b'\r') == both && count(b'\n') == both {
         true => Ok(()),
         false => Err(SmimeError::Malformed("a line does not end in CRLF")),
     }
 }
 
-/// The number of CRLF. Counted in chunks of 255, whose sum fits an octet, so that the compiler
+/// The number of CRLF. Counted in chunks of 255, whose sum fits an byte, so that the compiler
 /// vectorizes the comparison.
-fn line_ends(octets: &[u8]) -> usize {
+fn line_ends(bytes: &[u8]) -> usize {
     const CHUNK: usize = u8::MAX as usize;
-    let next = octets.get(1..).unwrap_or_default();
-    let chunks = octets.chunks(CHUNK).zip(next.chunks(CHUNK));
+    let next = bytes.get(1..).unwrap_or_default();
+    let chunks = bytes.chunks(CHUNK).zip(next.chunks(CHUNK));
     let counts = chunks.map(|(first, second)| {
         let ends = first.iter().zip(second);
         let ends = ends.map(|(a, b)| u8::from((*a == b'\r') & (*b == b'\n')));
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(outer, b"Subject: a\r\n b\r\nMIME-Version: 1.0\r\nX: y\r\n");
         let entity = entity.alone();
         assert_eq!(
-            entity.octets(),
+            entity.bytes(),
             b"Content-Type: text/plain;\r\n charset=x\r\n\r\nbody\r\n"
         );
         assert_eq!(entity.as_part().last(), Some(&b'y'));
@@ -243,16 +243,16 @@ mod tests {
             };
             let joined = entity.with_fields(b"Subject: s\r\n", "clear");
             let expected = format!("Subject: s\r\n{expected}\r\nbody\r\n\r\nContent-Type: x\r\n");
-            assert_eq!(String::from_utf8_lossy(joined.octets()), expected);
+            assert_eq!(String::from_utf8_lossy(joined.bytes()), expected);
         }
     }
 
     #[test]
     fn counts_line_endings_across_chunks() {
         for before in 250..260 {
-            let octets = [&b"\r\n".repeat(130)[..], &vec![b'x'; before], b"\r\n\r\nx"].concat();
-            assert_eq!(line_ends(&octets), 132, "{before}");
-            assert_eq!(line_ends(&octets[1..]), 131, "{before}");
+            let bytes = [&b"\r\n".repeat(130)[..], &vec![b'x'; before], b"\r\n\r\nx"].concat();
+            assert_eq!(line_ends(&bytes), 132, "{before}");
+            assert_eq!(line_ends(&bytes[1..]), 131, "{before}");
         }
         assert_eq!(line_ends(b""), 0);
         assert_eq!(line_ends(b"\n\r"), 0);

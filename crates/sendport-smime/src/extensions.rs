@@ -63,7 +63,7 @@ impl<'a> Extensions<'a> {
     pub(super) fn is_authority(&self) -> bool {
         let constraints = self.find(&oid::BASIC_CONSTRAINTS);
         let says = constraints.and_then(|it| it.find(BOOLEAN));
-        says.is_some_and(|it| it.content.iter().any(|octet| *octet != 0))
+        says.is_some_and(|it| it.content.iter().any(|byte| *byte != 0))
     }
 
     /// Names of keyUsage, `any` where it is absent, and of extendedKeyUsage.
@@ -93,11 +93,11 @@ fn is_named(sequence: Value<'_>, wanted: &oid::Oid) -> bool {
     name.is_some_and(|name| *name.whole == **wanted)
 }
 
-/// The first octet of a BIT STRING says how many bits are unused.
+/// The first byte of a BIT STRING says how many bits are unused.
 fn usages(bits: &[u8]) -> Vec<String> {
-    let octets = bits.get(1..).unwrap_or_default();
+    let bytes = bits.get(1..).unwrap_or_default();
     let is_set = |n: usize| {
-        octets
+        bytes
             .get(n / 8)
             .is_some_and(|it| it & (0x80 >> (n % 8)) != 0)
     };

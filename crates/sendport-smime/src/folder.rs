@@ -110,8 +110,8 @@ fn parse(path: &Path) -> Result<FileCertificates, FileError<CertificateFileError
 /// Each certificate is for the addresses that it contains, and for the one that the file is named
 /// after unless it issued another certificate of the file.
 fn certificates_of_file(path: &Path) -> Result<FileCertificates, CertificateFileError> {
-    let octets = fs::read(path).map_err(IoError::from)?;
-    let certificates = certificates_from(&octets)?;
+    let bytes = fs::read(path).map_err(IoError::from)?;
+    let certificates = certificates_from(&bytes)?;
     let named = address_of_file(path);
     let companions: Arc<[X509]> = certificates.clone().into();
     let is_issuer = |it: &X509| {

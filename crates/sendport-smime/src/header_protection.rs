@@ -200,8 +200,8 @@ mod tests {
              Content-Transfer-Encoding: 7bit\r\n\r\nbody\r\n"
         );
         let (outer, entity) = done.part(message.as_bytes()).unwrap();
-        let text = |octets: &[u8]| String::from_utf8(octets.to_vec()).unwrap();
-        (text(&outer), text(entity.octets()))
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        (text(&outer), text(entity.bytes()))
     }
 
     /// The fields of the messages in RFC 9788, appendixes C.1 to C.3.

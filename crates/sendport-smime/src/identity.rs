@@ -183,7 +183,7 @@ impl Identity {
     pub fn fingerprint(&self) -> String {
         let der = self.certificate.to_der().unwrap_or_default();
         let digest = sha256(&der);
-        digest.iter().map(|octet| format!("{octet:02x}")).collect()
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// A warning where the certificate expires within 30 days.

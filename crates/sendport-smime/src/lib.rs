@@ -231,28 +231,28 @@ impl EncryptRequest {
 /// # Errors
 /// [`SmimeError`]: nothing may be sent then.
 pub fn secure(message: Message, plan: &ProtectionPlan) -> Result<SecuredMessage, SmimeError> {
-    let Message { message_id, octets } = message;
-    let (octets, protection, readers) = match plan {
-        ProtectionPlan::Unprotected => (octets, Protection::None, None),
+    let Message { message_id, bytes } = message;
+    let (bytes, protection, readers) = match plan {
+        ProtectionPlan::Unprotected => (bytes, Protection::None, None),
         ProtectionPlan::Sign(sign_request) => {
-            let (outer, entity) = sign_request.headers.part(&octets)?;
+            let (outer, entity) = sign_request.headers.part(&bytes)?;
             let Signed(entity) = sign_request.sign(&entity)?;
             (entity.under(outer), Protection::Sign, None)
         }
         ProtectionPlan::Encrypt(encrypt_request) => {
-            let (outer, entity) = encrypt_request.headers.part(&octets)?;
+            let (outer, entity) = encrypt_request.headers.part(&bytes)?;
             let Enveloped { entity, readers } = encrypt_request.encrypt(&entity)?;
             (entity.under(outer), Protection::Encrypt, Some(readers))
         }
         ProtectionPlan::SignEncrypt(sign_request, encrypt_request) => {
-            let (outer, entity) = encrypt_request.headers.part(&octets)?;
+            let (outer, entity) = encrypt_request.headers.part(&bytes)?;
             let Signed(signed) = sign_request.sign(&entity)?;
             let Enveloped { entity, readers } = encrypt_request.encrypt(&signed)?;
             (entity.under(outer), Protection::SignEncrypt, Some(readers))
         }
     };
     let facts = plan.facts_with(readers)?;
-    Ok(SecuredMessage::new(message_id, octets, protection, facts))
+    Ok(SecuredMessage::new(message_id, bytes, protection, facts))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ const CAPACITY: usize = 16;
 /// Dereferences to tag, length and content.
 #[derive(Debug)]
 pub(super) struct Oid {
-    octets: [u8; CAPACITY],
+    bytes: [u8; CAPACITY],
     length: usize,
 }
 
@@ -21,7 +21,7 @@ impl Oid {
     const fn new(dotted: &str) -> Self {
         let text = dotted.as_bytes();
         let mut encoded = Self {
-            octets: [0; CAPACITY],
+            bytes: [0; CAPACITY],
             length: 2,
         };
         let (first, mut at) = number(text, 0);
@@ -33,8 +33,8 @@ impl Oid {
             encoded.push(arc);
             at = after;
         }
-        encoded.octets[0] = OBJECT_IDENTIFIER;
-        encoded.octets[1] = encoded.octets_of_content();
+        encoded.bytes[0] = OBJECT_IDENTIFIER;
+        encoded.bytes[1] = encoded.bytes_of_content();
         encoded
     }
 
@@ -42,7 +42,7 @@ impl Oid {
         clippy::cast_possible_truncation,
         reason = "`try_from` is not const; the length is at most 16"
     )]
-    const fn octets_of_content(&self) -> u8 {
+    const fn bytes_of_content(&self) -> u8 {
         (self.length - 2) as u8
     }
 
@@ -55,7 +55,7 @@ impl Oid {
         while digits > 0 {
             digits -= 1;
             let more = if digits > 0 { 0x80 } else { 0 };
-            self.octets[self.length] = ((arc >> (7 * digits)) & 0x7F) as u8 | more;
+            self.bytes[self.length] = ((arc >> (7 * digits)) & 0x7F) as u8 | more;
             self.length += 1;
         }
     }
@@ -77,7 +77,7 @@ impl Deref for Oid {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.octets[..self.length]
+        &self.bytes[..self.length]
     }
 }
 
@@ -164,7 +164,7 @@ mod tests {
     use crate::der::Values;
 
     #[test]
-    fn encodes_numbers_of_one_and_of_several_octets() {
+    fn encodes_numbers_of_one_and_of_several_bytes() {
         assert_eq!(*KEY_USAGE, [6, 3, 0x55, 0x1D, 15]);
         let rsa = [6, 9, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 1, 1];
         assert_eq!(*RSA_ENCRYPTION, rsa);

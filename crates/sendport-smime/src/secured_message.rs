@@ -14,7 +14,7 @@ use crate::Protection;
 ///
 /// let message = Message {
 ///     message_id: "<1@example.com>".to_owned(),
-///     octets: b"Subject: late\r\n\r\nCall the carrier.\r\n".to_vec(),
+///     bytes: b"Subject: late\r\n\r\nCall the carrier.\r\n".to_vec(),
 /// };
 /// let secured = secure(message, &ProtectionPlan::Unprotected)?;
 /// assert_eq!(secured.protection(), "none");
@@ -25,14 +25,14 @@ use crate::Protection;
 /// use sendport_core::domain::ProtectionFacts;
 /// use sendport_smime::{Protection, SecuredMessage};
 ///
-/// let octets = b"Subject: late\r\n\r\nCall the carrier.\r\n".to_vec();
+/// let bytes = b"Subject: late\r\n\r\nCall the carrier.\r\n".to_vec();
 /// let facts = ProtectionFacts::default();
-/// SecuredMessage::new("<1@example.com>".to_owned(), octets, Protection::Sign, facts);
+/// SecuredMessage::new("<1@example.com>".to_owned(), bytes, Protection::Sign, facts);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecuredMessage {
     message_id: String,
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     protection: &'static str,
     protected: ProtectionFacts,
 }
@@ -41,13 +41,13 @@ impl SecuredMessage {
     /// Only [`secure`](crate::secure) calls it.
     pub(crate) fn new(
         message_id: String,
-        octets: Vec<u8>,
+        bytes: Vec<u8>,
         protection: Protection,
         facts: ProtectionFacts,
     ) -> Self {
         Self {
             message_id,
-            octets,
+            bytes,
             protection: protection.as_str(),
             protected: facts,
         }
@@ -59,8 +59,8 @@ impl SecuredMessage {
     }
 
     /// What is submitted, before dot-stuffing.
-    pub fn octets(&self) -> &[u8] {
-        &self.octets
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// `none`, `sign`, `encrypt` or `sign+encrypt`.
@@ -75,15 +75,15 @@ impl SecuredMessage {
 
     /// Octets above 127 occur: the relay has to offer 8BITMIME (RFC 6152).
     pub fn is_8bit(&self) -> bool {
-        !self.octets.is_ascii()
+        !self.bytes.is_ascii()
     }
 
     /// Octets above 127 occur in the header section (RFC 6532): the relay has to offer SMTPUTF8.
     pub fn is_international(&self) -> bool {
-        if self.octets.is_ascii() {
+        if self.bytes.is_ascii() {
             return false;
         }
-        let end = self.octets.windows(4).position(|four| four == b"\r\n\r\n");
-        !self.octets[..end.unwrap_or(self.octets.len())].is_ascii()
+        let end = self.bytes.windows(4).position(|four| four == b"\r\n\r\n");
+        !self.bytes[..end.unwrap_or(self.bytes.len())].is_ascii()
     }
 }

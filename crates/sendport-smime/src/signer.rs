@@ -210,11 +210,11 @@ impl Signer {
         time: Timestamp,
     ) -> Result<Signed, SmimeError> {
         let time = time.max(identity.validity.begin);
-        let octets = match self.rules.form {
+        let bytes = match self.rules.form {
             SignatureForm::Clear => entity.as_part(),
-            SignatureForm::Opaque => entity.octets(),
+            SignatureForm::Opaque => entity.bytes(),
         };
-        let content = Content::of(octets, self.digest(identity))?;
+        let content = Content::of(bytes, self.digest(identity))?;
         let der = identity.cms_signer.sign(&content, &self.rules, time)?;
         Ok(Signed(match self.rules.form {
             SignatureForm::Clear => self.multipart(&content, &der, identity),
@@ -231,7 +231,7 @@ impl Signer {
         Entity::multipart(
             &format!("signed; protocol=\"application/pkcs7-signature\";\r\n micalg={micalg}"),
             &boundary(content.hash()),
-            &[content.octets(), signature.as_part()],
+            &[content.bytes(), signature.as_part()],
         )
     }
 }

@@ -83,7 +83,7 @@ fn now() -> Timestamp {
 fn message() -> Message {
     Message {
         message_id: "<1@x>".into(),
-        octets: MESSAGE.to_vec(),
+        bytes: MESSAGE.to_vec(),
     }
 }
 
@@ -147,7 +147,7 @@ fn what_cannot_be_protected_is_not_passed_on() {
         &message_context("a@contoso.com", Vec::new()),
     );
     let secured = secure(message(), &none.unwrap()).unwrap();
-    assert_eq!((secured.protection(), secured.octets()), ("none", MESSAGE));
+    assert_eq!((secured.protection(), secured.bytes()), ("none", MESSAGE));
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn attempts_are_signed_alike_and_as_of_the_alert() {
     let first = sign();
     assert_eq!(first, sign());
     assert_eq!(first.protection(), "sign");
-    let text = String::from_utf8(first.octets().to_vec()).unwrap();
+    let text = String::from_utf8(first.bytes().to_vec()).unwrap();
     assert!(text.starts_with(
         "From: a@contoso.com\r\nSubject: s\r\nMIME-Version: 1.0\r\nContent-Type: multipart/signed;"
     ));
@@ -189,7 +189,7 @@ fn the_digest_fits_the_key_by_default() {
         let message_context = message_context("a@contoso.com", Vec::new());
         let plan = protector.plan(Protection::Sign, &message_context).unwrap();
         let signed = secure(message(), &plan).unwrap();
-        let text = String::from_utf8(signed.octets().to_vec()).unwrap();
+        let text = String::from_utf8(signed.bytes().to_vec()).unwrap();
         let (_, micalg) = text.split_once("micalg=").unwrap();
         micalg.split(';').next().unwrap().to_owned()
     };
@@ -295,7 +295,7 @@ fn a_sealed_message_is_opened_by_its_recipients_and_ourselves_alone() {
     let sealed = secure(message(), &plan).unwrap();
     assert_eq!(plan.headers().as_str(), "cipher-baseline");
     assert_eq!(sealed.protection(), "sign+encrypt");
-    let text = String::from_utf8(sealed.octets().to_vec()).unwrap();
+    let text = String::from_utf8(sealed.bytes().to_vec()).unwrap();
     assert!(text.contains("Content-Type: application/pkcs7-mime; smime-type=enveloped-data;\r\n"));
     assert!(text.starts_with("From: a@contoso.com\r\nSubject: [...]\r\nMIME-Version: 1.0\r\nC"));
     let cms = CmsContentInfo::smime_read_cms(text.as_bytes()).unwrap();
@@ -371,11 +371,11 @@ fn each_recipient_of_an_envelope_has_a_padding_of_their_own() {
     assert_eq!(algorithm, Some("aes-256-cbc rsa-oaep rsa-pkcs1"));
     let readers = sealed.protected().encrypted_to.as_deref().unwrap();
     assert_eq!(readers.split(' ').count(), 2);
-    let cms = CmsContentInfo::smime_read_cms(sealed.octets()).unwrap();
+    let cms = CmsContentInfo::smime_read_cms(sealed.bytes()).unwrap();
     for reader in [&first, &second] {
         cms.decrypt(&reader.key, &reader.certificate).unwrap();
         let digest = reader.certificate.digest(MessageDigest::sha1()).unwrap();
-        let name: String = digest.iter().map(|octet| format!("{octet:02X}")).collect();
+        let name: String = digest.iter().map(|byte| format!("{byte:02X}")).collect();
         assert!(readers.contains(&name), "{readers}");
     }
 }

@@ -8,10 +8,10 @@ pub const FINAL_DOT: &[u8] = b".\r\n";
 
 /// The offset of a CR without LF or an LF without CR. A server that accepts one as a line end could
 /// read a second transaction from the content.
-pub fn bare_line_end(octets: &[u8]) -> Option<usize> {
-    memchr2_iter(b'\r', b'\n', octets).find(|&at| match octets[at] {
-        b'\r' => octets.get(at + 1) != Some(&b'\n'),
-        _ => at == 0 || octets[at - 1] != b'\r',
+pub fn bare_line_end(bytes: &[u8]) -> Option<usize> {
+    memchr2_iter(b'\r', b'\n', bytes).find(|&at| match bytes[at] {
+        b'\r' => bytes.get(at + 1) != Some(&b'\n'),
+        _ => at == 0 || bytes[at - 1] != b'\r',
     })
 }
 
@@ -26,20 +26,20 @@ pub enum Form {
 
 /// The content as it is written, in blocks of about `length` bytes, its last line ended. The last
 /// block has the end of the content, and is the final dot alone only without content.
-pub fn blocks(form: Form, octets: &[u8], length: usize) -> impl Iterator<Item = Vec<u8>> {
-    let count = octets.len().div_ceil(length).max(1);
-    let chunk = bdat(octets);
+pub fn blocks(form: Form, bytes: &[u8], length: usize) -> impl Iterator<Item = Vec<u8>> {
+    let count = bytes.len().div_ceil(length).max(1);
+    let chunk = bdat(bytes);
     (0..count).map(move |n| {
         let start = n * length;
-        let block = &octets[start..octets.len().min(start + length)];
-        let starts_line = start == 0 || octets[start - 1] == b'\n';
+        let block = &bytes[start..bytes.len().min(start + length)];
+        let starts_line = start == 0 || bytes[start - 1] == b'\n';
         let mut wire = match form {
             Form::Data => stuffed(block, starts_line),
             Form::Bdat if n == 0 => [chunk.as_bytes(), b"\r\n", block].concat(),
             Form::Bdat => block.to_vec(),
         };
         if n + 1 == count {
-            wire.extend_from_slice(missing_end(octets));
+            wire.extend_from_slice(missing_end(bytes));
             if form == Form::Data {
                 wire.extend_from_slice(FINAL_DOT);
             }
@@ -49,12 +49,12 @@ pub fn blocks(form: Form, octets: &[u8], length: usize) -> impl Iterator<Item = 
 }
 
 /// The command line of [`Form::Bdat`], without its end.
-pub fn bdat(octets: &[u8]) -> String {
-    format!("BDAT {} LAST", octets.len() + missing_end(octets).len())
+pub fn bdat(bytes: &[u8]) -> String {
+    format!("BDAT {} LAST", bytes.len() + missing_end(bytes).len())
 }
 
-fn missing_end(octets: &[u8]) -> &'static [u8] {
-    match octets.is_empty() || octets.ends_with(b"\r\n") {
+fn missing_end(bytes: &[u8]) -> &'static [u8] {
+    match bytes.is_empty() || bytes.ends_with(b"\r\n") {
         true => b"",
         false => b"\r\n",
     }
@@ -89,8 +89,8 @@ mod tests {
 
     use super::*;
 
-    fn on_the_wire(octets: &[u8]) -> Vec<u8> {
-        blocks(Form::Data, octets, 1 << 16).flatten().collect()
+    fn on_the_wire(bytes: &[u8]) -> Vec<u8> {
+        blocks(Form::Data, bytes, 1 << 16).flatten().collect()
     }
 
     /// A receiver by the standard: only CRLF.CRLF ends, one dot is removed.
@@ -123,8 +123,8 @@ mod tests {
 
     #[test]
     fn a_chunk_has_the_announced_size() {
-        let chunk = |octets: &[u8], length| -> Vec<u8> {
-            blocks(Form::Bdat, octets, length).flatten().collect()
+        let chunk = |bytes: &[u8], length| -> Vec<u8> {
+            blocks(Form::Bdat, bytes, length).flatten().collect()
         };
         for length in [3, 4, 1 << 16] {
             assert_eq!(chunk(b".a\r\n.\r\n", length), b"BDAT 7 LAST\r\n.a\r\n.\r\n");
@@ -136,13 +136,13 @@ mod tests {
     #[test]
     fn finds_bare_line_ends() {
         assert_eq!(bare_line_end(b"a\r\nb\r\n"), None);
-        for (octets, at) in [
+        for (bytes, at) in [
             (&b"a\n"[..], 1),
             (b"a\r\n.\r.\r\n", 4),
             (b"a\r", 1),
             (b"\r\r\n", 0),
         ] {
-            assert_eq!(bare_line_end(octets), Some(at), "{octets:?}");
+            assert_eq!(bare_line_end(bytes), Some(at), "{bytes:?}");
         }
     }
 

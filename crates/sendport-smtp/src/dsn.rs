@@ -49,11 +49,11 @@ fn keyword(on: NotifyOn) -> &'static str {
 /// as `+` and two hexadecimal digits.
 fn xtext(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
-    for octet in text.bytes() {
-        if octet.is_ascii_graphic() && octet != b'+' && octet != b'=' {
-            encoded.push(char::from(octet));
+    for byte in text.bytes() {
+        if byte.is_ascii_graphic() && byte != b'+' && byte != b'=' {
+            encoded.push(char::from(byte));
         } else {
-            encoded += &format!("+{octet:02X}");
+            encoded += &format!("+{byte:02X}");
         }
     }
     encoded

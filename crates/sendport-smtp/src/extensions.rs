@@ -75,10 +75,10 @@ impl Extensions {
         }
     }
 
-    /// The limit of `SIZE` where there is one and a message of `octets` exceeds it.
-    pub fn size_limit_below(&self, octets: usize) -> Option<u64> {
-        let octets = u64::try_from(octets).unwrap_or(u64::MAX);
-        self.size.filter(|&limit| limit != 0 && limit < octets)
+    /// The limit of `SIZE` where there is one and a message of `bytes` exceeds it.
+    pub fn size_limit_below(&self, bytes: usize) -> Option<u64> {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.size.filter(|&limit| limit != 0 && limit < bytes)
     }
 }
 

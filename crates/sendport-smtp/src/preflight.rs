@@ -9,7 +9,7 @@ use sendport_smime::SecuredMessage;
 
 /// Rejects a message that cannot be submitted to any server.
 pub(super) fn reject_locally(message: &SecuredMessage) -> Option<Reply> {
-    let at = bare_line_end(message.octets())?;
+    let at = bare_line_end(message.bytes())?;
     let what = format!(
         "the message has a bare CR or LF at byte {at}; only CRLF may end a line, because some \
          servers would read commands behind it"
@@ -23,10 +23,10 @@ pub(super) fn reject_by_extensions(
     envelope: &Envelope,
     message: &SecuredMessage,
 ) -> Option<Reply> {
-    let octets = message.octets().len();
-    if let Some(limit) = extensions.size_limit_below(octets) {
+    let bytes = message.bytes().len();
+    if let Some(limit) = extensions.size_limit_below(bytes) {
         let what =
-            format!("the message has {octets} bytes, the relay accepts at most {limit} (SIZE)");
+            format!("the message has {bytes} bytes, the relay accepts at most {limit} (SIZE)");
         return Some(rejection(552, (5, 3, 4), &what).because(LocalCause::SizeExceeded));
     }
     let sender = envelope.reverse_path.as_str();

@@ -23,7 +23,7 @@ impl SecretRedactor {
     /// Adds the secrets of a written response, in base64.
     pub(super) fn add(&mut self, response: &str) {
         let decoded = Zeroizing::new(decode_block(response).unwrap_or_default());
-        let parts = decoded.split(|&octet| octet <= 1).rev();
+        let parts = decoded.split(|&byte| byte <= 1).rev();
         let said = parts.filter_map(|part| std::str::from_utf8(part).ok());
         if let Some(secret) = said.map(secret_of).find(|secret| !secret.is_empty()) {
             self.0.push(Zeroizing::new(secret.to_owned()));

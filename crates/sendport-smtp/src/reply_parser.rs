@@ -85,16 +85,16 @@ pub struct ReplyParser {
     lines: Vec<String>,
     enhanced: Option<EnhancedStatusCode>,
     /// Bytes of `lines`.
-    octets: usize,
+    bytes: usize,
     /// Bytes fed since the last whole reply.
     fed: usize,
 }
 
 impl ReplyParser {
     /// Adds received bytes.
-    pub fn feed(&mut self, octets: &[u8]) {
-        self.fed += octets.len();
-        self.buffer.extend_from_slice(octets);
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.fed += bytes.len();
+        self.buffer.extend_from_slice(bytes);
     }
 
     /// True where bytes are left that belong to no parsed reply.
@@ -108,13 +108,13 @@ impl ReplyParser {
     /// [`ReplySyntaxError`] as soon as it is certain.
     pub fn take(&mut self) -> Result<Option<ServerReply>, ReplySyntaxError> {
         while let Some(line) = self.take_line()? {
-            self.octets += line.text.len() + 6;
-            if self.octets <= MAX_REPLY {
+            self.bytes += line.text.len() + 6;
+            if self.bytes <= MAX_REPLY {
                 self.lines.push(line.text);
             }
             self.enhanced = self.enhanced.or(line.enhanced);
             if line.is_last {
-                (self.octets, self.fed) = (0, self.buffer.len());
+                (self.bytes, self.fed) = (0, self.buffer.len());
                 return Ok(Some(ServerReply {
                     code: line.code,
                     enhanced: self.enhanced.take(),
@@ -225,8 +225,8 @@ fn decoded(text: &[u8]) -> Cow<'_, str> {
 }
 
 /// The start of what was received instead of a reply.
-fn excerpt(octets: &[u8]) -> String {
-    let line = octets
+fn excerpt(bytes: &[u8]) -> String {
+    let line = bytes
         .split(|&b| b == b'\r' || b == b'\n')
         .next()
         .unwrap_or_default();
@@ -239,14 +239,14 @@ mod tests {
 
     use super::*;
 
-    fn parse(octets: &[u8]) -> Result<Option<ServerReply>, ReplySyntaxError> {
+    fn parse(bytes: &[u8]) -> Result<Option<ServerReply>, ReplySyntaxError> {
         let mut parser = ReplyParser::default();
-        parser.feed(octets);
+        parser.feed(bytes);
         parser.take()
     }
 
-    fn whole(octets: &[u8]) -> Reply {
-        parse(octets)
+    fn whole(bytes: &[u8]) -> Reply {
+        parse(bytes)
             .expect("a reply")
             .expect("a whole reply")
             .into_reply(Command::Rcpt)
@@ -344,9 +344,9 @@ mod tests {
             let mut parser = ReplyParser::default();
             let mut fed = 0;
             let end = loop {
-                let octets = piece.repeat(1000);
-                parser.feed(&octets);
-                fed += octets.len();
+                let bytes = piece.repeat(1000);
+                parser.feed(&bytes);
+                fed += bytes.len();
                 match parser.take() {
                     Ok(None) => assert!(parser.buffer.len() <= MAX_REPLY && fed <= ENDLESS),
                     end => break end,
@@ -376,8 +376,8 @@ mod tests {
                 let codes: Vec<_> = replies.iter().map(|it| it.code).collect();
                 assert_eq!(codes, [550, 250]);
                 assert_eq!(replies[0].enhanced, Some(EnhancedStatusCode::new(5, 1, 1)));
-                let octets: usize = replies[0].lines.iter().map(String::len).sum();
-                assert!((10_000..=MAX_REPLY).contains(&octets), "{octets}");
+                let bytes: usize = replies[0].lines.iter().map(String::len).sum();
+                assert!((10_000..=MAX_REPLY).contains(&bytes), "{bytes}");
                 assert_eq!(replies[1].lines, ["next"]);
             }
         }
@@ -392,9 +392,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_input_makes_it_panic(octets in proptest::collection::vec(any::<u8>(), 0..600)) {
+        fn no_input_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
             let mut parser = ReplyParser::default();
-            parser.feed(&octets);
+            parser.feed(&bytes);
             while let Ok(Some(_)) = parser.take() {}
         }
 

@@ -344,12 +344,12 @@ impl Stream {
 
     /// Writes lines as they are. Each reply belongs to one command: nothing is written while
     /// something unread is on the connection.
-    pub(super) async fn write(&mut self, octets: &[u8], wait: Wait) -> Result<(), ReplyError> {
+    pub(super) async fn write(&mut self, bytes: &[u8], wait: Wait) -> Result<(), ReplyError> {
         self.quiet().await?;
         self.has_received = false;
         let wire = &mut self.wire;
         let write = async {
-            wire.write_all(octets).await?;
+            wire.write_all(bytes).await?;
             Ok(wire.flush().await?)
         };
         timed(wait.within(self.attempt_end), write).await
@@ -359,14 +359,14 @@ impl Stream {
     /// end of the connection included, cannot be the reply to the content, and stops the write.
     pub(super) async fn write_unanswered(
         &mut self,
-        octets: &[u8],
+        bytes: &[u8],
         wait: Wait,
     ) -> Result<(), ReplyError> {
         self.quiet().await?;
         self.has_received = false;
         let wait = wait.within(self.attempt_end);
         let write = async {
-            let mut rest = octets;
+            let mut rest = bytes;
             poll_fn(|cx| self.poll_write_unanswered(cx, &mut rest)).await?;
             Ok(self.wire.flush().await?)
         };

@@ -25,11 +25,11 @@ pub enum LoadResult {
         /// Without them.
         alert: Box<Alert>,
         /// Of its texts and its attachments together.
-        octets: u64,
+        bytes: u64,
     },
 }
 
-/// Octets of `Body` and `Payload` above which an alert is not read with the others of its claim.
+/// Bytes of `Body` and `Payload` above which an alert is not read with the others of its claim.
 pub const LARGE_TEXTS: u32 = 64 * 1024;
 
 /// Whether an outcome still had its lease.
@@ -230,7 +230,7 @@ pub struct NewAttachment {
     pub description: Option<String>,
     /// How it is sent.
     pub transfer_encoding: TransferEncoding,
-    /// Its octets.
+    /// Its bytes.
     pub content: Vec<u8>,
 }
 

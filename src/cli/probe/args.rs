@@ -131,10 +131,10 @@ impl Args {
     }
 }
 
-/// `10MB`, or octets.
+/// `10MB`, or bytes.
 fn size(text: &str) -> Result<usize, String> {
-    let octets = match text.parse() {
-        Ok(octets) => octets,
+    let bytes = match text.parse() {
+        Ok(bytes) => bytes,
         Err(_) => {
             ByteSize::try_from(text.to_owned())
                 .map_err(|error| error.to_string())?
@@ -142,11 +142,11 @@ fn size(text: &str) -> Result<usize, String> {
         }
     };
     let most = ByteSize(1 << 30);
-    match usize::try_from(octets) {
-        Ok(size) if octets <= most.0 => Ok(size),
+    match usize::try_from(bytes) {
+        Ok(size) if bytes <= most.0 => Ok(size),
         _ => Err(format!(
             "expected at most {most}, found {}",
-            ByteSize(octets)
+            ByteSize(bytes)
         )),
     }
 }

@@ -128,10 +128,10 @@ impl RelayMetrics {
         self.durations[of as usize].observe(time.as_secs_f64());
     }
 
-    fn submitted(&self, class: SubmissionClass, fault: Option<Fault>, octets: usize) {
+    fn submitted(&self, class: SubmissionClass, fault: Option<Fault>, bytes: usize) {
         self.submissions[class as usize].inc();
         if class == SubmissionClass::Accepted {
-            self.bytes.inc_by(octets as u64);
+            self.bytes.inc_by(bytes as u64);
         }
         if let Some(fault) = fault {
             let labels = [self.name.as_str(), fault.as_str()];
@@ -163,8 +163,8 @@ impl RelayObserver for RelayMetrics {
             RelayActivity::Submission {
                 class,
                 fault,
-                octets,
-            } => self.submitted(class, fault, octets),
+                bytes,
+            } => self.submitted(class, fault, bytes),
             RelayActivity::ConditionChange(condition) => self.changed(condition),
             RelayActivity::Throttled(true) => self.throttles.inc(),
             RelayActivity::Throttled(false) => {}

@@ -113,9 +113,9 @@ impl ServiceMetrics {
     }
 
     /// How much is in the spool.
-    pub fn spool(&self, (entries, octets): (usize, u64)) {
+    pub fn spool(&self, (entries, bytes): (usize, u64)) {
         self.spool_entries.set(number(entries as u64));
-        self.spool_bytes.set(number(octets));
+        self.spool_bytes.set(number(bytes));
     }
 
     /// How many outcomes could not be recorded.

@@ -39,10 +39,10 @@ fn a_rate_has_a_zero_to_begin_with() {
 fn what_happens_is_counted_where_it_happened() {
     let metrics = metrics();
     let main = metrics.relay("main").unwrap();
-    let submitted = |class, fault, octets| RelayActivity::Submission {
+    let submitted = |class, fault, bytes| RelayActivity::Submission {
         class,
         fault,
-        octets,
+        bytes,
     };
     main.record(submitted(SubmissionClass::Accepted, None, 1200));
     let refused = submitted(SubmissionClass::Permanent, Some(Fault::Message), 99);

@@ -224,8 +224,8 @@ fn token(proof: Proof) -> Secret {
     Secret::new(format!("{signed}.{signature}"))
 }
 
-fn base64url(octets: &[u8]) -> String {
-    let text = encode_block(octets);
+fn base64url(bytes: &[u8]) -> String {
+    let text = encode_block(bytes);
     text.trim_end_matches('=')
         .replace('+', "-")
         .replace('/', "_")

@@ -3,7 +3,7 @@
 //! A list is separated by `;` (as in Database Mail and Outlook) or `,`. Comments are dropped. Groups are
 //! refused. The parser accepts what RFC 5321 section 4.1.2 permits in `RCPT TO` (with the UTF-8 of RFC
 //! 6531 section 3.3) and is more lenient in three places, because relays decide about their addresses:
-//! a local part may have dots anywhere (`a..b@x`) and more than 64 octets, and labels of a domain may
+//! a local part may have dots anywhere (`a..b@x`) and more than 64 bytes, and labels of a domain may
 //! contain `_`. lettre's `Address` refuses the first two.
 //!
 //! A parsed address has its domain in ASCII, with A-labels, and its local part in Unicode's form NFC (RFC
@@ -25,7 +25,7 @@ use super::recipient::MOST_RECIPIENTS;
 /// 6858 section 2.1). It is reserved (RFC 2606 section 2).
 pub const STAND_IN_ADDRESS: &str = "invalid@internationalized-address.invalid";
 
-/// Longest address, in octets; its columns have as many characters.
+/// Longest address, in bytes; its columns have as many characters.
 const LONGEST: usize = 320;
 
 /// `local-part@domain`: the local part quoted where required, the domain in ASCII. Only the parser makes one,

@@ -176,7 +176,7 @@ fn refuses_what_other_programs_write_or_other_scripts_bring() {
 }
 
 #[test]
-fn limits_are_those_of_the_octets_on_the_wire() {
+fn limits_are_those_of_the_bytes_on_the_wire() {
     let domain = format!("{}com", "x234567.".repeat(31));
     assert_eq!(domain.len(), 251);
     let address = |local: &str| format!("{local}@{domain}");
@@ -190,8 +190,8 @@ fn limits_are_those_of_the_octets_on_the_wire() {
 
 #[test]
 fn relays_decide_how_long_a_local_part_may_be() {
-    for octets in [65, 120, 300] {
-        let address = format!("reply+{}@x.example", "0".repeat(octets));
+    for bytes in [65, 120, 300] {
+        let address = format!("reply+{}@x.example", "0".repeat(bytes));
         assert_eq!(read(&address), bare(&address));
     }
 }

@@ -48,6 +48,6 @@ pub struct Attachment {
     pub description: Option<String>,
     /// Requested encoding.
     pub transfer_encoding: TransferEncoding,
-    /// Length of its content, in octets.
+    /// Length of its content, in bytes.
     pub size_bytes: u64,
 }

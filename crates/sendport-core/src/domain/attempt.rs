@@ -196,7 +196,7 @@ pub struct Attempt {
     pub outcome: AttemptOutcome,
     /// Header `Message-ID`.
     pub message_id: String,
-    /// Octets submitted.
+    /// Bytes submitted.
     pub size_bytes: u64,
     /// `none`, `sign`, `encrypt`, `sign+encrypt`.
     pub protection: String,
@@ -229,7 +229,7 @@ pub struct SubmissionIntent {
     pub started_at: Timestamp,
     /// Header `Message-ID`.
     pub message_id: String,
-    /// Octets of the message.
+    /// Bytes of the message.
     pub size_bytes: u64,
     /// `none`, `sign`, `encrypt`, `sign+encrypt`.
     pub protection: String,

@@ -4,7 +4,7 @@ use super::alert::word_enum;
 use super::{AlertId, AttemptKey, Timestamp};
 
 word_enum! {
-    /// Which octets are kept.
+    /// Which bytes are kept.
     pub enum AuditStage {
         /// As it was built: readable.
         Before = "before",
@@ -24,7 +24,7 @@ pub struct AuditCopy {
     pub send_port: String,
     /// To which relay.
     pub relay: String,
-    /// Which octets.
+    /// Which bytes.
     pub stage: AuditStage,
     /// By the service's clock.
     pub created_at: Timestamp,
@@ -35,5 +35,5 @@ pub struct AuditCopy {
     /// `RCPT TO`, in order.
     pub forward_paths: Vec<String>,
     /// The message (RFC 5322).
-    pub octets: Vec<u8>,
+    pub bytes: Vec<u8>,
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use encoding_rs::{Encoding, UTF_8, WINDOWS_874, WINDOWS_1252, WINDOWS_1254, X_USER_DEFINED};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-/// Charsets whose octets 128 to 159 are undefined, unlike those of their encoder.
+/// Charsets whose bytes 128 to 159 are undefined, unlike those of their encoder.
 const NARROWER: &[(&str, &[&str], &Encoding)] = &[
     (
         "iso-8859-1",
@@ -43,25 +43,25 @@ impl Charset {
         self.name
     }
 
-    /// The octets of a text, or `None` where a character would not round-trip.
+    /// The bytes of a text, or `None` where a character would not round-trip.
     pub fn encode(self, text: &str) -> Option<Cow<'_, [u8]>> {
         if self == Self::UTF_8 {
             return Some(Cow::Borrowed(text.as_bytes()));
         }
-        let (octets, _, unmappable) = self.encoding.encode(text);
-        if unmappable || (self.narrower && !self.is_within(&octets)) {
+        let (bytes, _, unmappable) = self.encoding.encode(text);
+        if unmappable || (self.narrower && !self.is_within(&bytes)) {
             return None;
         }
         // Some encoders write similar characters, such as a backslash for a yen sign.
-        let (back, malformed) = self.encoding.decode_without_bom_handling(&octets);
-        (!malformed && back == text).then_some(octets)
+        let (back, malformed) = self.encoding.decode_without_bom_handling(&bytes);
+        (!malformed && back == text).then_some(bytes)
     }
 
-    /// The octets of HTML; a missing character becomes a character reference (HTML section 13.1.4).
+    /// The bytes of HTML; a missing character becomes a character reference (HTML section 13.1.4).
     /// `None` where that does not round-trip either.
     pub fn encode_html(self, html: &str) -> Option<Cow<'_, [u8]>> {
-        if let Some(octets) = self.encode(html) {
-            return Some(octets);
+        if let Some(bytes) = self.encode(html) {
+            return Some(bytes);
         }
         let mut written = String::with_capacity(html.len());
         for c in html.chars() {
@@ -70,14 +70,14 @@ impl Charset {
                 None => written += &format!("&#{};", u32::from(c)),
             }
         }
-        let octets = self.encode(&written)?;
-        Some(Cow::Owned(octets.into_owned()))
+        let bytes = self.encode(&written)?;
+        Some(Cow::Owned(bytes.into_owned()))
     }
 
-    fn is_within(self, octets: &[u8]) -> bool {
+    fn is_within(self, bytes: &[u8]) -> bool {
         match self.name {
-            "us-ascii" => octets.is_ascii(),
-            _ => !octets.iter().any(|octet| (0x80..0xa0).contains(octet)),
+            "us-ascii" => bytes.is_ascii(),
+            _ => !bytes.iter().any(|byte| (0x80..0xa0).contains(byte)),
         }
     }
 }
@@ -192,10 +192,10 @@ mod tests {
 
     #[test]
     fn html_says_in_references_what_the_set_lacks() {
-        let octets = charset("iso-8859-1")
+        let bytes = charset("iso-8859-1")
             .encode_html("<p>Größe: 5 € 注</p>")
             .unwrap();
-        assert_eq!(octets, &b"<p>Gr\xf6\xdfe: 5 &#8364; &#27880;</p>"[..]);
+        assert_eq!(bytes, &b"<p>Gr\xf6\xdfe: 5 &#8364; &#27880;</p>"[..]);
     }
 
     #[test]
@@ -220,8 +220,8 @@ mod tests {
         fn nothing_is_lost(text in "\\PC{0,20}", which in 0_usize..8) {
             let names = ["iso-8859-1", "iso-8859-9", "windows-1252", "shift_jis", "iso-2022-jp", "gb18030", "big5", "koi8-r"];
             let charset = charset(names[which]);
-            if let Some(octets) = charset.encode(&text) {
-                let (back, malformed) = charset.encoding.decode_without_bom_handling(&octets);
+            if let Some(bytes) = charset.encode(&text) {
+                let (back, malformed) = charset.encoding.decode_without_bom_handling(&bytes);
                 prop_assert!(!malformed);
                 prop_assert_eq!(&*back, &*text);
             }

@@ -1,4 +1,4 @@
-//! Envelope and octets: what a mail transaction carries.
+//! Envelope and bytes: what a mail transaction carries.
 
 use std::borrow::Cow;
 
@@ -90,5 +90,5 @@ pub struct Message {
     /// The value of the `Message-ID` header with its angle brackets.
     pub message_id: String,
     /// Header section, empty line, body.
-    pub octets: Vec<u8>,
+    pub bytes: Vec<u8>,
 }

@@ -336,7 +336,7 @@ fn a_text_is_compared_as_ascii_and_up_to_2048_bytes() {
         table.explain(&reply).is_some_and(|entry| entry.key == "k")
     };
     assert!(says("keine Post") && says("äpost") && !says("apost"));
-    let ends_at = |octets: usize| "\u{e4}".repeat((octets - 6) / 2) + ", POST";
+    let ends_at = |bytes: usize| "\u{e4}".repeat((bytes - 6) / 2) + ", POST";
     assert!(says(&ends_at(2048)));
     assert!(!says(&ends_at(2050)));
 }

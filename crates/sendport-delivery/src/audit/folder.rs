@@ -1,6 +1,6 @@
 //! Audit copies as files: a folder a day, a message and its envelope a copy.
 //!
-//! `2026-11-21/20261121T093045.123Z-0000004711-<attempt key>-after.eml` holds the octets and
+//! `2026-11-21/20261121T093045.123Z-0000004711-<attempt key>-after.eml` holds the bytes and
 //! nothing else; the file of the same name that ends in `.json` holds the envelope. A message
 //! appears under its name whole, and never before its envelope.
 
@@ -80,7 +80,7 @@ impl<'a> From<&'a AuditCopy> for Sidecar<'a> {
             stage: copy.stage,
             created_at: copy.created_at,
             message_id: &copy.message_id,
-            size_bytes: copy.octets.len(),
+            size_bytes: copy.bytes.len(),
             reverse_path: &copy.reverse_path,
             forward_paths: &copy.forward_paths,
         }
@@ -94,7 +94,7 @@ fn write(folder: &Path, copy: &AuditCopy) -> io::Result<()> {
     let mut envelope = serde_json::to_vec_pretty(&Sidecar::from(copy))?;
     envelope.push(b'\n');
     write_whole(&day, &format!("{stem}.json"), &envelope)?;
-    write_whole(&day, &format!("{stem}.eml"), &copy.octets)?;
+    write_whole(&day, &format!("{stem}.eml"), &copy.bytes)?;
     sync_folder(&day)
 }
 
@@ -113,10 +113,10 @@ fn make_day(folder: &Path, day: &Path) -> io::Result<()> {
     }
 }
 
-fn write_whole(day: &Path, name: &str, octets: &[u8]) -> io::Result<()> {
+fn write_whole(day: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let temporary = day.join(format!(".{name}.tmp"));
     let written =
-        write_synced(&temporary, octets).and_then(|()| fs::rename(&temporary, day.join(name)));
+        write_synced(&temporary, bytes).and_then(|()| fs::rename(&temporary, day.join(name)));
     if written.is_err() {
         // What is left of a full disk is not worth an error of its own.
         let _ = fs::remove_file(&temporary);
@@ -124,9 +124,9 @@ fn write_whole(day: &Path, name: &str, octets: &[u8]) -> io::Result<()> {
     written
 }
 
-fn write_synced(path: &Path, octets: &[u8]) -> io::Result<()> {
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = private_file().open(path)?;
-    file.write_all(octets)?;
+    file.write_all(bytes)?;
     file.sync_all()
 }
 

@@ -1,4 +1,4 @@
-//! Audit copies: exactly the octets of a submission, kept before it is made.
+//! Audit copies: exactly the bytes of a submission, kept before it is made.
 //!
 //! In comes what is about to be submitted, out goes nothing: either every copy that the send
 //! port asks for is kept, or an error, and then nothing may be submitted. Content is never logged.
@@ -82,7 +82,7 @@ pub struct Submission<'a> {
     pub at: Timestamp,
     /// Envelope of the transaction.
     pub envelope: &'a Envelope,
-    /// The octets before protection, where [`Auditor::keeps_before`] asked for them.
+    /// The bytes before protection, where [`Auditor::keeps_before`] asked for them.
     pub before: Option<&'a [u8]>,
     /// What is submitted.
     pub message: &'a SecuredMessage,
@@ -115,7 +115,7 @@ impl Auditor {
         }
     }
 
-    /// Whether the octets before protection are wanted.
+    /// Whether the bytes before protection are wanted.
     pub fn keeps_before(&self) -> bool {
         self.stages.contains(&AuditStage::Before)
     }
@@ -147,8 +147,8 @@ impl Auditor {
     }
 
     fn copy(&self, submission: &Submission<'_>, stage: AuditStage) -> AuditCopy {
-        let after = submission.message.octets();
-        let octets = match stage {
+        let after = submission.message.bytes();
+        let bytes = match stage {
             AuditStage::Before => submission.before.unwrap_or(after),
             AuditStage::After => after,
         };
@@ -168,7 +168,7 @@ impl Auditor {
                 .iter()
                 .map(address)
                 .collect(),
-            octets: octets.to_vec(),
+            bytes: bytes.to_vec(),
         }
     }
 

@@ -27,11 +27,11 @@ fn envelope() -> Envelope {
 }
 
 async fn keep(auditor: &Auditor, attempt: AttemptKey) -> Result<(), AuditError> {
-    let octets = b".dot\r\n\r\n\xc3\xa4".to_vec();
+    let bytes = b".dot\r\n\r\n\xc3\xa4".to_vec();
     let message = secure(
         Message {
             message_id: "<1@x>".to_owned(),
-            octets,
+            bytes,
         },
         &ProtectionPlan::Unprotected,
     )
@@ -58,7 +58,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_copy_holds_the_octets_and_its_sidecar_the_envelope() {
+async fn a_copy_holds_the_bytes_and_its_sidecar_the_envelope() {
     let folder = tempfile::tempdir().expect("a folder");
     let (auditor, mut events) = auditor(folder.path(), AuditStage::ALL);
     let key = AttemptKey::fresh();

@@ -8,9 +8,9 @@ use crate::audit::{AuditError, Submission};
 use crate::send_port::SendPort;
 
 impl Dispatcher {
-    /// The octets before protection, copied only where an audit keeps them and they are others
+    /// The bytes before protection, copied only where an audit keeps them and they are others
     /// than those after it.
-    pub(super) fn octets_before(
+    pub(super) fn bytes_before(
         &self,
         message: &Message,
         port: &SendPort,
@@ -18,7 +18,7 @@ impl Dispatcher {
     ) -> Option<Vec<u8>> {
         let auditor = self.parts.auditors.get(&port.name)?;
         let differ = auditor.keeps_before() && protection != Protection::None;
-        differ.then(|| message.octets.clone())
+        differ.then(|| message.bytes.clone())
     }
 
     /// Keeps what `key` is about to submit to `relay`, where the send port has an audit.
@@ -42,7 +42,7 @@ impl Dispatcher {
             relay,
             at: self.parts.clock.now(),
             envelope,
-            before: composed.octets_before.as_deref(),
+            before: composed.bytes_before.as_deref(),
             message: &composed.message,
         };
         auditor.keep(&submission).await

@@ -21,10 +21,10 @@ use crate::protection::encryption_group::Variant;
 use crate::protection::securing::{Certificates, protection_plan, secured};
 use crate::send_port::{Refusal, SendPort};
 
-/// Work on more octets than this would keep others from running.
+/// Work on more bytes than this would keep others from running.
 const LARGE: usize = 256 * 1024;
 
-/// Octets of a content that are read at a time.
+/// Bytes of a content that are read at a time.
 const PIECE: u32 = 256 * 1024;
 
 /// Longest wait for other large messages.
@@ -36,7 +36,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// A message before its protection.
 #[derive(Debug)]
 pub struct Draft {
-    /// The same octets in every attempt.
+    /// The same bytes in every attempt.
     pub message: Message,
     /// What is to be done to it.
     pub protection: Protection,
@@ -87,7 +87,7 @@ impl Sources<'_> {
         let protection = protection(alert, port, variant)?;
         let offset = port.wall_clock(alert);
         let rendered = self.templates.render(turn, alert, offset).await?;
-        let draft = aside(rendered.octets(), || {
+        let draft = aside(rendered.bytes(), || {
             mime::draft_message(&rendered, &settings, attachments)
                 .map_err(|error| Refusal::new(error.explanation(), error.to_string()))
         })?;
@@ -161,12 +161,12 @@ impl Dispatcher {
     pub(super) async fn whole(
         &self,
         lease: &Lease<Alert>,
-        octets: u64,
+        bytes: u64,
     ) -> Result<(MemoryPermit, Alert), ComposeError> {
         let alert = &lease.value;
         // A text is there several times while a message is made of it.
         let memory_permit = self
-            .reserve_memory(octets.saturating_mul(3), &alert.send_port)
+            .reserve_memory(bytes.saturating_mul(3), &alert.send_port)
             .await?;
         // They may be too long for this process already.
         let _preparing = Preparing::begin(&*self.parts.submit_guard, &self.turns, lease).await;
@@ -202,8 +202,8 @@ impl Dispatcher {
         let memory_permit = match memory_permit {
             Some(memory_permit) => memory_permit,
             None => {
-                let octets = text_octets(alert) as u64 + mime::expected_octets(&attachments);
-                self.reserve_memory(octets, &port.name).await?
+                let bytes = text_bytes(alert) as u64 + mime::expected_bytes(&attachments);
+                self.reserve_memory(bytes, &port.name).await?
             }
         };
         let variant = certificates.variant(alert, &envelope.forward_paths);
@@ -216,10 +216,10 @@ impl Dispatcher {
         let now = self.parts.clock.now();
         let context = variant.message_context(&draft.from, alert, now);
         let plan = protection_plan(port, draft.protection, &context)?;
-        let octets_before = self.octets_before(&draft.message, port, draft.protection);
+        let bytes_before = self.bytes_before(&draft.message, port, draft.protection);
         Ok(ReadyMessage {
             message: secured(draft.message, plan).await?,
-            octets_before,
+            bytes_before,
             template_version: draft.template_version,
             _memory: memory_permit,
         })
@@ -227,7 +227,7 @@ impl Dispatcher {
 
     async fn reserve_memory(
         &self,
-        octets: u64,
+        bytes: u64,
         send_port: &str,
     ) -> Result<MemoryPermit, ComposeError> {
         // An audit holds copies beside it, and protection makes another message of it.
@@ -237,7 +237,7 @@ impl Dispatcher {
         let copies = 1 + u64::from(audits) + 2 * u64::from(protects);
         let memory_permit = tokio::select! {
             biased;
-            memory_permit = self.memory.acquire(octets.saturating_mul(copies), PATIENCE) => memory_permit,
+            memory_permit = self.memory.acquire(bytes.saturating_mul(copies), PATIENCE) => memory_permit,
             () = self.parts.stop.cancelled() => return Err(ComposeError::Deferred(Duration::ZERO, None)),
         };
         let why = || Some("waits for other large messages to be sent".to_owned());
@@ -288,15 +288,15 @@ pub(super) fn protection(
 }
 
 /// What the texts come from.
-fn text_octets(alert: &Alert) -> usize {
+fn text_bytes(alert: &Alert) -> usize {
     let columns = [&alert.body, &alert.payload];
     columns.into_iter().flatten().map(String::len).sum()
 }
 
 /// Runs `work` where it keeps no other task waiting, if it is long.
-fn aside<T>(octets: usize, work: impl FnOnce() -> T) -> T {
+fn aside<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
     let has_others = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
-    if octets > LARGE && has_others {
+    if bytes > LARGE && has_others {
         tokio::task::block_in_place(work)
     } else {
         work()

@@ -161,9 +161,9 @@ async fn both_copies_lie_in_the_audit_under_the_key_of_the_attempt() {
         .0
         .as_simple()
         .to_string();
-    for ((name, octets), stage) in kept.iter().zip(["after", "before"]) {
+    for ((name, bytes), stage) in kept.iter().zip(["after", "before"]) {
         assert!(name.ends_with(&format!("{key}-{stage}.eml")), "{name}");
-        assert_eq!(*octets, submitted[0].1);
+        assert_eq!(*bytes, submitted[0].1);
     }
 }
 
@@ -245,8 +245,8 @@ async fn a_digest_goes_through_the_other_relay_whatever_applications_may_do() {
         ),
         (0, 1)
     );
-    let (_, octets) = &memory.messages("second")[0];
-    assert!(String::from_utf8_lossy(octets).contains("\r\nAuto-Submitted: auto-generated\r\n"));
+    let (_, bytes) = &memory.messages("second")[0];
+    assert!(String::from_utf8_lossy(bytes).contains("\r\nAuto-Submitted: auto-generated\r\n"));
 }
 
 /// A send port that encrypts to the certificates of a folder.

@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Messages below this are not counted.
 const SMALL: u64 = 64 * 1024;
-/// Octets of all messages that are counted, from their first octet to the relay's answer; one that
+/// Bytes of all messages that are counted, from their first byte to the relay's answer; one that
 /// is larger than all of this goes alone.
 const TOTAL: u64 = 6 * 1024 * 1024;
 /// What is counted at a time.
@@ -34,12 +34,12 @@ impl MemoryBudget {
         }
     }
 
-    /// A place for a message of so many octets; `None` where there is none for so long.
-    pub(super) async fn acquire(&self, octets: u64, patience: Duration) -> Option<MemoryPermit> {
-        if octets < SMALL {
+    /// A place for a message of so many bytes; `None` where there is none for so long.
+    pub(super) async fn acquire(&self, bytes: u64, patience: Duration) -> Option<MemoryPermit> {
+        if bytes < SMALL {
             return Some(MemoryPermit(None));
         }
-        let units = u32::try_from(octets.min(TOTAL) / UNIT).unwrap_or(u32::MAX);
+        let units = u32::try_from(bytes.min(TOTAL) / UNIT).unwrap_or(u32::MAX);
         let permit = self.units.clone().acquire_many_owned(units);
         let permit = tokio::time::timeout(patience, permit).await.ok()?.ok()?;
         Some(MemoryPermit(Some(permit)))

@@ -122,7 +122,7 @@ pub struct Dispatcher {
 struct ReadyMessage {
     message: SecuredMessage,
     /// Before protection, where an audit wants them.
-    octets_before: Option<Vec<u8>>,
+    bytes_before: Option<Vec<u8>>,
     template_version: Option<String>,
     _memory: MemoryPermit,
 }
@@ -144,15 +144,15 @@ impl Dispatcher {
     }
 
     /// The same for an alert whose texts were left out as too long: they are read when there is
-    /// room for so many octets.
+    /// room for so many bytes.
     pub async fn dispatch_large(
         &self,
         lease: Lease<Alert>,
-        octets: u64,
+        bytes: u64,
         expected: StartReservation,
     ) -> Outcome {
         let token = lease.token;
-        let kind = match self.whole(&lease, octets).await {
+        let kind = match self.whole(&lease, bytes).await {
             Ok((memory_permit, value)) => {
                 let lease = Lease { token, value };
                 return self.dispatch_in(Some(memory_permit), lease, expected).await;

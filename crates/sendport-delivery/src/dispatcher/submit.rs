@@ -145,8 +145,8 @@ impl Dispatcher {
         let message = &job.composed.message;
         let submission = turn.relay.submit(&carried, message, &gate);
         let report = submission.instrument(attempt_span(&gate.note)).await;
-        let octets = message.octets().len();
-        let after = registry.report(turn, job.lease.value.id, octets, &report);
+        let bytes = message.bytes().len();
+        let after = registry.report(turn, job.lease.value.id, bytes, &report);
         let reported = |report: SubmissionReport, throttled_for| {
             Box::new(RelayAttempt {
                 key,
@@ -184,7 +184,7 @@ impl Dispatcher {
             relay: relay.to_owned(),
             started_at: self.parts.clock.now(),
             message_id: message.message_id().to_owned(),
-            size_bytes: message.octets().len() as u64,
+            size_bytes: message.bytes().len() as u64,
             protection: message.protection().to_owned(),
             protected: Box::new(message.protected().clone()),
             template_version: job.composed.template_version.clone(),

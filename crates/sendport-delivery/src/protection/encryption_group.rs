@@ -88,7 +88,7 @@ fn opaque(alert: &Alert, address: &str) -> String {
     let digest = sha256(text.as_bytes());
     digest[..8]
         .iter()
-        .map(|octet| format!("{octet:02x}"))
+        .map(|byte| format!("{byte:02x}"))
         .collect()
 }
 

@@ -2,7 +2,7 @@
 //!
 //! In come an alert's recipients and what its send port demands. Out go
 //! [`ProtectionPlan`](sendport_smime::ProtectionPlan) for each group, and what becomes of recipients without a
-//! usable certificate. The octets are secured by [`sendport_smime`].
+//! usable certificate. The bytes are secured by [`sendport_smime`].
 
 pub(crate) mod certificate_cache;
 pub(crate) mod encryption_group;

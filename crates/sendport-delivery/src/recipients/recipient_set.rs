@@ -259,7 +259,7 @@ impl RecipientSet {
             ended_at: report.ended_at,
             outcome: self.attempt_outcome(&report.end),
             message_id: message.message_id().to_owned(),
-            size_bytes: message.octets().len() as u64,
+            size_bytes: message.bytes().len() as u64,
             protection: message.protection().to_owned(),
             protected: message.protected().clone(),
             facts: report.facts,

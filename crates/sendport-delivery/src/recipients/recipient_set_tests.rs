@@ -108,7 +108,7 @@ fn decision_by(
     let message = secure(
         Message {
             message_id: "<1@x>".to_owned(),
-            octets: b"\r\n".to_vec(),
+            bytes: b"\r\n".to_vec(),
         },
         &ProtectionPlan::Unprotected,
     )

@@ -44,14 +44,14 @@ impl RelayRegistry {
         &self,
         mut turn: SubmitPermit<'_>,
         alert: AlertId,
-        octets: usize,
+        bytes: usize,
         report: &SubmissionReport,
     ) -> NextStep {
         let trial = std::mem::take(&mut turn.trial);
         let entry = turn.entry;
         *entry.sign_of_life() = Instant::now();
         let place = turn.place.take();
-        self.observe_submission(entry, report, octets);
+        self.observe_submission(entry, report, bytes);
         let not_begun = matches!(report.end, SubmissionEnd::NotBegun { .. });
         let Some((limit, reply)) = limit_refusal(&self.replies, report) else {
             entry.limited().forget(alert);
@@ -104,7 +104,7 @@ impl RelayRegistry {
         until_probe + AFTER_OTHERS
     }
 
-    fn observe_submission(&self, entry: &RelayEntry, report: &SubmissionReport, octets: usize) {
+    fn observe_submission(&self, entry: &RelayEntry, report: &SubmissionReport, bytes: usize) {
         let Some((class, reply)) = came_to(report) else {
             return;
         };
@@ -116,7 +116,7 @@ impl RelayRegistry {
         entry.watch.record(RelayActivity::Submission {
             class,
             fault,
-            octets,
+            bytes,
         });
     }
 

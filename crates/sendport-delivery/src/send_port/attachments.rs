@@ -35,7 +35,7 @@ impl AttachmentRules {
         }
         let count = attachments.len();
         Err(too_large(
-            &format!("the {count} attachments together have {sum} octets"),
+            &format!("the {count} attachments together have {sum} bytes"),
             port,
             limit,
             "max_total_size",
@@ -57,7 +57,7 @@ impl AttachmentRules {
             return Ok(());
         }
         Err(too_large(
-            &format!("attachment '{shown}' has {} octets", attachment.size_bytes),
+            &format!("attachment '{shown}' has {} bytes", attachment.size_bytes),
             port,
             self.config.max_size,
             "max_size",
@@ -110,7 +110,7 @@ mod tests {
         let refusal = refused(&[file("a.zip", 10_000_001)]).expect("too large");
         assert_eq!(refusal.explanation, "attachment-too-large");
         for part in [
-            "'a.zip' has 10000001 octets",
+            "'a.zip' has 10000001 bytes",
             "at most 10000000 (10MB)",
             "attachments.max_size",
         ] {
@@ -123,7 +123,7 @@ mod tests {
         ];
         let reason = refused(&three).expect("too large").reason;
         assert!(
-            reason.starts_with("the 3 attachments together have 27000000 octets"),
+            reason.starts_with("the 3 attachments together have 27000000 bytes"),
             "{reason}"
         );
     }

@@ -6,7 +6,7 @@ use sendport_core::domain::AuditStage;
 use sendport_core::problem::Problem;
 use serde::{Deserialize, Serialize};
 
-/// Which octets are kept, and where.
+/// Which bytes are kept, and where.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuditConfig {
@@ -19,7 +19,7 @@ pub struct AuditConfig {
     pub database: bool,
 }
 
-/// Which octets an audit keeps.
+/// Which bytes an audit keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AuditKeep {

@@ -213,7 +213,7 @@ impl Worker {
             let mut origin = lane.origin(permit);
             let (alert, large) = match loaded.remove(&id) {
                 Some(LoadResult::Alert(alert)) => (alert, None),
-                Some(LoadResult::Large { alert, octets }) => (alert, Some(octets)),
+                Some(LoadResult::Large { alert, bytes }) => (alert, Some(bytes)),
                 Some(LoadResult::Unreadable { reason, .. }) => {
                     origin.span = unread_span(id, &lane.port.name);
                     tasks.finish(failed(id, token, reason), origin).await;
@@ -232,7 +232,7 @@ impl Worker {
     }
 
     /// Works on an alert in a task of its own. A panic there fails that alert alone. `large`: its
-    /// octets, where its texts are still to be read.
+    /// bytes, where its texts are still to be read.
     fn begin(
         &self,
         lease: Lease<Alert>,
@@ -253,7 +253,7 @@ impl Worker {
             let dispatched = Box::pin(async move {
                 match large {
                     None => dispatcher.dispatch(lease, expected).await,
-                    Some(octets) => dispatcher.dispatch_large(lease, octets, expected).await,
+                    Some(bytes) => dispatcher.dispatch_large(lease, bytes, expected).await,
                 }
             });
             abandoned.run_until_cancelled_owned(dispatched).await

@@ -111,7 +111,7 @@ impl GuardedSpool {
         self.obstacles.is_met(ObstacleKind::StateFolder)
     }
 
-    /// Entries and octets of the spool.
+    /// Entries and bytes of the spool.
     pub fn size(&self) -> (usize, u64) {
         self.spool.size()
     }

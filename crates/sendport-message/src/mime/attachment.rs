@@ -17,7 +17,7 @@ pub(super) struct Part {
     content_id: Option<String>,
     description: Option<String>,
     asked: TransferEncoding,
-    pub(super) expected_octets: u64,
+    pub(super) expected_bytes: u64,
 }
 
 impl Part {
@@ -58,7 +58,7 @@ impl Part {
             content_id,
             description: given(&attachment.description),
             asked: attachment.transfer_encoding,
-            expected_octets: encoding::encoded_length(
+            expected_bytes: encoding::encoded_length(
                 attachment.transfer_encoding,
                 attachment.size_bytes,
             ),
@@ -106,7 +106,7 @@ impl Part {
         if self.media_type.is_message() {
             return match fits {
                 true => (self.media_type.clone(), TransferEncoding::SevenBit),
-                false => (MediaType::octets(), TransferEncoding::Base64),
+                false => (MediaType::bytes(), TransferEncoding::Base64),
             };
         }
         let encoding = match self.asked {
@@ -135,14 +135,14 @@ impl Part {
         if let Some(id) = &self.content_id {
             lines += &format!("Content-ID: <{id}>\r\n");
         }
-        let mut octets = lines.into_bytes();
+        let mut bytes = lines.into_bytes();
         let mut description = HeaderSection::default();
         description.text(
             "Content-Description",
             self.description.as_deref().unwrap_or_default(),
         );
-        octets.extend(description.into_octets());
-        octets
+        bytes.extend(description.into_bytes());
+        bytes
     }
 
     /// Content-Type and Content-Disposition with the file's name.
@@ -162,7 +162,7 @@ impl Part {
 }
 
 /// Estimated length of the encoded attachments.
-pub fn expected_octets(attachments: &[Attachment]) -> u64 {
+pub fn expected_bytes(attachments: &[Attachment]) -> u64 {
     let expected = |attachment: &Attachment| {
         encoding::encoded_length(attachment.transfer_encoding, attachment.size_bytes)
     };

@@ -64,10 +64,10 @@ impl MessageBodies<'_> {
         text: String,
         boundary: &str,
     ) -> SinglePart {
-        let (charset, octets) = in_set.unwrap_or((Charset::UTF_8, text.into_bytes()));
+        let (charset, bytes) = in_set.unwrap_or((Charset::UTF_8, text.into_bytes()));
         SinglePart::builder()
             .header(self.content_type(subtype, charset))
-            .body(encoded(octets, boundary))
+            .body(encoded(bytes, boundary))
     }
 
     fn content_type(&self, subtype: &str, charset: Charset) -> ContentType {
@@ -97,7 +97,7 @@ fn other_than_utf8<'a>(
 fn normalised(text: &str) -> String {
     let mut rest = text.trim_start_matches('\u{feff}');
     let mut out = String::with_capacity(rest.len() + rest.len() / 32);
-    while let Some(at) = rest.bytes().position(|octet| octet.is_ascii_control()) {
+    while let Some(at) = rest.bytes().position(|byte| byte.is_ascii_control()) {
         let (before, from) = rest.split_at(at);
         out.push_str(before);
         let (written, taken) = match from.as_bytes() {
@@ -119,37 +119,37 @@ fn normalised(text: &str) -> String {
 /// 7bit where no server has a reason to change the text, else quoted-printable, else base64 (RFC 2045
 /// section 6). lettre's own choice keeps `From ` lines and spaces at line ends, which mailbox files
 /// and relays change, so that a signature breaks.
-fn encoded(octets: Vec<u8>, boundary: &str) -> Body {
-    if is_stable_7bit(&octets, boundary) {
-        return Body::dangerous_pre_encoded(octets, ContentTransferEncoding::SevenBit);
+fn encoded(bytes: Vec<u8>, boundary: &str) -> Body {
+    if is_stable_7bit(&bytes, boundary) {
+        return Body::dangerous_pre_encoded(bytes, ContentTransferEncoding::SevenBit);
     }
-    let escapes = octets
+    let escapes = bytes
         .iter()
         .filter(|b| !matches!(b, b' '..=b'~' | b'\t' | b'\r' | b'\n'));
-    let encoding = if escapes.count() <= octets.len() / 6 {
+    let encoding = if escapes.count() <= bytes.len() / 6 {
         ContentTransferEncoding::QuotedPrintable
     } else {
         ContentTransferEncoding::Base64
     };
-    let body = with_encoding(&octets, encoding);
+    let body = with_encoding(&bytes, encoding);
     if has_from_line(body.as_ref()) {
-        return with_encoding(&octets, ContentTransferEncoding::Base64);
+        return with_encoding(&bytes, ContentTransferEncoding::Base64);
     }
     body
 }
 
 /// Quoted-printable and base64 encode any text, so there is no error to handle.
-fn with_encoding(octets: &[u8], encoding: ContentTransferEncoding) -> Body {
-    Body::new_with_encoding(octets.to_vec(), encoding).unwrap_or_else(Body::new)
+fn with_encoding(bytes: &[u8], encoding: ContentTransferEncoding) -> Body {
+    Body::new_with_encoding(bytes.to_vec(), encoding).unwrap_or_else(Body::new)
 }
 
 /// Short ASCII lines that relays and mailbox formats do not change, so that a signature over them
 /// stays valid (RFC 8551 section 3.1.3).
-fn is_stable_7bit(octets: &[u8], boundary: &str) -> bool {
-    if !octets.is_ascii() || has_from_line(octets) {
+fn is_stable_7bit(bytes: &[u8], boundary: &str) -> bool {
+    if !bytes.is_ascii() || has_from_line(bytes) {
         return false;
     }
-    std::str::from_utf8(octets).is_ok_and(|text| {
+    std::str::from_utf8(bytes).is_ok_and(|text| {
         // The other boundaries of the message contain this one.
         !text.contains(boundary.trim_start_matches("=_"))
             && text
@@ -159,6 +159,6 @@ fn is_stable_7bit(octets: &[u8], boundary: &str) -> bool {
 }
 
 /// Mailbox files write `>` in front of such a line.
-fn has_from_line(octets: &[u8]) -> bool {
-    octets.starts_with(b"From ") || octets.windows(7).any(|w| w == b"\r\nFrom ")
+fn has_from_line(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"From ") || bytes.windows(7).any(|w| w == b"\r\nFrom ")
 }

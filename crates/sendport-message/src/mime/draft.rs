@@ -14,7 +14,7 @@ use sendport_core::domain::{Attachment, AttachmentId, Message};
 #[derive(Debug)]
 pub struct Draft {
     message_id: String,
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     remaining: VecDeque<DraftPiece>,
     survey: Survey,
     encoder: Option<Encoder>,
@@ -23,7 +23,7 @@ pub struct Draft {
 /// A piece that is still to be appended.
 #[derive(Debug)]
 enum DraftPiece {
-    Octets(Vec<u8>),
+    Bytes(Vec<u8>),
     Attachment(Box<Part>),
 }
 
@@ -61,11 +61,11 @@ impl Draft {
         if opened {
             layout.close(&boundaries.mixed);
         }
-        let mut octets = headers;
-        octets.reserve_exact(layout.expected_octets());
+        let mut bytes = headers;
+        bytes.reserve_exact(layout.expected_bytes());
         let mut draft = Self {
             message_id,
-            octets,
+            bytes,
             remaining: layout.pieces,
             survey: Survey::new(),
             encoder: None,
@@ -97,7 +97,7 @@ impl Draft {
     pub fn append(&mut self, piece: &[u8]) {
         self.open();
         if let Some(encoder) = &mut self.encoder {
-            encoder.append(&mut self.octets, piece);
+            encoder.append(&mut self.bytes, piece);
         }
     }
 
@@ -105,8 +105,8 @@ impl Draft {
     pub fn close(&mut self) {
         self.open();
         if let Some(encoder) = self.encoder.take() {
-            encoder.finish(&mut self.octets);
-            self.octets.extend_from_slice(b"\r\n");
+            encoder.finish(&mut self.bytes);
+            self.bytes.extend_from_slice(b"\r\n");
             self.remaining.pop_front();
         }
         self.survey = Survey::new();
@@ -116,7 +116,7 @@ impl Draft {
     fn open(&mut self) {
         if let (None, Some(DraftPiece::Attachment(part))) = (&self.encoder, self.remaining.front())
         {
-            self.encoder = Some(part.open(&mut self.octets, &self.survey));
+            self.encoder = Some(part.open(&mut self.bytes, &self.survey));
         }
     }
 
@@ -125,13 +125,13 @@ impl Draft {
         debug_assert!(self.remaining.is_empty());
         Message {
             message_id: self.message_id,
-            octets: self.octets,
+            bytes: self.bytes,
         }
     }
 
     fn advance(&mut self) {
-        while let Some(DraftPiece::Octets(octets)) = self.remaining.front() {
-            self.octets.extend_from_slice(octets);
+        while let Some(DraftPiece::Bytes(bytes)) = self.remaining.front() {
+            self.bytes.extend_from_slice(bytes);
             self.remaining.pop_front();
         }
     }
@@ -155,10 +155,10 @@ impl Layout {
         let boundary = &boundaries.alternative;
         let (text, html) = bodies.parts(boundary);
         if html.is_none() && invitation.is_none() {
-            return self.octets(text);
+            return self.bytes(text);
         }
         self.open("alternative", "", boundary);
-        self.octets(text);
+        self.bytes(text);
         if let Some(html) = html {
             self.next(boundary);
             self.html(html, related, &boundaries.related);
@@ -173,10 +173,10 @@ impl Layout {
     /// The HTML with its inline parts.
     fn html(&mut self, html: Vec<u8>, related: Vec<Part>, boundary: &str) {
         if related.is_empty() {
-            return self.octets(html);
+            return self.bytes(html);
         }
         self.open("related", "\r\n type=\"text/html\";", boundary);
-        self.octets(html);
+        self.bytes(html);
         for part in related {
             self.next(boundary);
             self.attachment(part);
@@ -186,7 +186,7 @@ impl Layout {
 
     /// The header of a multipart and the delimiter of its first part.
     fn open(&mut self, subtype: &str, parameters: &str, boundary: &str) {
-        self.octets(
+        self.bytes(
             format!(
                 "Content-Type: multipart/{subtype};{parameters}\r\n boundary=\"{boundary}\"\r\n\r\n--{boundary}\r\n"
             )
@@ -195,17 +195,17 @@ impl Layout {
     }
 
     fn next(&mut self, boundary: &str) {
-        self.octets(format!("--{boundary}\r\n").into_bytes());
+        self.bytes(format!("--{boundary}\r\n").into_bytes());
     }
 
     /// Adds an empty line: where the delimiter of an outer multipart follows at once, GMime rejects a
     /// signature over it, and Python writes other octets than it read.
     fn close(&mut self, boundary: &str) {
-        self.octets(format!("--{boundary}--\r\n\r\n").into_bytes());
+        self.bytes(format!("--{boundary}--\r\n\r\n").into_bytes());
     }
 
-    fn octets(&mut self, octets: Vec<u8>) {
-        self.pieces.push_back(DraftPiece::Octets(octets));
+    fn bytes(&mut self, bytes: Vec<u8>) {
+        self.pieces.push_back(DraftPiece::Bytes(bytes));
     }
 
     fn attachment(&mut self, part: Part) {
@@ -214,11 +214,11 @@ impl Layout {
     }
 
     /// Usually enough; the buffer grows otherwise.
-    fn expected_octets(&self) -> usize {
+    fn expected_bytes(&self) -> usize {
         const HEADERS: u64 = 2048;
         let length = |piece: &DraftPiece| match piece {
-            DraftPiece::Octets(octets) => octets.len() as u64,
-            DraftPiece::Attachment(part) => part.expected_octets + HEADERS,
+            DraftPiece::Bytes(bytes) => bytes.len() as u64,
+            DraftPiece::Attachment(part) => part.expected_bytes + HEADERS,
         };
         let sum: u64 = self.pieces.iter().map(length).sum();
         usize::try_from(sum).unwrap_or(0)

@@ -19,18 +19,18 @@ pub(super) const ENCODED_LINE: usize = 76;
 /// split between characters, and between a character and its combining marks only where they do not
 /// fit on a line.
 pub(super) fn encoded_words(text: &str, column: usize, charset: Charset) -> Vec<String> {
-    let (charset, octets) = written(text, charset);
-    let quoted = octets.iter().map(|&b| q_length(b)).sum::<usize>() <= octets.len() * 2;
+    let (charset, bytes) = written(text, charset);
+    let quoted = bytes.iter().map(|&b| q_length(b)).sum::<usize>() <= bytes.len() * 2;
     let overhead = "=??q??=".len() + charset.name().len();
     // A continuation line starts with a space.
     let mut room = ENCODED_LINE
         .saturating_sub(column.max(1) + overhead)
         .max(16);
     let length = |piece: &str| {
-        let (_, octets) = written(piece, charset);
+        let (_, bytes) = written(piece, charset);
         match quoted {
-            true => octets.iter().map(|&b| q_length(b)).sum(),
-            false => octets.len().div_ceil(3) * 4,
+            true => bytes.iter().map(|&b| q_length(b)).sum(),
+            false => bytes.len().div_ceil(3) * 4,
         }
     };
     let mut words = Vec::new();
@@ -50,7 +50,7 @@ pub(super) fn encoded_words(text: &str, column: usize, charset: Charset) -> Vec<
 /// The octets of `text`, and their charset.
 fn written(text: &str, charset: Charset) -> (Charset, Cow<'_, [u8]>) {
     match charset.encode(text) {
-        Some(octets) => (charset, octets),
+        Some(bytes) => (charset, bytes),
         None => (Charset::UTF_8, Cow::Borrowed(text.as_bytes())),
     }
 }
@@ -110,14 +110,14 @@ fn q_length(b: u8) -> usize {
 }
 
 fn encoded_word(text: &str, quoted: bool, charset: Charset) -> String {
-    let (charset, octets) = written(text, charset);
+    let (charset, bytes) = written(text, charset);
     let name = charset.name();
     if !quoted {
-        let base64 = openssl::base64::encode_block(&octets);
+        let base64 = openssl::base64::encode_block(&bytes);
         return format!("=?{name}?b?{base64}?=");
     }
     let mut word = format!("=?{name}?q?");
-    for &b in &*octets {
+    for &b in &*bytes {
         match b {
             b' ' => word.push('_'),
             b if is_q_safe(b) => word.push(char::from(b)),
@@ -165,8 +165,8 @@ mod tests {
             assert!(words.len() > 1);
             for word in words {
                 let base64 = word.strip_prefix("=?utf-8?b?").expect("base64");
-                let octets = openssl::base64::decode_block(base64.trim_end_matches("?="));
-                let piece = String::from_utf8(octets.expect("base64")).expect("whole characters");
+                let bytes = openssl::base64::decode_block(base64.trim_end_matches("?="));
+                let piece = String::from_utf8(bytes.expect("base64")).expect("whole characters");
                 assert_eq!(piece.replace(unit, ""), "", "{piece}");
             }
         }

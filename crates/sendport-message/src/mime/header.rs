@@ -26,14 +26,14 @@ pub(super) struct Script {
 /// non-ASCII addresses where `script` permits them, that end in CRLF.
 #[derive(Debug, Default)]
 pub(super) struct HeaderSection {
-    octets: String,
+    bytes: String,
     script: Script,
 }
 
 impl HeaderSection {
     pub(super) fn new(script: Script) -> Self {
         Self {
-            octets: String::new(),
+            bytes: String::new(),
             script,
         }
     }
@@ -93,8 +93,8 @@ impl HeaderSection {
     }
 
     /// The octets, without the empty line that ends the section.
-    pub(super) fn into_octets(self) -> Vec<u8> {
-        self.octets.into_bytes()
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes.into_bytes()
     }
 
     fn unstructured(&mut self, name: &str, value: &str, longest_word: usize) {
@@ -114,13 +114,13 @@ impl HeaderSection {
     }
 
     fn push(&mut self, name: &str, value: &str) {
-        self.octets.push_str(name);
-        self.octets.push(':');
+        self.bytes.push_str(name);
+        self.bytes.push(':');
         if !value.is_empty() && !value.starts_with("\r\n") {
-            self.octets.push(' ');
+            self.bytes.push(' ');
         }
-        self.octets.push_str(value);
-        self.octets.push_str("\r\n");
+        self.bytes.push_str(value);
+        self.bytes.push_str("\r\n");
     }
 }
 

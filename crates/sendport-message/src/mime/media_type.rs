@@ -7,7 +7,7 @@ use super::file_name::extension;
 use super::parameter::{self, is_token};
 
 /// The default (RFC 2046 section 4.5.1).
-const OCTETS: &str = "application/octet-stream";
+const BYTES: &str = "application/octet-stream";
 /// Parameters that sendport writes.
 const OWN: &[&str] = &["name", "boundary"];
 
@@ -101,12 +101,12 @@ impl MediaType {
     pub(super) fn of_file(file_name: Option<&str>) -> Self {
         let extension = file_name.and_then(extension).unwrap_or_default();
         let known = KNOWN.iter().find(|(known, _)| *known == extension);
-        Self::bare(known.map_or(OCTETS, |(_, essence)| essence))
+        Self::bare(known.map_or(BYTES, |(_, essence)| essence))
     }
 
     /// The type of any octets.
-    pub(super) fn octets() -> Self {
-        Self::bare(OCTETS)
+    pub(super) fn bytes() -> Self {
+        Self::bare(BYTES)
     }
 
     fn bare(essence: &str) -> Self {
@@ -231,7 +231,7 @@ mod tests {
     fn derives_the_type_from_the_extension() {
         let of = |name| MediaType::of_file(Some(name)).essence;
         assert_eq!(of("a.PDF"), "application/pdf");
-        assert_eq!(of("a"), OCTETS);
-        assert_eq!(MediaType::of_file(None).essence, OCTETS);
+        assert_eq!(of("a"), BYTES);
+        assert_eq!(MediaType::of_file(None).essence, BYTES);
     }
 }

@@ -5,7 +5,7 @@
 //! random number.
 //!
 //! lettre makes the parts of the bodies. The header section and the attachments are ours:
-//! lettre 0.11 refuses addresses such as `a..b@x` and local parts over 64 octets, keeps only one header
+//! lettre 0.11 refuses addresses such as `a..b@x` and local parts over 64 bytes, keeps only one header
 //! of each name, and holds a whole message twice. Each module names what it found in lettre.
 //!
 //! The guard comes first: a line break or another control character within a column that is written
@@ -37,7 +37,7 @@ use sendport_core::domain::{
     RecipientKind, Sensitivity, Timestamp, expand_recipients, parse_address_list,
 };
 
-pub use attachment::expected_octets;
+pub use attachment::expected_bytes;
 use body::MessageBodies;
 pub use custom_headers::HeaderPolicy;
 pub use draft::Draft;
@@ -138,7 +138,7 @@ pub fn draft_message(
     let boundaries = Boundaries::of(alert);
     Draft::new(
         message_id,
-        headers.into_octets(),
+        headers.into_bytes(),
         &bodies,
         attachments,
         &boundaries,

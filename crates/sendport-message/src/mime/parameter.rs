@@ -44,19 +44,19 @@ pub(super) fn extended(out: &mut String, name: &str, value: &str) {
 }
 
 /// `token` (RFC 2045 section 5.1).
-pub(super) fn is_token(octet: u8) -> bool {
-    octet.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&octet)
+pub(super) fn is_token(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&byte)
 }
 
 /// `attribute-char` (RFC 2231 section 7) unchanged, any other octet in hexadecimal.
 fn percent_encoded(character: char) -> String {
     let mut out = String::new();
-    let mut octets = [0; 4];
-    for octet in character.encode_utf8(&mut octets).bytes() {
-        if is_token(octet) && !b"*'%".contains(&octet) {
-            out.push(char::from(octet));
+    let mut bytes = [0; 4];
+    for byte in character.encode_utf8(&mut bytes).bytes() {
+        if is_token(byte) && !b"*'%".contains(&byte) {
+            out.push(char::from(byte));
         } else {
-            let _ = write!(out, "%{octet:02X}");
+            let _ = write!(out, "%{byte:02X}");
         }
     }
     out

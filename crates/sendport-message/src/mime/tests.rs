@@ -34,8 +34,8 @@ fn built(alert: &Alert) -> Result<Message, MimeError> {
 
 fn text_of(alert: &Alert) -> String {
     let message = built(alert).expect("is built");
-    assert_well_formed(&message.octets);
-    String::from_utf8(message.octets).expect("is ASCII")
+    assert_well_formed(&message.bytes);
+    String::from_utf8(message.bytes).expect("is ASCII")
 }
 
 fn html(body: &str) -> Alert {
@@ -54,11 +54,11 @@ fn with_headers(json: &str) -> Alert {
 }
 
 /// What holds for every message: RFC 5321 section 2.3.8, RFC 5322 section 2.1.1.
-fn assert_well_formed(octets: &[u8]) {
-    assert!(octets.is_ascii());
-    assert!(octets.ends_with(b"\r\n"));
-    assert!(!octets.contains(&0));
-    let text = std::str::from_utf8(octets).expect("is ASCII");
+fn assert_well_formed(bytes: &[u8]) {
+    assert!(bytes.is_ascii());
+    assert!(bytes.ends_with(b"\r\n"));
+    assert!(!bytes.contains(&0));
+    let text = std::str::from_utf8(bytes).expect("is ASCII");
     for line in text.split("\r\n") {
         assert!(!line.contains(['\r', '\n']), "bare CR or LF: {line:?}");
         assert!(line.len() <= 998, "{} octets", line.len());
@@ -109,10 +109,8 @@ fn a_send_port_may_go_without_auto_submitted() {
         auto_submitted: false,
         ..settings()
     };
-    let octets = build_message(&rendered, &settings)
-        .expect("is built")
-        .octets;
-    let text = String::from_utf8(octets).expect("is ASCII");
+    let bytes = build_message(&rendered, &settings).expect("is built").bytes;
+    let text = String::from_utf8(bytes).expect("is ASCII");
     assert_eq!(header(&text, "Auto-Submitted"), None);
     assert_eq!(header(&text, "X-Auto-Response-Suppress"), None);
 }
@@ -138,7 +136,7 @@ fn html_gets_a_text_before_it() {
 }
 
 #[test]
-fn two_builds_are_the_same_octets() {
+fn two_builds_are_the_same_bytes() {
     let alert = html("<p>Grüße</p>");
     assert_eq!(built(&alert), built(&alert));
     let later = Alert {
@@ -293,7 +291,7 @@ fn a_subject_is_treated_alike_as_column_and_as_template() {
         for alert in [of_column, of_template] {
             let rendered = templates.render(&alert).ok();
             let message = rendered.and_then(|it| build_message(&it, &settings()).ok());
-            let text = message.map(|it| String::from_utf8(it.octets).expect("is ASCII"));
+            let text = message.map(|it| String::from_utf8(it.bytes).expect("is ASCII"));
             let found = text.as_deref().and_then(|text| header(text, "Subject"));
             assert_eq!(found, value, "{subject:?}");
         }
@@ -312,14 +310,14 @@ fn a_message_without_a_subject_has_the_field() {
 #[test]
 fn a_word_that_fits_on_a_line_is_not_encoded() {
     let longest = 998 - "X-Signature: ".len();
-    for (octets, is_whole) in [(850, true), (longest, true), (longest + 1, false)] {
-        let value = "x".repeat(octets);
+    for (bytes, is_whole) in [(850, true), (longest, true), (longest + 1, false)] {
+        let value = "x".repeat(bytes);
         let json = serde_json::json!({ "X-Signature": value }).to_string();
         let text = text_of(&with_headers(&json));
         assert_eq!(
             text.contains(&format!("X-Signature: {value}\r\n")),
             is_whole,
-            "{octets}"
+            "{bytes}"
         );
     }
     let id = format!("<{}@x>", "x".repeat(900));
@@ -382,9 +380,9 @@ fn a_long_list_is_folded_between_mailboxes() {
         ..fixture::alert()
     };
     let message = built(&alert).expect("is built");
-    assert_well_formed(&message.octets);
+    assert_well_formed(&message.bytes);
     let parsed = MessageParser::default()
-        .parse(&message.octets)
+        .parse(&message.bytes)
         .expect("parses");
     let to: Vec<_> = parsed
         .to()
@@ -641,9 +639,9 @@ fn a_message_of_a_sample_template_is_whole() {
     };
     let rendered = templates.render(&alert).expect("renders");
     let message = build_message(&rendered, &settings()).expect("is built");
-    assert_well_formed(&message.octets);
+    assert_well_formed(&message.bytes);
     let parsed = MessageParser::default()
-        .parse(&message.octets)
+        .parse(&message.bytes)
         .expect("parses");
     assert_eq!(
         parsed.subject(),

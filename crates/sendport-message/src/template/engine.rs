@@ -10,7 +10,7 @@ use super::{RenderError, TemplateError};
 
 /// Instructions of one part's render. A page with a table of 1,000 rows takes about 100,000.
 const FUEL: u64 = 2_000_000;
-/// Longest output of one part, in octets.
+/// Longest output of one part, in bytes.
 const LARGEST_PART: usize = 4 << 20;
 /// Deepest nesting of `include`, macros and recursive loops.
 const DEEPEST: usize = 100;
@@ -75,7 +75,7 @@ pub(super) fn render_file(
         .get_template(file)
         .and_then(|template| template.render_captured_to(variables.clone(), &mut made));
     match result {
-        Ok(_) => Ok(String::from_utf8_lossy(&made.octets).into_owned()),
+        Ok(_) => Ok(String::from_utf8_lossy(&made.bytes).into_owned()),
         Err(error) => Err(render_error(environment, file, version, &error)),
     }
 }
@@ -170,16 +170,16 @@ fn advice(kind: ErrorKind) -> &'static str {
 /// A writer limited to [`LARGEST_PART`].
 #[derive(Default)]
 struct Bounded {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
 impl std::io::Write for Bounded {
-    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
-        if self.octets.len() + octets.len() > LARGEST_PART {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.bytes.len() + bytes.len() > LARGEST_PART {
             return Err(std::io::Error::other("too much output"));
         }
-        self.octets.extend_from_slice(octets);
-        Ok(octets.len())
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {

@@ -31,8 +31,8 @@ pub struct RenderedAlert<'a> {
 }
 
 impl RenderedAlert<'_> {
-    /// Length of its texts, in octets.
-    pub fn octets(&self) -> usize {
+    /// Length of its texts, in bytes.
+    pub fn bytes(&self) -> usize {
         let texts = [&self.text, &self.html];
         texts.into_iter().flatten().map(|text| text.len()).sum()
     }

@@ -28,7 +28,7 @@ pub(super) fn rsa_encryption() -> Vec<u8> {
 /// The value of a digest.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Hash {
-    octets: [u8; 64],
+    bytes: [u8; 64],
     length: usize,
 }
 
@@ -36,7 +36,7 @@ impl Deref for Hash {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.octets[..self.length]
+        &self.bytes[..self.length]
     }
 }
 
@@ -58,9 +58,9 @@ impl Digest {
         let mut context = MdCtx::new()?;
         context.digest_init(self.md()?)?;
         context.digest_update(content)?;
-        let mut octets = [0; 64];
-        let length = context.digest_final(&mut octets)?;
-        Ok(Hash { octets, length })
+        let mut bytes = [0; 64];
+        let length = context.digest_final(&mut bytes)?;
+        Ok(Hash { bytes, length })
     }
 
     /// Length in octets.

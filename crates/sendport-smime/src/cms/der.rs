@@ -31,8 +31,8 @@ impl Der<'_> {
             write_length(self.length(), out);
         }
         match self {
-            Self::Made(octets) | Self::Primitive(_, octets) | Self::OctetString(octets) => {
-                out.extend_from_slice(octets);
+            Self::Made(bytes) | Self::Primitive(_, bytes) | Self::OctetString(bytes) => {
+                out.extend_from_slice(bytes);
             }
             Self::Constructed(_, values) | Self::Sequence(values) | Self::Set(values) => {
                 values.iter().for_each(|it| it.write(out));
@@ -61,9 +61,7 @@ impl Der<'_> {
 
     fn length(self) -> usize {
         match self {
-            Self::Made(octets) | Self::Primitive(_, octets) | Self::OctetString(octets) => {
-                octets.len()
-            }
+            Self::Made(bytes) | Self::Primitive(_, bytes) | Self::OctetString(bytes) => bytes.len(),
             Self::Constructed(_, values) | Self::Sequence(values) | Self::Set(values) => {
                 values.iter().map(|it| it.size()).sum()
             }
@@ -110,8 +108,8 @@ mod tests {
             (65_536, &[4, 0x83, 1, 0, 0]),
             (16_777_216, &[4, 0x84, 1, 0, 0, 0]),
         ] {
-            let octets = vec![7; length];
-            let made = Der::OctetString(&octets).to_vec();
+            let bytes = vec![7; length];
+            let made = Der::OctetString(&bytes).to_vec();
             assert_eq!(
                 (&made[..header.len()], made.len()),
                 (header, header.len() + length)

@@ -22,7 +22,7 @@ pub(crate) struct Envelope {
 
 /// EncryptedContent content, and its key.
 struct EncryptedContent {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     key: Zeroizing<Vec<u8>>,
     /// AlgorithmIdentifier.
     algorithm: Vec<u8>,
@@ -79,11 +79,11 @@ fn encrypted(content: &[u8], cipher: ContentCipher) -> Result<EncryptedContent, 
     }
     let mut context = CipherCtx::new()?;
     context.encrypt_init(Some(fetched), Some(&key), Some(iv))?;
-    let mut octets = Vec::with_capacity(content.len() + 2 * fetched.block_size());
+    let mut bytes = Vec::with_capacity(content.len() + 2 * fetched.block_size());
     for chunk in content.chunks(CHUNK) {
-        context.cipher_update_vec(chunk, &mut octets)?;
+        context.cipher_update_vec(chunk, &mut bytes)?;
     }
-    context.cipher_final_vec(&mut octets)?;
+    context.cipher_final_vec(&mut bytes)?;
     let mac = match cipher.authenticates() {
         true => {
             let mut mac = [0; MAC as usize];
@@ -94,7 +94,7 @@ fn encrypted(content: &[u8], cipher: ContentCipher) -> Result<EncryptedContent, 
     };
     let algorithm = content_algorithm(cipher, iv);
     Ok(EncryptedContent {
-        octets,
+        bytes,
         key,
         algorithm,
         mac,
@@ -123,7 +123,7 @@ impl EncryptedContent {
         let content = [
             Der::Made(&oid::DATA),
             Der::Made(&self.algorithm),
-            Der::Primitive(CONTENT, &self.octets),
+            Der::Primitive(CONTENT, &self.bytes),
         ];
         let mac = self.mac.as_ref().map(|it| Der::OctetString(it));
         let parts = [

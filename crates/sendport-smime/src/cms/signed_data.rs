@@ -37,7 +37,7 @@ pub(crate) struct CmsSigner {
 
 /// Content and its digest.
 pub(crate) struct Content<'a> {
-    octets: &'a [u8],
+    bytes: &'a [u8],
     digest: Digest,
     hash: Hash,
 }
@@ -45,17 +45,17 @@ pub(crate) struct Content<'a> {
 impl<'a> Content<'a> {
     /// # Errors
     /// OpenSSL has no such digest.
-    pub(crate) fn of(octets: &'a [u8], digest: Digest) -> Result<Self, ErrorStack> {
-        let hash = digest.of(octets)?;
+    pub(crate) fn of(bytes: &'a [u8], digest: Digest) -> Result<Self, ErrorStack> {
+        let hash = digest.of(bytes)?;
         Ok(Self {
-            octets,
+            bytes,
             digest,
             hash,
         })
     }
 
-    pub(crate) fn octets(&self) -> &'a [u8] {
-        self.octets
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
     pub(crate) fn hash(&self) -> &[u8] {
@@ -111,8 +111,8 @@ impl CmsSigner {
         time: Timestamp,
     ) -> Result<Vec<u8>, ErrorStack> {
         let signer = self.signer_info(content, rules.rsa, time)?;
-        let octets = [Der::OctetString(content.octets)];
-        let inside = [Der::Made(&oid::DATA), Der::Constructed(context(0), &octets)];
+        let bytes = [Der::OctetString(content.bytes)];
+        let inside = [Der::Made(&oid::DATA), Der::Constructed(context(0), &bytes)];
         let inside = match rules.form {
             SignatureForm::Clear => &inside[..1],
             SignatureForm::Opaque => &inside,

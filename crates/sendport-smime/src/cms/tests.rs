@@ -59,8 +59,8 @@ fn rules(form: SignatureForm, rsa: RsaSignature) -> SigningRules {
     }
 }
 
-fn signed(cms_signer: &CmsSigner, octets: &[u8], digest: Digest, rules: &SigningRules) -> Vec<u8> {
-    let content = Content::of(octets, digest).unwrap();
+fn signed(cms_signer: &CmsSigner, bytes: &[u8], digest: Digest, rules: &SigningRules) -> Vec<u8> {
+    let content = Content::of(bytes, digest).unwrap();
     cms_signer.sign(&content, rules, at(1_700_000_000)).unwrap()
 }
 
@@ -87,12 +87,12 @@ fn opened(by: &Made, envelope: &Envelope) -> Result<Vec<u8>, ErrorStack> {
     cms.decrypt(&by.key, &by.certificate)
 }
 
-fn holds(der: &[u8], octets: &[u8]) -> bool {
-    der.windows(octets.len()).any(|it| it == octets)
+fn holds(der: &[u8], bytes: &[u8]) -> bool {
+    der.windows(bytes.len()).any(|it| it == bytes)
 }
 
 #[test]
-fn signatures_of_every_kind_of_key_are_right_and_a_changed_octet_is_seen() {
+fn signatures_of_every_kind_of_key_are_right_and_a_changed_byte_is_seen() {
     let rsa = somebody(rsa(2048));
     let curves = [Nid::X9_62_PRIME256V1, Nid::SECP384R1, Nid::SECP521R1].map(on);
     let mut ways = vec![(&rsa, RsaSignature::Pkcs1), (&rsa, RsaSignature::Pss)];
@@ -121,7 +121,7 @@ fn signatures_of_every_kind_of_key_are_right_and_a_changed_octet_is_seen() {
 }
 
 #[test]
-fn the_same_input_gives_the_same_octets() {
+fn the_same_input_gives_the_same_bytes() {
     let cms_signer = cms_signer(&somebody(rsa(2048)), &[]);
     let rules = rules(SignatureForm::Clear, RsaSignature::Pkcs1);
     let sign = || signed(&cms_signer, CONTENT, Digest::Sha256, &rules);

@@ -22,7 +22,7 @@ pub(crate) struct Crl {
     pub(crate) origin: String,
 }
 
-/// Why octets are not a usable CRL.
+/// Why bytes are not a usable CRL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CrlError {
     #[error("expected lists of revoked certificates (CRL) in PEM or one in DER, found none")]
@@ -46,11 +46,11 @@ impl Crl {
     ///
     /// # Errors
     /// [`CrlError`].
-    pub(crate) fn parse_all(octets: &[u8], origin: &str) -> Result<Vec<Self>, CrlError> {
-        if let Ok(list) = X509Crl::from_der(octets) {
+    pub(crate) fn parse_all(bytes: &[u8], origin: &str) -> Result<Vec<Self>, CrlError> {
+        if let Ok(list) = X509Crl::from_der(bytes) {
             return Ok(vec![Self::new(list, origin)?]);
         }
-        let text = String::from_utf8_lossy(octets);
+        let text = String::from_utf8_lossy(bytes);
         let pems = text.split(PEM_BEGIN).skip(1);
         let parsed = pems.map(|rest| X509Crl::from_pem(format!("{PEM_BEGIN}{rest}").as_bytes()));
         let lists = parsed.collect::<Result<Vec<_>, _>>();
@@ -60,8 +60,8 @@ impl Crl {
     }
 
     /// Parses the answer of a URL, which holds one CRL.
-    pub(super) fn parse_one(octets: &[u8], url: &str) -> Result<Self, CrlError> {
-        let mut lists = Self::parse_all(octets, url)?.into_iter();
+    pub(super) fn parse_one(bytes: &[u8], url: &str) -> Result<Self, CrlError> {
+        let mut lists = Self::parse_all(bytes, url)?.into_iter();
         match (lists.next(), lists.next()) {
             (Some(list), None) => Ok(list),
             _ => Err(CrlError::Several),

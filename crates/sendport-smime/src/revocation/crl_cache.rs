@@ -156,22 +156,22 @@ impl CrlCache {
     ) -> FetchOutcome {
         let parsed = answer
             .map_err(FetchError::Download)
-            .and_then(|octets| Ok((Crl::parse_one(&octets, url)?, octets)));
+            .and_then(|bytes| Ok((Crl::parse_one(&bytes, url)?, bytes)));
         let mut state = self.lock();
         let Some(entry) = state.entries.get_mut(url) else {
             return FetchOutcome::Stored;
         };
         entry.is_fetching = false;
-        let accepted = parsed.and_then(|(list, octets)| {
+        let accepted = parsed.and_then(|(list, bytes)| {
             entry.check(&list, now)?;
-            Ok((list, octets))
+            Ok((list, bytes))
         });
         match accepted {
-            Ok((list, octets)) => {
+            Ok((list, bytes)) => {
                 entry.store(list, now);
                 state.generation += 1;
                 drop(state);
-                self.save(url, &octets);
+                self.save(url, &bytes);
                 FetchOutcome::Stored
             }
             Err(error) => entry.fail(format!("{url}: {error}"), now),
@@ -214,23 +214,23 @@ impl CrlCache {
 
     fn file(&self, url: &str) -> Option<PathBuf> {
         let digest = sha256(url.as_bytes());
-        let name: String = digest.iter().map(|octet| format!("{octet:02x}")).collect();
+        let name: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         Some(self.folder.as_ref()?.join(format!("{name}.crl")))
     }
 
     /// The CRL that an earlier run stored, if it is still current.
     fn load(&self, url: &str, now: Timestamp) -> Option<Crl> {
-        let octets = fs::read(self.file(url)?).ok()?;
-        let list = Crl::parse_one(&octets, url).ok();
+        let bytes = fs::read(self.file(url)?).ok()?;
+        let list = Crl::parse_one(&bytes, url).ok();
         list.filter(|list| now < list.end)
     }
 
     /// After a failure the CRL is fetched again at the next start.
-    fn save(&self, url: &str, octets: &[u8]) {
+    fn save(&self, url: &str, bytes: &[u8]) {
         let Some(file) = self.file(url).filter(|_| self.writes) else {
             return;
         };
-        if let Err(error) = replace(&file, octets) {
+        if let Err(error) = replace(&file, bytes) {
             tracing::warn!(%error, file = %file.display(), "CRL cache write failed");
         }
     }
@@ -303,11 +303,11 @@ fn remove_unused(folder: &Path) {
 }
 
 /// Replaces a file atomically.
-fn replace(file: &Path, octets: &[u8]) -> std::io::Result<()> {
+fn replace(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
     }
     let fresh = file.with_extension("new");
-    fs::write(&fresh, octets)?;
+    fs::write(&fresh, bytes)?;
     fs::rename(fresh, file)
 }

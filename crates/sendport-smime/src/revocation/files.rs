@@ -105,8 +105,8 @@ fn files_in(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
 
 fn parse(path: &Path) -> Result<Vec<Arc<Crl>>, FileError<CrlFileError>> {
     let parse = || {
-        let octets = fs::read(path).map_err(IoError::from)?;
-        Ok(Crl::parse_all(&octets, &path.display().to_string())?)
+        let bytes = fs::read(path).map_err(IoError::from)?;
+        Ok(Crl::parse_all(&bytes, &path.display().to_string())?)
     };
     let lists = parse().map_err(|error| FileError {
         path: path.to_owned(),

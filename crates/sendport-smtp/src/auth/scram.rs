@@ -60,9 +60,9 @@ impl Scram {
     /// [`AuthError::UnusableCredential`] where SASLprep (RFC 4013) forbids a character of name or
     /// password.
     pub(super) fn new(digest: MessageDigest, account: &Account) -> Result<Self, AuthError> {
-        let mut octets = [0; 18];
-        rand_bytes(&mut octets).map_err(failed)?;
-        Self::with_nonce(digest, account, encode_block(&octets))
+        let mut bytes = [0; 18];
+        rand_bytes(&mut bytes).map_err(failed)?;
+        Self::with_nonce(digest, account, encode_block(&bytes))
     }
 
     fn with_nonce(

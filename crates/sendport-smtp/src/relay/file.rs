@@ -46,8 +46,8 @@ impl FileRelay {
     async fn write(&self, head: String, message: &SecuredMessage) -> io::Result<TemporaryFile> {
         let folder = self.folder.clone();
         let message_id = message.message_id().to_owned();
-        let octets = message.octets().to_vec();
-        blocking(move || TemporaryFile::write(&folder, &message_id, &[head.as_bytes(), &octets]))
+        let bytes = message.bytes().to_vec();
+        blocking(move || TemporaryFile::write(&folder, &message_id, &[head.as_bytes(), &bytes]))
             .await
     }
 

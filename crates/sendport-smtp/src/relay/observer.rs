@@ -42,7 +42,7 @@ pub enum RelayActivity {
         /// Whose fault it is that it was not accepted.
         fault: Option<Fault>,
         /// Size of the message in bytes.
-        octets: usize,
+        bytes: usize,
     },
     /// The circuit changed its state.
     ConditionChange(RelayCondition),

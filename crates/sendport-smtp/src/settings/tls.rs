@@ -87,7 +87,7 @@ impl fmt::Display for Pin {
             Self::PublicKey(digest) => ("spki", digest),
         };
         write!(f, "{kind}:")?;
-        digest.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+        digest.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -96,13 +96,13 @@ fn from_hexadecimal(text: &str) -> Option<[u8; 32]> {
     if digits.len() != 64 {
         return None;
     }
-    let mut octets = [0; 32];
-    for (octet, pair) in octets.iter_mut().zip(digits.chunks_exact(2)) {
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
         let nibble = |digit: u8| char::from(digit).to_digit(16);
         let value = nibble(pair[0])? * 16 + nibble(pair[1])?;
-        *octet = u8::try_from(value).ok()?;
+        *byte = u8::try_from(value).ok()?;
     }
-    Some(octets)
+    Some(bytes)
 }
 
 fn from_base64(text: &str) -> Option<[u8; 32]> {

@@ -259,7 +259,7 @@ pub(super) fn note_facts(stream: &SslStream<Box<dyn Transport>>, facts: &mut Ses
     facts.peer_fingerprint = ssl
         .peer_certificate()
         .and_then(|certificate| certificate.digest(MessageDigest::sha256()).ok())
-        .map(|digest| digest.iter().map(|octet| format!("{octet:02x}")).collect());
+        .map(|digest| digest.iter().map(|byte| format!("{byte:02x}")).collect());
 }
 
 /// Records the expiry of the server's certificate.

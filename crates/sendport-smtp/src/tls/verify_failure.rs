@@ -93,11 +93,11 @@ pub(super) fn alternative_names(certificate: &X509Ref) -> Vec<String> {
     text.collect()
 }
 
-fn ip_text(octets: &[u8]) -> Option<String> {
-    if let Ok(v4) = <[u8; 4]>::try_from(octets) {
+fn ip_text(bytes: &[u8]) -> Option<String> {
+    if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
         return Some(std::net::Ipv4Addr::from(v4).to_string());
     }
-    let v6 = <[u8; 16]>::try_from(octets).ok()?;
+    let v6 = <[u8; 16]>::try_from(bytes).ok()?;
     Some(std::net::Ipv6Addr::from(v6).to_string())
 }
 

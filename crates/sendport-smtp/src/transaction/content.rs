@@ -30,7 +30,7 @@ impl Transaction<'_> {
             }
             Form::Data => self.in_step(Command::Data).await?,
         }
-        let mut blocks = blocks(form, message.octets(), BLOCK);
+        let mut blocks = blocks(form, message.bytes(), BLOCK);
         let mut last = blocks.next().unwrap_or_default();
         for block in blocks {
             let next = std::mem::replace(&mut last, block);
@@ -50,8 +50,8 @@ impl Transaction<'_> {
         };
         self.end_written = true;
         self.session.stream.notify(|| match form {
-            Form::Data => Step::ContentSent(message.octets().len()),
-            Form::Bdat => Step::ChunkSent(bdat(message.octets())),
+            Form::Data => Step::ContentSent(message.bytes().len()),
+            Form::Bdat => Step::ChunkSent(bdat(message.bytes())),
         });
         self.answer_to_content(unwritten).await
     }

@@ -251,7 +251,7 @@ impl Transaction<'_> {
         let sender = envelope.reverse_path.as_str();
         let mut line = format!("MAIL FROM:<{sender}>");
         if self.session.extensions.size.is_some() {
-            line += &format!(" SIZE={}", message.octets().len());
+            line += &format!(" SIZE={}", message.bytes().len());
         }
         // Not offered: only a dry run up to MAIL comes here.
         let offered = &self.session.extensions;

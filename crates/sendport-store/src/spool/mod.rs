@@ -323,8 +323,8 @@ impl OutcomeSpool {
 }
 
 /// Writes so many bytes beside the file, and removes them.
-fn try_file(file: &Path, octets: usize) -> std::io::Result<()> {
-    let written = std::fs::write(file, vec![b' '; octets]);
+fn try_file(file: &Path, bytes: usize) -> std::io::Result<()> {
+    let written = std::fs::write(file, vec![b' '; bytes]);
     let removed = std::fs::remove_file(file);
     written.and(removed)
 }

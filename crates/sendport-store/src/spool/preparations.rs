@@ -48,7 +48,7 @@ impl Preparations {
             under_way: BTreeMap::new(),
             deaths: BTreeMap::new(),
         };
-        let lines = found.split(|octet| *octet == b'\n');
+        let lines = found.split(|byte| *byte == b'\n');
         for line in lines.filter_map(|line| serde_json::from_slice(line).ok()) {
             preparations.apply(&line);
         }

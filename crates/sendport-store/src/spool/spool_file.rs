@@ -74,7 +74,7 @@ impl SpoolFile {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let file = create(path, false)?;
         let found = std::fs::read(path)?;
-        let last_end = found.iter().rposition(|octet| *octet == b'\n');
+        let last_end = found.iter().rposition(|byte| *byte == b'\n');
         let whole = last_end.map_or(0, |end| end + 1);
         let mut journal = Self {
             path: path.to_owned(),
@@ -85,7 +85,7 @@ impl SpoolFile {
             heir: None,
             live: BTreeMap::new(),
         };
-        for line in found.split_inclusive(|octet| *octet == b'\n') {
+        for line in found.split_inclusive(|byte| *byte == b'\n') {
             journal.read(line);
         }
         Ok(journal)
@@ -157,14 +157,14 @@ impl SpoolFile {
         if known.is_empty() {
             return Ok(());
         }
-        let grown = self.length >= SHORT as u64 && self.length / 2 > self.octets_live();
+        let grown = self.length >= SHORT as u64 && self.length / 2 > self.bytes_live();
         if grown && self.compact().is_ok() {
             return Ok(());
         }
         self.append(&SpoolEntry::Forget(known).line()?)
     }
 
-    fn octets_live(&self) -> u64 {
+    fn bytes_live(&self) -> u64 {
         self.live.values().map(|line| line.len() as u64).sum()
     }
 

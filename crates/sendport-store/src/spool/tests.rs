@@ -243,10 +243,10 @@ fn charges_a_death_only_while_the_message_is_being_made() {
 }
 
 /// Appends bytes that no spool wrote.
-fn tear(folder: &Path, octets: &[u8]) {
+fn tear(folder: &Path, bytes: &[u8]) {
     let path = folder.join("spool-1.jsonl");
     let mut file = std::fs::File::options().append(true).open(path).unwrap();
-    file.write_all(octets).unwrap();
+    file.write_all(bytes).unwrap();
 }
 
 #[test]

@@ -71,15 +71,15 @@ fn content(
     let left = (blob.len() as u64)
         .saturating_sub(from)
         .min(u64::from(at_most));
-    let mut octets = vec![0; usize::try_from(left).unwrap_or(0)];
-    if octets.is_empty() {
-        return Ok(Some(octets));
+    let mut bytes = vec![0; usize::try_from(left).unwrap_or(0)];
+    if bytes.is_empty() {
+        return Ok(Some(bytes));
     }
     let read = blob
         .seek(SeekFrom::Start(from))
-        .and_then(|_| blob.read_exact(&mut octets));
+        .and_then(|_| blob.read_exact(&mut bytes));
     read.map_err(SqliteError::Content)?;
-    Ok(Some(octets))
+    Ok(Some(bytes))
 }
 
 fn is_there(connection: &Connection, attachment: AttachmentId) -> Result<bool, SqliteError> {

@@ -36,7 +36,7 @@ fn keep(connection: &Connection, copy: &AuditCopy) -> Result<(), SqliteError> {
             copy.message_id,
             copy.reverse_path,
             copy.forward_paths.join("\n"),
-            copy.octets,
+            copy.bytes,
         ])?;
     Ok(())
 }

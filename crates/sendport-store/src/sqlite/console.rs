@@ -59,6 +59,6 @@ fn text(value: ValueRef<'_>) -> String {
         ValueRef::Integer(number) => number.to_string(),
         ValueRef::Real(number) => number.to_string(),
         ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
-        ValueRef::Blob(blob) => format!("({} octets)", blob.len()),
+        ValueRef::Blob(blob) => format!("({} bytes)", blob.len()),
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn load_one(
         .query_row([id.0, limit], |row| {
             let columns = Columns::new(row);
             let alert = read_alert(&columns);
-            Ok((large_octets(&columns), alert))
+            Ok((large_bytes(&columns), alert))
         })
         .optional()?;
     let Some((large, alert)) = read else {
@@ -35,9 +35,9 @@ pub(super) fn load_one(
         Err(reason) => Err(reason),
     };
     Ok(Some(match (whole, large) {
-        (Ok(alert), Ok(Some(octets))) => LoadResult::Large {
+        (Ok(alert), Ok(Some(bytes))) => LoadResult::Large {
             alert: Box::new(alert),
-            octets,
+            bytes,
         },
         (Ok(alert), Ok(None)) => LoadResult::Alert(Box::new(alert)),
         (Err(error), _) | (_, Err(error)) => LoadResult::Unreadable {
@@ -47,9 +47,9 @@ pub(super) fn load_one(
     }))
 }
 
-fn large_octets(row: &Columns<'_, '_>) -> Result<Option<u64>, ColumnError> {
-    let octets = row.optional_integer("LargeOctets")?;
-    Ok(octets.and_then(|octets| u64::try_from(octets).ok()))
+fn large_bytes(row: &Columns<'_, '_>) -> Result<Option<u64>, ColumnError> {
+    let bytes = row.optional_integer("LargeOctets")?;
+    Ok(bytes.and_then(|bytes| u64::try_from(bytes).ok()))
 }
 
 fn read_alert(row: &Columns<'_, '_>) -> Result<Alert, ColumnError> {

@@ -122,7 +122,7 @@ impl<'row, 'stmt> Columns<'row, 'stmt> {
     pub(super) fn optional_text(&self, column: &str) -> Result<Option<String>, ColumnError> {
         match self.value(column)? {
             ValueRef::Null => Ok(None),
-            ValueRef::Text(octets) => match std::str::from_utf8(octets) {
+            ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
                 Ok(text) => Ok(Some(text.to_owned())),
                 Err(error) => Err(ColumnError::new(column, format!("is not UTF-8: {error}"))),
             },
@@ -152,7 +152,7 @@ impl<'row, 'stmt> Columns<'row, 'stmt> {
     /// For people to look at: what is not UTF-8 is replaced instead of refused.
     pub(super) fn lossy(&self, column: &str) -> Result<Option<String>, ColumnError> {
         match self.value(column)? {
-            ValueRef::Text(octets) => Ok(Some(String::from_utf8_lossy(octets).into_owned())),
+            ValueRef::Text(bytes) => Ok(Some(String::from_utf8_lossy(bytes).into_owned())),
             _ => Ok(None),
         }
     }

@@ -46,7 +46,7 @@ impl AttachmentSource for SqlServerStore {
 /// Taken out of the row, not copied.
 fn content(row: Row) -> Result<Vec<u8>, ColumnError> {
     match row.into_iter().next() {
-        Some(ColumnData::Binary(Some(octets))) => Ok(octets.into_owned()),
+        Some(ColumnData::Binary(Some(bytes))) => Ok(bytes.into_owned()),
         other => Err(ColumnError::new(
             "Content",
             format!(

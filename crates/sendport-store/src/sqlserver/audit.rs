@@ -23,8 +23,8 @@ impl AuditStore for SqlServerStore {
             &fit(&copy.message_id, 1000),
             &fit(&copy.reverse_path, 1000),
             &fit_long(&copy.forward_paths.join("\n")),
-            &i64::try_from(copy.octets.len()).unwrap_or(i64::MAX),
-            &copy.octets,
+            &i64::try_from(copy.bytes.len()).unwrap_or(i64::MAX),
+            &copy.bytes,
         ];
         self.pool.query("keep an audit copy", sql, &values).await?;
         Ok(())

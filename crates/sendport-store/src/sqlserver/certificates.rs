@@ -17,7 +17,7 @@ use sendport_core::domain::{
 /// Most parameters of one list.
 const MOST: usize = 500;
 
-/// Certificates are a few thousand octets each.
+/// Certificates are a few thousand bytes each.
 const MOST_PEMS: usize = 100;
 
 #[async_trait]

@@ -66,7 +66,7 @@ fn is_undecodable(error: &StoreError) -> bool {
     )
 }
 
-/// Texts of more than `limit` octets are left out.
+/// Texts of more than `limit` bytes are left out.
 async fn load_chunk(
     pool: &Pool,
     ids: &[AlertId],
@@ -98,9 +98,9 @@ async fn load_chunk(
             let recipients = recipients.remove(&id).unwrap_or(Ok(Vec::new()));
             let alert = recipients.and_then(|recipients| read_alert(row, recipients));
             Ok(match alert {
-                Ok((alert, Some(octets))) => LoadResult::Large {
+                Ok((alert, Some(bytes))) => LoadResult::Large {
                     alert: Box::new(alert),
-                    octets,
+                    bytes,
                 },
                 Ok((alert, None)) => LoadResult::Alert(Box::new(alert)),
                 Err(error) => LoadResult::Unreadable {
@@ -140,7 +140,7 @@ fn read_recipient(fields: &mut Fields<'_>) -> Result<Recipient, ColumnError> {
     })
 }
 
-/// The alert, and where its texts were left out as too long, the octets of all that it holds.
+/// The alert, and where its texts were left out as too long, the bytes of all that it holds.
 fn read_alert(row: &Row, recipients: Vec<Recipient>) -> Result<(Alert, Option<u64>), ColumnError> {
     let mut fields = Fields::of(row);
     let f = &mut fields;

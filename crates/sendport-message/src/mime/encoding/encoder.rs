@@ -46,26 +46,26 @@ impl Encoder {
         self.encode(out, &rest, true);
     }
 
-    fn encode(&mut self, out: &mut Vec<u8>, octets: &[u8], is_end: bool) {
+    fn encode(&mut self, out: &mut Vec<u8>, bytes: &[u8], is_end: bool) {
         let ready = match self.encoding {
-            _ if is_end => octets.len(),
-            TransferEncoding::Base64 => octets.len() - octets.len() % BASE64_LINE,
-            TransferEncoding::QuotedPrintable => octets.len().saturating_sub(LOOK_AHEAD),
-            TransferEncoding::SevenBit => octets.len(),
+            _ if is_end => bytes.len(),
+            TransferEncoding::Base64 => bytes.len() - bytes.len() % BASE64_LINE,
+            TransferEncoding::QuotedPrintable => bytes.len().saturating_sub(LOOK_AHEAD),
+            TransferEncoding::SevenBit => bytes.len(),
         };
         let used = match self.encoding {
-            TransferEncoding::Base64 => self.base64(out, &octets[..ready]),
-            TransferEncoding::QuotedPrintable => self.quoted_printable(out, octets, ready),
+            TransferEncoding::Base64 => self.base64(out, &bytes[..ready]),
+            TransferEncoding::QuotedPrintable => self.quoted_printable(out, bytes, ready),
             TransferEncoding::SevenBit => {
-                out.extend_from_slice(&octets[..ready]);
+                out.extend_from_slice(&bytes[..ready]);
                 ready
             }
         };
-        self.pending = octets[used..].to_vec();
+        self.pending = bytes[used..].to_vec();
     }
 
-    fn base64(&mut self, out: &mut Vec<u8>, octets: &[u8]) -> usize {
-        for block in octets.chunks(BASE64_LINE * BASE64_LINES) {
+    fn base64(&mut self, out: &mut Vec<u8>, bytes: &[u8]) -> usize {
+        for block in bytes.chunks(BASE64_LINE * BASE64_LINES) {
             let encoded = openssl::base64::encode_block(block);
             for line in encoded.as_bytes().chunks(76) {
                 if std::mem::replace(&mut self.begun, true) {
@@ -74,7 +74,7 @@ impl Encoder {
                 out.extend_from_slice(line);
             }
         }
-        octets.len()
+        bytes.len()
     }
 
     /// Keeps CRLF and encodes a single CR or LF. Encodes up to `ready` octets, or one more; returns
@@ -88,7 +88,7 @@ impl Encoder {
                 (self.column, at) = (0, at + 2);
                 continue;
             }
-            let octet = content[at];
+            let byte = content[at];
             let is_plain = self.is_plain(&content[at..]);
             let width = if is_plain { 1 } else { 3 };
             if self.column + width >= QUOTED_LINE {
@@ -96,9 +96,9 @@ impl Encoder {
                 self.column = 0;
             }
             if is_plain {
-                out.push(octet);
+                out.push(byte);
             } else {
-                let [high, low] = [octet >> 4, octet & 15].map(|half| HEX[usize::from(half)]);
+                let [high, low] = [byte >> 4, byte & 15].map(|half| HEX[usize::from(half)]);
                 out.extend_from_slice(&[b'=', high, low]);
             }
             (self.column, at) = (self.column + width, at + 1);

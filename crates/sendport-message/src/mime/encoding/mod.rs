@@ -19,14 +19,14 @@ const QUOTED_LINE: usize = 76;
 /// Longest line of a message (RFC 5322 section 2.1.1).
 const LONGEST_LINE: usize = 998;
 
-/// Estimated length of a content of `octets` octets after encoding.
-pub(super) fn encoded_length(encoding: TransferEncoding, octets: u64) -> u64 {
-    let base64 = octets.div_ceil(BASE64_LINE as u64) * 78;
+/// Estimated length of a content of `bytes` octets after encoding.
+pub(super) fn encoded_length(encoding: TransferEncoding, bytes: u64) -> u64 {
+    let base64 = bytes.div_ceil(BASE64_LINE as u64) * 78;
     match encoding {
         TransferEncoding::Base64 => base64,
         // Applications ask for it where most of the content is ASCII.
-        TransferEncoding::QuotedPrintable => octets + octets / 4,
-        TransferEncoding::SevenBit => base64.max(octets),
+        TransferEncoding::QuotedPrintable => bytes + bytes / 4,
+        TransferEncoding::SevenBit => base64.max(bytes),
     }
 }
 

@@ -14,7 +14,7 @@ pub(in crate::mime) struct Survey {
     line: usize,
     start: [u8; 5],
     last: u8,
-    octets: usize,
+    bytes: usize,
     /// The first octets.
     begin: [u8; 4],
     /// There is a NUL at an even offset, and at an odd one.
@@ -37,7 +37,7 @@ impl Survey {
             line: 0,
             start: [0; 5],
             last: b'\n',
-            octets: 0,
+            bytes: 0,
             begin: [0; 4],
             nul: [false; 2],
             control: false,
@@ -49,8 +49,8 @@ impl Survey {
 
     /// Examines the next piece.
     pub(in crate::mime) fn examine(&mut self, piece: &[u8]) {
-        piece.iter().for_each(|&octet| self.count(octet));
-        self.seven_bit = self.seven_bit && piece.iter().all(|&octet| self.stays_untouched(octet));
+        piece.iter().for_each(|&byte| self.count(byte));
+        self.seven_bit = self.seven_bit && piece.iter().all(|&byte| self.stays_untouched(byte));
         if !self.utf8 {
             return;
         }
@@ -74,7 +74,7 @@ impl Survey {
     /// The charset of a text without a charset parameter; `None` where it cannot be determined.
     /// UTF-16 is recognized by its byte order mark, or by the NULs of its ASCII characters.
     pub(in crate::mime) fn charset(&self) -> Option<&'static str> {
-        let even = self.octets.is_multiple_of(2);
+        let even = self.bytes.is_multiple_of(2);
         match (self.begin, self.nul) {
             ([0xff, 0xfe, 0, 0], _) => None,
             ([0xff, 0xfe, ..] | [0xfe, 0xff, ..], _) if even => Some("utf-16"),
@@ -87,7 +87,7 @@ impl Survey {
 
     /// The most readable encoding of a text that its lines permit.
     pub(in crate::mime) fn readable(&self) -> TransferEncoding {
-        let quoted = self.lines && self.before != b'\r' && self.high <= self.octets / 6;
+        let quoted = self.lines && self.before != b'\r' && self.high <= self.bytes / 6;
         match (self.fits_7bit(), quoted) {
             (true, _) => TransferEncoding::SevenBit,
             (false, true) => TransferEncoding::QuotedPrintable,
@@ -95,25 +95,25 @@ impl Survey {
         }
     }
 
-    fn count(&mut self, octet: u8) {
-        if let Some(place) = self.begin.get_mut(self.octets) {
-            *place = octet;
+    fn count(&mut self, byte: u8) {
+        if let Some(place) = self.begin.get_mut(self.bytes) {
+            *place = byte;
         }
-        self.nul[self.octets % 2] |= octet == 0;
-        self.control |= matches!(octet, 0..=8 | 14..=31);
-        self.octets += 1;
-        self.high += usize::from(octet > 127);
-        self.lines &= match (self.before, octet) {
-            (b'\r', octet) => octet == b'\n',
+        self.nul[self.bytes % 2] |= byte == 0;
+        self.control |= matches!(byte, 0..=8 | 14..=31);
+        self.bytes += 1;
+        self.high += usize::from(byte > 127);
+        self.lines &= match (self.before, byte) {
+            (b'\r', byte) => byte == b'\n',
             (_, b'\t' | b'\r') => true,
-            (_, octet) => !octet.is_ascii_control(),
+            (_, byte) => !byte.is_ascii_control(),
         };
-        self.before = octet;
+        self.before = byte;
     }
 
-    fn stays_untouched(&mut self, octet: u8) -> bool {
-        let last = std::mem::replace(&mut self.last, octet);
-        match octet {
+    fn stays_untouched(&mut self, byte: u8) -> bool {
+        let last = std::mem::replace(&mut self.last, byte);
+        match byte {
             b'\n' => {
                 self.line = 0;
                 last == b'\r'
@@ -122,7 +122,7 @@ impl Survey {
             b'\r' => !matches!(last, b' ' | b'\t'),
             b' '..=b'~' | b'\t' => {
                 if let Some(place) = self.start.get_mut(self.line) {
-                    *place = octet;
+                    *place = byte;
                 }
                 self.line += 1;
                 let has_start =

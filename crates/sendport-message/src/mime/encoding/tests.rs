@@ -55,7 +55,7 @@ fn lines_hold(message: &[u8], longest: usize) {
 
 proptest! {
     #[test]
-    fn round_trips_any_octets(
+    fn round_trips_any_bytes(
         content in proptest::collection::vec(any::<u8>(), 0..400), pieces in 1_usize..200
     ) {
         for encoding in [TransferEncoding::Base64, TransferEncoding::QuotedPrintable] {

@@ -53,9 +53,9 @@ fn with_files(alert: &Alert, files: &[File]) -> String {
         draft.append(content);
         draft.close();
     }
-    let octets = draft.finish().octets;
-    assert_well_formed(&octets);
-    String::from_utf8(octets).expect("is ASCII")
+    let bytes = draft.finish().bytes;
+    assert_well_formed(&bytes);
+    String::from_utf8(bytes).expect("is ASCII")
 }
 
 /// Media types as they are nested.
@@ -163,8 +163,8 @@ fn python_writes_a_signed_message_as_it_read_it() {
             vec![invitation(), inline("logo.png", b"x"), file("a.pdf", b"%")],
         ),
     ] {
-        let octets = with_files(alert, &files).into_bytes();
-        let Some((before, after)) = resigned(&octets) else {
+        let bytes = with_files(alert, &files).into_bytes();
+        let Some((before, after)) = resigned(&bytes) else {
             return;
         };
         assert_eq!(after, before);

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use super::*;
 
 /// One header of each name, all names known, Bcc nowhere.
-fn assert_only_ours(alert: &Alert, octets: &[u8]) {
-    let parsed = MessageParser::default().parse(octets).expect("parses");
+fn assert_only_ours(alert: &Alert, bytes: &[u8]) {
+    let parsed = MessageParser::default().parse(bytes).expect("parses");
     let mut seen = std::collections::BTreeSet::new();
     for header in parsed.headers() {
         let name = header.name.as_str().to_ascii_lowercase();
@@ -135,16 +135,16 @@ proptest! {
     fn no_column_can_add_a_header_or_a_recipient(alert in any_alert()) {
         let clean = without_controls(&alert);
         let first = built(&clean).expect("nothing is refused");
-        assert_well_formed(&first.octets);
-        assert_only_ours(&clean, &first.octets);
-        prop_assert!(!String::from_utf8_lossy(&first.octets).contains("zzz-blind-zzz"));
+        assert_well_formed(&first.bytes);
+        assert_only_ours(&clean, &first.bytes);
+        prop_assert!(!String::from_utf8_lossy(&first.bytes).contains("zzz-blind-zzz"));
         prop_assert_eq!(built(&clean), Ok(first));
         let templates = TemplateSet::empty();
         if let Ok(rendered) = templates.render(&alert)
             && let Ok(message) = build_message(&rendered, &settings())
         {
-            assert_well_formed(&message.octets);
-            assert_only_ours(&alert, &message.octets);
+            assert_well_formed(&message.bytes);
+            assert_only_ours(&alert, &message.bytes);
         }
     }
 
@@ -159,7 +159,7 @@ proptest! {
             ..fixture::alert()
         };
         let message = built(&alert).expect("is built");
-        let parsed = MessageParser::default().parse(&message.octets).expect("parses");
+        let parsed = MessageParser::default().parse(&message.bytes).expect("parses");
         prop_assert_eq!(parsed.subject(), Some(&*text));
         let to = parsed.to().and_then(Address::first).expect("has one");
         prop_assert_eq!(to.name(), Some(&*text));

@@ -12,7 +12,7 @@ fn to(list: &str) -> Alert {
 fn built_for(alert: &Alert, settings: &MessageSettings) -> Vec<u8> {
     let templates = TemplateSet::empty();
     let rendered = templates.render(alert).expect("renders");
-    build_message(&rendered, settings).expect("is built").octets
+    build_message(&rendered, settings).expect("is built").bytes
 }
 
 /// For the recipients whose addresses are not ASCII.
@@ -88,8 +88,8 @@ fn others_see_by_name_who_else_was_written_to() {
 #[test]
 fn they_themselves_see_the_addresses() {
     let alert = to("ops@x.example; \"Groß, Jürgen\" <jürgen@münchen.example>");
-    let octets = built_for(&alert, &international());
-    let text = String::from_utf8(octets.clone()).expect("is UTF-8");
+    let bytes = built_for(&alert, &international());
+    let text = String::from_utf8(bytes.clone()).expect("is UTF-8");
     assert_eq!(
         header(&text, "To"),
         Some(
@@ -98,7 +98,7 @@ fn they_themselves_see_the_addresses() {
     );
     let body = text.split_once("\r\n\r\n").expect("has one").1;
     assert!(body.is_ascii());
-    let parsed = MessageParser::default().parse(&octets).expect("parses");
+    let parsed = MessageParser::default().parse(&bytes).expect("parses");
     let to = parsed.to().expect("has it");
     let last = to.last().expect("two");
     assert_eq!(last.address(), Some("jürgen@xn--mnchen-3ya.example"));
@@ -110,9 +110,9 @@ fn a_message_without_such_addresses_is_the_same_for_all() {
         bcc_recipients: Some("jürgen@x.example".to_owned()),
         ..to("ops@x.example")
     };
-    let octets = built_for(&alert, &international());
-    assert_eq!(octets, built_for(&alert, &settings()));
-    assert!(octets.is_ascii());
+    let bytes = built_for(&alert, &international());
+    assert_eq!(bytes, built_for(&alert, &settings()));
+    assert!(bytes.is_ascii());
 }
 
 #[test]
@@ -151,9 +151,9 @@ fn a_legacy_charset_is_kept_to_where_it_has_every_character() {
         headers: Some(r#"{"X-Wert": "5 €", "X-Ort": "Süd"}"#.to_owned()),
         ..to("Jürgen <j@x.example>")
     };
-    let octets = built_for(&alert, &in_charset("iso-8859-1"));
-    assert_well_formed(&octets);
-    let text = String::from_utf8(octets).expect("is ASCII");
+    let bytes = built_for(&alert, &in_charset("iso-8859-1"));
+    assert_well_formed(&bytes);
+    let text = String::from_utf8(bytes).expect("is ASCII");
     for (name, value) in [
         ("Subject", "=?iso-8859-1?q?Gr=F6=DFe_ge=E4ndert?="),
         ("To", "=?iso-8859-1?q?J=FCrgen?= <j@x.example>"),
@@ -174,8 +174,8 @@ fn a_legacy_charset_is_kept_to_where_it_has_every_character() {
 fn what_a_legacy_charset_lacks_is_not_lost() {
     let body = "<p>Größe: 5 € für 注文</p>";
     for name in ["iso-8859-1", "windows-1252", "us-ascii", "koi8-r"] {
-        let octets = built_for(&html(body), &in_charset(name));
-        let parsed = MessageParser::default().parse(&octets).expect("parses");
+        let bytes = built_for(&html(body), &in_charset(name));
+        let parsed = MessageParser::default().parse(&bytes).expect("parses");
         let html = parsed.body_html(0).expect("has it").into_owned();
         let text = parsed.body_text(0).expect("has it").into_owned();
         let html = ["€", "注", "文", "ö", "ß", "ü"]
@@ -224,20 +224,20 @@ proptest::proptest! {
             body: Some(subject.clone()),
             ..to(&format!("{to_list};a@x.example"))
         };
-        let octets = built_for(&alert, &settings);
-        let parsed = MessageParser::default().parse(&octets).expect("parses");
+        let bytes = built_for(&alert, &settings);
+        let parsed = MessageParser::default().parse(&bytes).expect("parses");
         let read = parsed.subject().unwrap_or_default();
         let plain = subject.trim().replace('\t', " ");
         if !plain.contains("=?") && name != "iso-2022-jp" {
             // mail-parser takes GBK octets that are valid UTF-8 for UTF-8.
-            let octets = settings.charset.encode(&plain).filter(|_| name == "gbk");
-            let misread = octets.and_then(|it| String::from_utf8(it.into_owned()).ok());
+            let bytes = settings.charset.encode(&plain).filter(|_| name == "gbk");
+            let misread = bytes.and_then(|it| String::from_utf8(it.into_owned()).ok());
             proptest::prop_assert!(read == plain || misread.as_deref() == Some(read), "{read}");
         }
         if international {
-            proptest::prop_assert!(String::from_utf8(octets).is_ok());
+            proptest::prop_assert!(String::from_utf8(bytes).is_ok());
         } else {
-            assert_well_formed(&octets);
+            assert_well_formed(&bytes);
         }
     }
 }

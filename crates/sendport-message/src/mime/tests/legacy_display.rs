@@ -10,8 +10,8 @@ fn built_displaying(alert: &Alert, legacy_display: LegacyDisplay) -> String {
         ..settings()
     };
     let message = build_message(&rendered, &settings).expect("is built");
-    assert_well_formed(&message.octets);
-    String::from_utf8(message.octets).expect("is ASCII")
+    assert_well_formed(&message.bytes);
+    String::from_utf8(message.bytes).expect("is ASCII")
 }
 
 #[test]

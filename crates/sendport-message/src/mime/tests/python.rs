@@ -35,16 +35,16 @@ inside = lambda it: it.split(b"\r\n--s\r\n")[1].decode()
 print(json.dumps([inside(whole), inside(written)]))
 "#;
 
-pub(super) fn resigned(octets: &[u8]) -> Option<(String, String)> {
-    let both = asked(RESIGNED, octets)?;
+pub(super) fn resigned(bytes: &[u8]) -> Option<(String, String)> {
+    let both = asked(RESIGNED, bytes)?;
     Some(serde_json::from_value(both).expect("two texts"))
 }
 
-fn read_by_python(octets: &[u8]) -> Option<serde_json::Value> {
-    asked(PYTHON, octets)
+fn read_by_python(bytes: &[u8]) -> Option<serde_json::Value> {
+    asked(PYTHON, bytes)
 }
 
-fn asked(program: &str, octets: &[u8]) -> Option<serde_json::Value> {
+fn asked(program: &str, bytes: &[u8]) -> Option<serde_json::Value> {
     use std::io::Write;
     use std::process::{Command, Stdio};
     let child = Command::new("python3")
@@ -57,7 +57,7 @@ fn asked(program: &str, octets: &[u8]) -> Option<serde_json::Value> {
         return None;
     };
     let mut stdin = child.stdin.take().expect("is piped");
-    stdin.write_all(octets).expect("is read");
+    stdin.write_all(bytes).expect("is read");
     drop(stdin);
     let output = child.wait_with_output().expect("ends");
     assert!(output.status.success());
@@ -83,7 +83,7 @@ fn python_reads_the_same_without_a_defect() {
         reply_by: Some(fixture::alert().created_at),
         ..html("<p>Größe &amp; <b>Gewicht</b></p>\n")
     };
-    let Some(read) = read_by_python(&built(&alert).expect("is built").octets) else {
+    let Some(read) = read_by_python(&built(&alert).expect("is built").bytes) else {
         return;
     };
     assert_eq!(read["defects"], serde_json::json!([]));
@@ -128,8 +128,8 @@ fn python_reads_every_character_whatever_the_charset() {
             ..settings()
         };
         let message = build_message(&rendered, &settings).expect("is built");
-        assert_well_formed(&message.octets);
-        let Some(read) = read_by_python(&message.octets) else {
+        assert_well_formed(&message.bytes);
+        let Some(read) = read_by_python(&message.bytes) else {
             return;
         };
         assert_eq!(read["defects"], serde_json::json!([]), "{name}");
@@ -153,7 +153,7 @@ fn python_reads_who_else_was_written_to() {
         to_recipients: Some("ops@contoso.com; Jürgen <jürgen@contoso.com>".to_owned()),
         ..fixture::alert()
     };
-    let Some(read) = read_by_python(&built(&alert).expect("is built").octets) else {
+    let Some(read) = read_by_python(&built(&alert).expect("is built").bytes) else {
         return;
     };
     assert_eq!(read["defects"], serde_json::json!([]));

@@ -18,25 +18,25 @@ const MIC_PRESENT: u32 = 2;
 pub(super) struct AvPairs(Vec<(u16, Vec<u8>)>);
 
 impl AvPairs {
-    /// Up to the end of the list, or of the octets.
-    pub(super) fn parse(mut octets: &[u8]) -> Result<Self, AuthError> {
+    /// Up to the end of the list, or of the bytes.
+    pub(super) fn parse(mut bytes: &[u8]) -> Result<Self, AuthError> {
         let mut pairs = Vec::new();
-        while let (Some(id), Some(length)) = (u16_at(octets, 0), u16_at(octets, 2)) {
+        while let (Some(id), Some(length)) = (u16_at(bytes, 0), u16_at(bytes, 2)) {
             if id == EOL {
                 break;
             }
             let end = 4 + usize::from(length);
-            let value = octets.get(4..end).ok_or(AuthError::UnexpectedChallenge(
+            let value = bytes.get(4..end).ok_or(AuthError::UnexpectedChallenge(
                 "the target information in the server's CHALLENGE_MESSAGE of NTLM is cut off"
                     .into(),
             ))?;
             pairs.push((id, value.to_vec()));
-            octets = &octets[end..];
+            bytes = &bytes[end..];
         }
         Ok(Self(pairs))
     }
 
-    /// The server's time: 100 ns since 1601, as octets.
+    /// The server's time: 100 ns since 1601, as bytes.
     pub(super) fn timestamp(&self) -> Option<[u8; 8]> {
         self.get(TIMESTAMP)?.try_into().ok()
     }
@@ -58,16 +58,16 @@ impl AvPairs {
         self.set(CHANNEL_BINDINGS, hash.to_vec());
     }
 
-    pub(super) fn to_octets(&self) -> Vec<u8> {
-        let mut octets = Vec::new();
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
         for (id, value) in &self.0 {
-            octets.extend_from_slice(&id.to_le_bytes());
+            bytes.extend_from_slice(&id.to_le_bytes());
             let length = u16::try_from(value.len()).unwrap_or(u16::MAX);
-            octets.extend_from_slice(&length.to_le_bytes());
-            octets.extend_from_slice(value);
+            bytes.extend_from_slice(&length.to_le_bytes());
+            bytes.extend_from_slice(value);
         }
-        octets.extend_from_slice(&[0; 4]);
-        octets
+        bytes.extend_from_slice(&[0; 4]);
+        bytes
     }
 
     fn get(&self, id: u16) -> Option<&[u8]> {

@@ -37,12 +37,12 @@ pub(super) fn upper_case(text: &str) -> String {
     text.chars().map(one).collect()
 }
 
-/// UTF-16, the low octet first.
+/// UTF-16, the low byte first.
 pub(super) fn utf_16(text: &str) -> Vec<u8> {
-    // Never more than two octets for each of UTF-8's, so that no copy is left behind.
-    let mut octets = Vec::with_capacity(text.len() * 2);
-    octets.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
-    octets
+    // Never more than two bytes for each of UTF-8's, so that no copy is left behind.
+    let mut bytes = Vec::with_capacity(text.len() * 2);
+    bytes.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
+    bytes
 }
 
 #[cfg(test)]

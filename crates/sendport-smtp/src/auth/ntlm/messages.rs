@@ -13,7 +13,7 @@ pub(super) const SIGNATURE: &[u8] = b"NTLMSSP\0";
 /// the specification.
 pub(super) const VERSION: [u8; 8] = [10, 0, 0, 0, 0, 0, 0, 15];
 
-/// Octets in front of the MIC field of AUTHENTICATE_MESSAGE.
+/// Bytes in front of the MIC field of AUTHENTICATE_MESSAGE.
 const BEFORE_MIC: usize = 72;
 const MIC: usize = 16;
 
@@ -94,20 +94,19 @@ pub(super) struct Challenge {
 impl Challenge {
     /// # Errors
     /// [`AuthError::UnexpectedChallenge`], for any other bytes.
-    pub(super) fn parse(octets: &[u8]) -> Result<Self, AuthError> {
-        if !octets.starts_with(SIGNATURE) || u32_at(octets, 8) != Some(2) {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, AuthError> {
+        if !bytes.starts_with(SIGNATURE) || u32_at(bytes, 8) != Some(2) {
             return Err(AuthError::unexpected(
                 "expected a CHALLENGE_MESSAGE of NTLM from the server, found something else",
             ));
         }
-        let (Some(flags), Some(server_challenge)) = (u32_at(octets, 20), array_at(octets, 24))
-        else {
+        let (Some(flags), Some(server_challenge)) = (u32_at(bytes, 20), array_at(bytes, 24)) else {
             return Err(cut_off());
         };
         let flags = Flags(flags);
         // Without the flag the field may hold anything.
         let target_info = match flags.has(Flags::TARGET_INFO) {
-            true => target_info(octets)?,
+            true => target_info(bytes)?,
             false => None,
         };
         Ok(Self {
@@ -118,14 +117,14 @@ impl Challenge {
     }
 }
 
-fn target_info(octets: &[u8]) -> Result<Option<AvPairs>, AuthError> {
-    let length = u16_at(octets, 40).map_or(0, usize::from);
-    // A challenge of 32 or 40 octets ends before the field.
-    let Some(offset) = u32_at(octets, 44).filter(|_| length > 0) else {
+fn target_info(bytes: &[u8]) -> Result<Option<AvPairs>, AuthError> {
+    let length = u16_at(bytes, 40).map_or(0, usize::from);
+    // A challenge of 32 or 40 bytes ends before the field.
+    let Some(offset) = u32_at(bytes, 44).filter(|_| length > 0) else {
         return Ok(None);
     };
     let start = usize::try_from(offset).map_err(|_| cut_off())?;
-    let rest = octets.get(start..).ok_or_else(cut_off)?;
+    let rest = bytes.get(start..).ok_or_else(cut_off)?;
     let pairs = rest.get(..length).ok_or_else(cut_off)?;
     AvPairs::parse(pairs).map(Some)
 }
@@ -148,12 +147,12 @@ pub(super) struct Authenticate<'a> {
 }
 
 impl Authenticate<'_> {
-    pub(super) fn to_octets(&self) -> Zeroizing<Vec<u8>> {
+    pub(super) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         self.assemble(BEFORE_MIC)
     }
 
     /// `mic` computes the MIC from the message with an empty one.
-    pub(super) fn to_octets_with_mic(
+    pub(super) fn to_bytes_with_mic(
         &self,
         mic: impl FnOnce(&[u8]) -> [u8; MIC],
     ) -> Zeroizing<Vec<u8>> {
@@ -163,7 +162,7 @@ impl Authenticate<'_> {
         message
     }
 
-    /// Fixed part of `header` octets, then the values that it points to.
+    /// Fixed part of `header` bytes, then the values that it points to.
     fn assemble(&self, header: usize) -> Zeroizing<Vec<u8>> {
         let values = self.values();
         let payload: usize = values.iter().map(|value| value.len()).sum();
@@ -210,14 +209,14 @@ fn begin(kind: u32) -> Vec<u8> {
     message
 }
 
-pub(super) fn u16_at(octets: &[u8], at: usize) -> Option<u16> {
-    array_at(octets, at).map(u16::from_le_bytes)
+pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    array_at(bytes, at).map(u16::from_le_bytes)
 }
 
-fn u32_at(octets: &[u8], at: usize) -> Option<u32> {
-    array_at(octets, at).map(u32::from_le_bytes)
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    array_at(bytes, at).map(u32::from_le_bytes)
 }
 
-fn array_at<const N: usize>(octets: &[u8], at: usize) -> Option<[u8; N]> {
-    octets.get(at..)?.first_chunk().copied()
+fn array_at<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..)?.first_chunk().copied()
 }

@@ -68,13 +68,13 @@ impl Ntlm {
         })
     }
 
-    fn authenticate(&self, octets: &[u8]) -> Result<Response, AuthError> {
-        let challenge = Challenge::parse(octets)?;
+    fn authenticate(&self, bytes: &[u8]) -> Result<Response, AuthError> {
+        let challenge = Challenge::parse(bytes)?;
         if challenge.target_info.is_none() && self.context.allow_v1 {
             return self.authenticate_v1(&challenge);
         }
         match &challenge.target_info {
-            Some(target_info) => self.authenticate_v2(octets, &challenge, target_info),
+            Some(target_info) => self.authenticate_v2(bytes, &challenge, target_info),
             None => self.authenticate_v2_bare(&challenge),
         }
     }
@@ -82,7 +82,7 @@ impl Ntlm {
     /// NTLMv2 with all that the server's target information allows.
     fn authenticate_v2(
         &self,
-        octets: &[u8],
+        bytes: &[u8],
         challenge: &Challenge,
         target_info: &AvPairs,
     ) -> Result<Response, AuthError> {
@@ -101,7 +101,7 @@ impl Ntlm {
             challenge.server_challenge,
             self.client_challenge,
             time,
-            &answered.to_octets(),
+            &answered.to_bytes(),
         );
         let no_lm = Zeroizing::new(vec![0; 24]);
         let message = self.message(
@@ -114,11 +114,11 @@ impl Ntlm {
             &responses.nt,
         )?;
         if timestamp.is_none() {
-            return Ok(message.to_octets());
+            return Ok(message.to_bytes());
         }
         let negotiate = negotiate();
-        let mic = |whole: &[u8]| v2::mic(&responses.session_base_key, [&negotiate, octets, whole]);
-        Ok(message.to_octets_with_mic(mic))
+        let mic = |whole: &[u8]| v2::mic(&responses.session_base_key, [&negotiate, bytes, whole]);
+        Ok(message.to_bytes_with_mic(mic))
     }
 
     /// NTLMv2 for servers without target information (libntlm): no channel binding and no MIC.
@@ -128,10 +128,10 @@ impl Ntlm {
             challenge.server_challenge,
             self.client_challenge,
             v2::file_time(self.context.now),
-            &AvPairs::default().to_octets(),
+            &AvPairs::default().to_bytes(),
         );
         let message = self.message(challenge, &responses.lm, &responses.nt)?;
-        Ok(message.to_octets())
+        Ok(message.to_bytes())
     }
 
     fn authenticate_v1(&self, challenge: &Challenge) -> Result<Response, AuthError> {
@@ -142,7 +142,7 @@ impl Ntlm {
             v1::responses(&key, challenge.server_challenge)
         };
         let message = self.message(challenge, &responses.lm, &responses.nt)?;
-        Ok(message.to_octets())
+        Ok(message.to_bytes())
     }
 
     fn response_key(&self) -> Zeroizing<[u8; 16]> {

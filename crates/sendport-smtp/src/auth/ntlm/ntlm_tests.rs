@@ -1,4 +1,4 @@
-//! The examples of MS-NLMP section 4.2 and of MS-SMTPNTLM section 4, and whatever octets come.
+//! The examples of MS-NLMP section 4.2 and of MS-SMTPNTLM section 4, and whatever bytes come.
 
 use openssl::base64::decode_block;
 use proptest::prelude::*;
@@ -82,7 +82,7 @@ fn v2_as_in_the_specification() {
     let target_info = challenge
         .target_info
         .expect("target information")
-        .to_octets();
+        .to_bytes();
     let responses = v2::responses(
         &key,
         SERVER_CHALLENGE,
@@ -109,7 +109,7 @@ fn the_messages_of_the_specification() {
     let target_info = challenge
         .target_info
         .expect("target information")
-        .to_octets();
+        .to_bytes();
     let key = v2::nt_owf("Password", "User", "Domain");
     let responses = v2::responses(
         &key,
@@ -137,7 +137,7 @@ fn the_messages_of_the_specification() {
          00000000 02000c0044006f006d00610069006e00 01000c00530065007200760065007200 00000000
          00000000 c5dad2544fc9799094ce1ce90bc9d03e",
     );
-    assert_eq!(message.to_octets().to_vec(), expected);
+    assert_eq!(message.to_bytes().to_vec(), expected);
 }
 
 /// MS-SMTPNTLM section 4: the server answers the command with a text.
@@ -199,20 +199,20 @@ fn a_timestamp_brings_a_mic_and_the_channel_is_bound() {
     assert_eq!(answer[72..88], mic);
     let pairs = pairs_of(&answer);
     assert_eq!(pairs.timestamp(), Some([1, 2, 3, 4, 5, 6, 7, 8]));
-    let octets = pairs.to_octets();
+    let bytes = pairs.to_bytes();
     let name = logon::utf_16("SMTPSVC/mail.example.test");
     for part in [
         &name[..],
         &[6, 0, 4, 0, 2, 0, 0, 0],
         &channel_binding::hashed(Some(&[7; 32])),
     ] {
-        assert!(octets.windows(part.len()).any(|found| found == part));
+        assert!(bytes.windows(part.len()).any(|found| found == part));
     }
 }
 
 #[test]
 fn old_servers_get_v1_only_where_it_is_allowed() {
-    // Exim: 48 octets, no target information, no extended session security.
+    // Exim: 48 bytes, no target information, no extended session security.
     let mut exim = hex("4e544c4d53535000 02000000 0000000030000000 01820000 0123456789abcdef");
     exim.resize(48, 0);
     let lengths_of = |allow_v1, challenge: &[u8]| {
@@ -244,20 +244,20 @@ fn a_server_without_unicode_takes_ascii_alone() {
 proptest! {
     #[test]
     fn no_challenge_makes_it_panic(
-        mut octets in prop::collection::vec(any::<u8>(), 0..200),
+        mut bytes in prop::collection::vec(any::<u8>(), 0..200),
         flags in any::<u32>(),
         position in (0_u16..300, 0_u32..300),
         begins in any::<bool>(),
         allow_v1 in any::<bool>(),
     ) {
-        if begins && octets.len() > 48 {
-            octets[..12].copy_from_slice(b"NTLMSSP\0\x02\0\0\0");
-            octets[20..24].copy_from_slice(&flags.to_le_bytes());
-            octets[40..42].copy_from_slice(&position.0.to_le_bytes());
-            octets[44..48].copy_from_slice(&position.1.to_le_bytes());
+        if begins && bytes.len() > 48 {
+            bytes[..12].copy_from_slice(b"NTLMSSP\0\x02\0\0\0");
+            bytes[20..24].copy_from_slice(&flags.to_le_bytes());
+            bytes[40..42].copy_from_slice(&position.0.to_le_bytes());
+            bytes[44..48].copy_from_slice(&position.1.to_le_bytes());
         }
         let mut ntlm = of_the_examples(NtlmContext { allow_v1, ..context() });
-        let _ = ntlm.respond(&octets);
-        let _ = ntlm.respond(&octets);
+        let _ = ntlm.respond(&bytes);
+        let _ = ntlm.respond(&bytes);
     }
 }

@@ -49,28 +49,28 @@ pub(super) fn responses_with_ess(
     }
 }
 
-/// DESL (MS-NLMP section 6): three times DES, with keys of 7, 7 and 2 octets.
+/// DESL (MS-NLMP section 6): three times DES, with keys of 7, 7 and 2 bytes.
 fn desl(key: &[u8; 16], block: [u8; 8]) -> Zeroizing<Vec<u8>> {
     let mut padded = Zeroizing::new([0; 21]);
     padded[..16].copy_from_slice(key);
     let mut response = Zeroizing::new(Vec::with_capacity(24));
     for part in padded.chunks_exact(7) {
-        let mut octets = Array::from(block);
-        Des::new((&*spread(part)).into()).encrypt_block(&mut octets);
-        response.extend_from_slice(&octets);
+        let mut bytes = Array::from(block);
+        Des::new((&*spread(part)).into()).encrypt_block(&mut bytes);
+        response.extend_from_slice(&bytes);
     }
     response
 }
 
-/// 56 bits over eight octets, each with its lowest bit left for parity.
+/// 56 bits over eight bytes, each with its lowest bit left for parity.
 fn spread(part: &[u8]) -> Zeroizing<[u8; 8]> {
     let mut bits = part
         .iter()
-        .fold(0_u64, |bits, &octet| bits << 8 | u64::from(octet));
+        .fold(0_u64, |bits, &byte| bits << 8 | u64::from(byte));
     let mut key = Zeroizing::new([0; 8]);
-    for octet in key.iter_mut().rev() {
+    for byte in key.iter_mut().rev() {
         let [.., low] = bits.to_be_bytes();
-        *octet = low << 1;
+        *byte = low << 1;
         bits >>= 7;
     }
     key

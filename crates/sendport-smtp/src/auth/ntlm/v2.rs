@@ -53,7 +53,7 @@ pub(super) fn mic(session_key: &[u8; 16], messages: [&[u8]; 3]) -> [u8; 16] {
     hmac_md5(session_key, &messages)
 }
 
-/// A FILETIME: 100 ns since 1601, the low octet first.
+/// A FILETIME: 100 ns since 1601, the low byte first.
 pub(super) fn file_time(now: DateTime<Utc>) -> [u8; 8] {
     let seconds = now.timestamp() + FILE_TIME_EPOCH;
     let part = i64::from(now.timestamp_subsec_nanos() / 100);

@@ -341,11 +341,11 @@ impl Dialogue {
     }
 
     async fn chunk(&mut self, line: &str) -> Option<()> {
-        let octets: usize = line.split(' ').nth(1)?.parse().ok()?;
-        while self.unread.len() < octets {
+        let bytes: usize = line.split(' ').nth(1)?.parse().ok()?;
+        while self.unread.len() < bytes {
             self.receive().await?;
         }
-        let chunk: Vec<u8> = self.unread.drain(..octets).collect();
+        let chunk: Vec<u8> = self.unread.drain(..bytes).collect();
         match self.recipients {
             0 => self.say("503", "5.5.1", "nobody"),
             _ => self.judge(&String::from_utf8_lossy(&chunk)),

@@ -95,7 +95,7 @@ impl Mail {
             content: secure(
                 Message {
                     message_id: String::new(),
-                    octets: text.into_bytes(),
+                    bytes: text.into_bytes(),
                 },
                 &ProtectionPlan::Unprotected,
             )
