@@ -29,6 +29,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
 use site::Site;
 use support::postfix::{Postfix, PostfixOptions};
 

@@ -35,11 +35,12 @@ use std::io::ErrorKind;
 use std::process::Stdio;
 use std::time::Duration;
 
-use support::postfix::{HOST_NAME, PASSWORD, Postfix, PostfixOptions};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::{interval, timeout};
+
+use support::postfix::{HOST_NAME, PASSWORD, Postfix, PostfixOptions};
 
 const WITHIN: Duration = Duration::from_secs(60);
 const MESSAGE: &str =

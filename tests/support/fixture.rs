@@ -1,11 +1,10 @@
 //! An alert for unit tests: tests say only what differs from it.
 
 use chrono::{TimeZone, Utc};
-use uuid::Uuid;
-
 use sendport_core::domain::{
     Alert, AlertId, AlertOrigin, BodyFormat, Importance, Priority, PublicId, Sensitivity,
 };
+use uuid::Uuid;
 
 /// One recipient, a subject and a plain body; nothing else.
 pub(crate) fn alert() -> Alert {

@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, TimeDelta};
 use openssl::base64::decode_block;
+use sendport_core::domain::Timestamp;
+use sendport_core::secret::Secret;
 use serde::Deserialize;
 
 use super::error::InvalidToken;
-use sendport_core::domain::Timestamp;
-use sendport_core::secret::Secret;
 
 /// Lifetime of a token without a known expiry.
 const DEFAULT_LIFETIME: TimeDelta = TimeDelta::minutes(5);

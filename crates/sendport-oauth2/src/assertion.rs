@@ -12,12 +12,12 @@ use openssl::rsa::Padding;
 use openssl::sign::{RsaPssSaltlen, Signer};
 use openssl::x509::X509;
 use secrecy::zeroize::Zeroizing;
+use sendport_core::domain::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::error::SettingsError;
 use crate::settings::{AssertionAlgorithm, TokenRequest};
-use sendport_core::domain::Timestamp;
 
 /// Validity of an assertion.
 const LIFETIME: TimeDelta = TimeDelta::minutes(5);

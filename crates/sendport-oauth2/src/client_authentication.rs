@@ -1,12 +1,13 @@
 //! The client and its authentication to the token endpoint (RFC 6749 section 2.3).
 
+use sendport_core::domain::Timestamp;
+use sendport_core::secret::Secret;
+
 use super::assertion::Assertion;
 use super::error::SettingsError;
 use super::form::Form;
 use super::secret_source::SecretSource;
 use crate::settings::TokenRequest;
-use sendport_core::domain::Timestamp;
-use sendport_core::secret::Secret;
 
 /// RFC 7523 section 2.2.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";

@@ -9,6 +9,7 @@ use std::time::Duration;
 use openssl::error::ErrorStack;
 use openssl::x509::X509;
 use secrecy::zeroize::Zeroizing;
+use sendport_core::domain::Timestamp;
 use ureq::Agent;
 use ureq::http::{HeaderMap, header};
 use ureq::tls::{Certificate, RootCerts};
@@ -21,7 +22,6 @@ use super::unexpected_response::unexpected_response;
 use crate::TokenError;
 use crate::http_client::HttpClientOptions;
 use crate::settings::TokenRequest;
-use sendport_core::domain::Timestamp;
 
 /// Bytes of a response that are read; a larger one holds no token.
 const MOST_BYTES: u64 = 64 * 1024;

@@ -4,10 +4,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use openssl::error::ErrorStack;
-
-use crate::settings::MissingEndpoint;
 use sendport_core::domain::Timestamp;
 use sendport_core::secret_source::SecretError;
+
+use crate::settings::MissingEndpoint;
 
 /// `auth.oauth2` cannot be used: which key, what was expected and what was found.
 #[derive(Debug, thiserror::Error)]

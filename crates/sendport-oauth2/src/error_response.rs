@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime};
 use secrecy::zeroize::Zeroizing;
+use sendport_core::domain::Timestamp;
 
 use super::form::Form;
 use super::redaction::redacted;
 use super::token_response::TokenResponse;
 use super::unexpected_response::body_excerpt;
 use crate::TokenError;
-use sendport_core::domain::Timestamp;
 
 /// An HTTP response of the endpoint.
 pub(super) struct HttpResponse {

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use secrecy::zeroize::Zeroizing;
-
 use sendport_core::secret::Secret;
 
 /// Names and values as `application/x-www-form-urlencoded`, and the values that no error message may

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use sendport_core::domain::Timestamp;
+use sendport_core::secret::Secret;
 
 use super::access_token::AccessToken;
 use super::client_authentication::ClientAuthentication;
@@ -15,8 +17,6 @@ use super::secret_source::SecretSource;
 use super::token_cache::Issuer;
 use crate::TokenError;
 use crate::settings::TokenRequest;
-use sendport_core::domain::Timestamp;
-use sendport_core::secret::Secret;
 
 /// The scope for mailboxes of Exchange Online.
 const EXCHANGE_ONLINE: &str = "https://outlook.office365.com/.default";

@@ -31,8 +31,9 @@ use std::sync::Arc;
 pub use error::SettingsError;
 pub use token_source::{TokenError, TokenErrorKind, TokenSource};
 
-use crate::settings::OAuth2Config;
 use sendport_core::clock::Clock;
+
+use crate::settings::OAuth2Config;
 
 /// The source that the section of `holder`, a relay or the database, configures. Reads keys and
 /// secrets once, so that a missing one is reported at the start; requests no token.

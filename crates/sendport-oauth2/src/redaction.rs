@@ -3,7 +3,6 @@
 use std::sync::LazyLock;
 
 use regex::Regex;
-
 use sendport_core::secret::Secret;
 
 /// Characters of such a text that are quoted.

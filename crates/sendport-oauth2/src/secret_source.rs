@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::error::SettingsError;
 use sendport_core::secret::Secret;
+
+use super::error::SettingsError;
 
 /// One of the three sources.
 #[derive(Debug, Clone)]

@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use sendport_core::secret::Secret;
+use serde::{Deserialize, Serialize};
 
 /// The source of the access token, tagged by `source`.
 #[derive(Debug, Clone, Deserialize, Serialize)]

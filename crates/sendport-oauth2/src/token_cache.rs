@@ -6,13 +6,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use parking_lot::Mutex;
+use sendport_core::clock::Clock;
+use sendport_core::domain::Timestamp;
+use sendport_core::secret::Secret;
 use tokio::sync::watch;
 
 use super::access_token::AccessToken;
 use crate::{TokenError, TokenSource};
-use sendport_core::clock::Clock;
-use sendport_core::domain::Timestamp;
-use sendport_core::secret::Secret;
 
 /// Time without a request after a transient error.
 const SHORT_COOLDOWN: TimeDelta = TimeDelta::seconds(5);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::zeroize::Zeroizing;
+use sendport_core::domain::Timestamp;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
@@ -15,7 +16,6 @@ use super::token_cache::Issuer;
 use super::token_response::TokenResponse;
 use crate::TokenError;
 use crate::settings::TokenCommand as Config;
-use sendport_core::domain::Timestamp;
 
 /// Bytes of output that are read; more is no token.
 const MOST_OUTPUT: u64 = 64 * 1024;

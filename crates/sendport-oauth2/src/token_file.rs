@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-
-use super::token_response::TokenResponse;
-use crate::settings::TokenFile as Config;
-use crate::{TokenError, TokenSource};
 use sendport_core::clock::Clock;
 use sendport_core::domain::Timestamp;
 use sendport_core::secret::Secret;
 use sendport_core::secret_source::text_of_secret_file;
+
+use super::token_response::TokenResponse;
+use crate::settings::TokenFile as Config;
+use crate::{TokenError, TokenSource};
 
 /// Reads the file at every authentication: nothing is cached.
 pub(super) struct TokenFile {

@@ -2,12 +2,12 @@
 //! endpoint, of a program or in a file.
 
 use chrono::{DateTime, TimeDelta};
+use sendport_core::domain::Timestamp;
+use sendport_core::secret::Secret;
 use serde::Deserialize;
 
 use super::access_token::AccessToken;
 use super::error::InvalidToken;
-use sendport_core::domain::Timestamp;
-use sendport_core::secret::Secret;
 
 /// Its members. The Azure CLI and version 1 endpoints of Entra write `accessToken` and
 /// `expires_on`.

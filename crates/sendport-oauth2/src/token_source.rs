@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-
 use sendport_core::secret::Secret;
 
 /// Why there is no access token. Holds no part of a token or of another secret.

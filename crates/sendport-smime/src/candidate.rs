@@ -3,10 +3,11 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+use sendport_core::domain::{BoundBy, CertificateEntry, RevokedCertificate, Timestamp};
+
 use super::certificate::{CertificateReadError, KeyKind, RecipientCertificate};
 use super::error::{Addresses, RecipientCertificateError};
 use super::trust::Trust;
-use sendport_core::domain::{BoundBy, CertificateEntry, RevokedCertificate, Timestamp};
 
 /// The certificate of a recipient and the kind of its key, or why there is none.
 pub type CertificateLookup =

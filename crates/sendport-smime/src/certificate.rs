@@ -9,12 +9,12 @@ use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{HasPublic, Id, PKeyRef};
 use openssl::x509::{X509, X509Ref};
+use sendport_core::domain::{CertificateChoice, CertificateEntry, Timestamp, domain_to_ascii};
 
 use super::cipher::{ContentCipher, RsaEncryption};
 use super::cms::CmsRecipient;
 use super::error::{KeyError, RecipientCertificateError, UnknownWord};
 use super::trust::Trust;
-use sendport_core::domain::{CertificateChoice, CertificateEntry, Timestamp, domain_to_ascii};
 
 /// Shorter RSA keys are refused.
 const LEAST_RSA_BITS: u32 = 2048;

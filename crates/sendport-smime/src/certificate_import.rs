@@ -7,6 +7,7 @@ use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{Id, PKeyRef, Public};
 use openssl::x509::{X509, X509NameRef};
+use sendport_core::domain::{BoundBy, CertificateChoice, CertificateText, Timestamp};
 
 use super::certificate::{
     CertificateReadError, RecipientCertificate, Validity, addresses, certificates_from, fingerprint,
@@ -14,7 +15,6 @@ use super::certificate::{
 use super::cipher::ContentCipher;
 use super::error::RecipientCertificateError;
 use super::extensions::{Extensions, signed_data};
-use sendport_core::domain::{BoundBy, CertificateChoice, CertificateText, Timestamp};
 
 /// A certificate of a file or a directory.
 pub struct ParsedCertificate {

@@ -6,6 +6,7 @@ use openssl::rsa::Rsa;
 use openssl::stack::Stack;
 use openssl::x509::extension::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 use openssl::x509::{X509, X509Builder, X509Extension, X509NameBuilder};
+use sendport_core::domain::{CertificateEntry, CertificateId, RevokedCertificate};
 
 use super::*;
 use crate::cms::{CmsSigner, Content};
@@ -13,7 +14,6 @@ use crate::{
     Candidate, Digest, KeyKind, RecipientCertificate, RecipientCertificateError, RsaSignature,
     SignatureForm, SigningRules,
 };
-use sendport_core::domain::{CertificateEntry, CertificateId, RevokedCertificate};
 
 fn key() -> PKey<Private> {
     PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap()

@@ -12,10 +12,10 @@ use openssl::x509::verify::{X509VerifyFlags, X509VerifyParam};
 use openssl::x509::{
     X509, X509NameRef, X509PurposeId, X509Ref, X509StoreContext, X509VerifyResult,
 };
-
-use super::certificate::{KeyKind, RecipientCertificate};
 use sendport_core::domain::Timestamp;
 use sendport_core::file_watch::{FileCache, IoError};
+
+use super::certificate::{KeyKind, RecipientCertificate};
 
 /// OpenSSL's `X509_V_ERR_CRL_NOT_YET_VALID` and `X509_V_ERR_CRL_HAS_EXPIRED`.
 const CRL_OUT_OF_TIME: [i32; 2] = [11, 12];

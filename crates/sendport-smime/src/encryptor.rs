@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use sendport_core::domain::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::SmimeError;
@@ -14,7 +15,6 @@ use super::entity::Entity;
 use super::error::RecipientCertificateError;
 use super::folder::CertificateFolder;
 use super::trust::Trust;
-use sendport_core::domain::Timestamp;
 
 /// What happens to an alert that is to be encrypted when a recipient has no usable certificate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]

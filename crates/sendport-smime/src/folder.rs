@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use openssl::x509::{X509, X509VerifyResult};
 use parking_lot::Mutex;
+use sendport_core::domain::{Timestamp, parse_mailbox};
+use sendport_core::file_watch::{FileCache, IoError, files_with_extension};
 
 use super::candidate::Candidate;
 use super::certificate::{
@@ -14,8 +16,6 @@ use super::certificate::{
 };
 use super::error::{FileError, RecipientCertificateError};
 use super::trust::Trust;
-use sendport_core::domain::{Timestamp, parse_mailbox};
-use sendport_core::file_watch::{FileCache, IoError, files_with_extension};
 
 /// Extensions of certificate files.
 const EXTENSIONS: [&str; 4] = ["pem", "crt", "cer", "der"];

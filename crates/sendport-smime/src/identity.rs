@@ -7,13 +7,13 @@ use openssl::pkcs12::Pkcs12;
 use openssl::pkey::{PKey, Private};
 use openssl::sha::sha256;
 use openssl::x509::X509;
+use sendport_core::domain::Timestamp;
 
 use super::certificate::{
     KeyKind, Validity, ValidityError, address_key, addresses, shown, thumbprint,
 };
 use super::cms::CmsSigner;
 use super::error::{Addresses, KeyError};
-use sendport_core::domain::Timestamp;
 
 /// `check` warns of a certificate that expires within so many days.
 const SOON_DAYS: i64 = 30;

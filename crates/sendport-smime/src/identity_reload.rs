@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
+use sendport_core::domain::Timestamp;
+use sendport_core::file_watch::FileStamp;
 
 use super::Identity;
 use super::error::BoxError;
-use sendport_core::domain::Timestamp;
-use sendport_core::file_watch::FileStamp;
 
 /// Reads an identity from its files and checks that it may sign for the send port.
 pub type ReadIdentity = Box<dyn Fn() -> Result<Identity, BoxError> + Send + Sync>;

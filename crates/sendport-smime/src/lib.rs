@@ -49,11 +49,11 @@ pub use secured_message::SecuredMessage;
 pub use signer::{Digest, RsaSignature, SignatureForm, Signer, SigningRules};
 pub use trust::{Trust, UnknownRevocation};
 
+use sendport_core::domain::{Message, ProtectionFacts, Timestamp};
+
 use encryptor::Enveloped;
 use entity::Entity;
 use signer::Signed;
-
-use sendport_core::domain::{Message, ProtectionFacts, Timestamp};
 
 /// The protection that a send port can apply.
 #[derive(Debug, Clone, Default)]

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
+use sendport_core::domain::STAND_IN_ADDRESS;
 
 use super::entity::field_name;
 use super::header_protection::Hide;
-use sendport_core::domain::STAND_IN_ADDRESS;
 
 /// Longest recommended line (RFC 5322 section 2.1.1).
 const LINE: usize = 78;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use sendport_core::domain::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::certificate::KeyKind;
@@ -12,7 +13,6 @@ use super::error::BoxError;
 use super::identity::IdentityError;
 use super::identity_reload::{IdentityReload, IdentitySource, ReadIdentity};
 use super::{Identity, SmimeError};
-use sendport_core::domain::Timestamp;
 
 /// The form of a signed message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use openssl::asn1::{Asn1Integer, Asn1Time};
 use openssl::bn::{BigNum, MsbOption};
 use openssl::cms::CmsContentInfo;
@@ -9,8 +11,6 @@ use openssl::rsa::Rsa;
 use openssl::symm::Cipher;
 use openssl::x509::extension::{ExtendedKeyUsage, KeyUsage, SubjectAlternativeName};
 use openssl::x509::{X509, X509Builder};
-
-use std::collections::HashMap;
 
 use super::candidate::select;
 use super::*;

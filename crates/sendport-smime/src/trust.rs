@@ -8,12 +8,12 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use openssl::x509::X509;
 use parking_lot::{Mutex, MutexGuard};
+use sendport_core::domain::Timestamp;
 
 use super::certificate::{RecipientCertificate, Validity};
 use super::chain::{Authorities, Bundle, CaFileError, display_name};
 use super::error::RecipientCertificateError;
 use super::revocation::{CrlSources, Revocation, RevocationStatus};
-use sendport_core::domain::Timestamp;
 
 /// How long a verdict is cached while `ca_file` and CRLs stay the same: a good one, and a bad one.
 const GOOD_FOR: TimeDelta = TimeDelta::hours(1);

@@ -13,15 +13,15 @@ use std::time::Duration;
 use openssl::hash::MessageDigest;
 use openssl::pkcs5::pbkdf2_hmac;
 use parking_lot::Mutex as Cell;
+use sendport_core::clock::Clock;
+use sendport_core::domain::{
+    AUTH_COOLDOWN, AuthDecision, AuthKey, AuthOutcome, Command, LocalCause, Reply, Timestamp,
+};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::relay::SessionError;
 use crate::relay::authentication::{AuthLedger, AuthLedgerError};
-use sendport_core::clock::Clock;
-use sendport_core::domain::{
-    AUTH_COOLDOWN, AuthDecision, AuthKey, AuthOutcome, Command, LocalCause, Reply, Timestamp,
-};
 
 /// Interval of the questions to the ledger while another instance tries the credentials.
 const ASK_EVERY: Duration = Duration::from_millis(200);

@@ -4,13 +4,13 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use sendport_core::domain::{Command, LocalCause, Reply};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::Instant;
 
 use super::observer::{ObserverHandle, Step};
 use super::stream::Wait;
 use crate::relay::SessionError;
-use sendport_core::domain::{Command, LocalCause, Reply};
 
 /// Why no connection was opened.
 #[derive(Debug, thiserror::Error)]

@@ -6,11 +6,11 @@
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use sendport_core::domain::{AUTH_COOLDOWN, Command, LocalCause, Reply, SubmissionEnd};
 use tokio::time::Instant;
 
 use super::transaction::TransactionResult;
 use crate::relay::SessionError;
-use sendport_core::domain::{AUTH_COOLDOWN, Command, LocalCause, Reply, SubmissionEnd};
 
 const PAUSED: &str = "the replies of the server do not match the commands, with two messages in a row: \
     no message is sent for 15 minutes";

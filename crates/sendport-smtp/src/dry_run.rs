@@ -1,10 +1,11 @@
 //! Sessions and transactions that stop at a given step: the code of the service itself.
 
+use sendport_core::domain::{Command, Envelope, SessionFacts, SubmissionReport};
+use sendport_smime::SecuredMessage;
+
 use super::smtp_relay::SmtpRelay;
 use super::transaction::Job;
 use crate::relay::{FinalDotGate, SessionError};
-use sendport_core::domain::{Command, Envelope, SessionFacts, SubmissionReport};
-use sendport_smime::SecuredMessage;
 
 /// A dry run holds no lease that could expire.
 struct NoLease;

@@ -1,7 +1,8 @@
 //! What the server offers in its reply to `EHLO` (RFC 5321 section 4.1.1.1).
 
-use super::reply_parser::ServerReply;
 use sendport_core::domain::ServerLimits;
+
+use super::reply_parser::ServerReply;
 
 /// The service extensions of one session that sendport uses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

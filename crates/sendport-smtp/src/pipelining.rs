@@ -7,8 +7,9 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::stream::ReplyError;
 use sendport_core::domain::Reply;
+
+use super::stream::ReplyError;
 
 /// Evidence against it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,11 +1,12 @@
 //! Checks before MAIL: what no server, or not this one, could accept, with the codes of the standard.
 
-use super::content::bare_line_end;
-use super::extensions::Extensions;
 use sendport_core::domain::{
     Address, Command, EnhancedStatusCode, Envelope, ForwardPath, LocalCause, Reply,
 };
 use sendport_smime::SecuredMessage;
+
+use super::content::bare_line_end;
+use super::extensions::Extensions;
 
 /// Rejects a message that cannot be submitted to any server.
 pub(super) fn reject_locally(message: &SecuredMessage) -> Option<Reply> {

@@ -6,11 +6,11 @@ use std::sync::OnceLock;
 
 use openssl::base64::decode_block;
 use secrecy::zeroize::Zeroizing;
+use sendport_core::domain::Command;
+use sendport_core::replies::ReplyTable;
 
 use super::observer::REDACTED;
 use super::reply_parser::ServerReply;
-use sendport_core::domain::Command;
-use sendport_core::replies::ReplyTable;
 
 /// Bytes of the longest refusal whose meaning is preserved; a longer one is redacted entirely.
 const LONGEST_EXPLAINED: usize = 1024;

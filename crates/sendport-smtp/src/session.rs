@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use sendport_core::domain::{Command, LocalCause, Reply, SessionFacts};
 use tokio::time::Instant;
 
 use super::auth::{self, Credentials};
@@ -19,7 +20,6 @@ use crate::relay::observer::{RelayActivity, RelayObserver};
 use crate::settings::relay::SmtpRelay;
 use crate::settings::timeouts::Timeouts;
 use crate::settings::tls::TlsMode;
-use sendport_core::domain::{Command, LocalCause, Reply, SessionFacts};
 
 /// What all connections of one relay share.
 pub(super) struct Settings {

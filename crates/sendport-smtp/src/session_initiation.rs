@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use sendport_core::domain::{Command, Fault, LocalCause};
 use tokio::time::Instant;
 
 use super::auth::Credentials;
@@ -12,7 +13,6 @@ use super::tls::not_after;
 use crate::relay::SessionError;
 use crate::relay::limits::Connection;
 use crate::relay::observer::{CertificateRole, RelayActivity};
-use sendport_core::domain::{Command, Fault, LocalCause};
 
 impl SmtpRelay {
     /// A new session, authenticated unless `until` is an earlier step.

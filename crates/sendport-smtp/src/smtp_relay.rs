@@ -4,6 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sendport_core::clock::Clock;
+use sendport_core::domain::{AuthKey, Command, Envelope, SessionFacts, SubmissionReport};
+use sendport_core::file_watch::WatchedFiles;
+use sendport_core::secret::Secret;
+use sendport_oauth2::TokenSource;
+use sendport_smime::SecuredMessage;
 
 use super::auth::{Credentials, CredentialsError, secret_files};
 use super::authentication_guard::{AuthGuard, credential_fingerprint};
@@ -22,12 +28,6 @@ use crate::relay::observer::{NoObserver, RelayObserver};
 use crate::relay::{FinalDotGate, Relay, SessionError};
 use crate::settings::password::resolve_password;
 use crate::settings::relay::SmtpRelay as Config;
-use sendport_core::clock::Clock;
-use sendport_core::domain::{AuthKey, Command, Envelope, SessionFacts, SubmissionReport};
-use sendport_core::file_watch::WatchedFiles;
-use sendport_core::secret::Secret;
-use sendport_oauth2::TokenSource;
-use sendport_smime::SecuredMessage;
 
 /// A relay's section of the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use sendport_core::domain::{Command, LocalCause, Reply};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -14,7 +15,6 @@ use tokio_openssl::SslStream;
 use super::observer::{ObserverHandle, Step};
 use super::redaction::SecretRedactor;
 use super::reply_parser::{ReplyParser, ReplySyntaxError, ServerReply};
-use sendport_core::domain::{Command, LocalCause, Reply};
 
 /// A TCP connection, or its substitute in a test.
 pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {

@@ -1,6 +1,11 @@
 //! One submission: a session from the pool or a new one, a transaction, and the repetition that a
 //! relay with a broken extension needs.
 
+use sendport_core::domain::{
+    Address, Command, CommandReply, Envelope, Reply, SessionFacts, SubmissionEnd, SubmissionReport,
+    Timestamp,
+};
+use sendport_smime::SecuredMessage;
 use tokio::time::Instant;
 
 use super::preflight;
@@ -10,11 +15,6 @@ use super::transaction::{self, Job, TransactionResult};
 use crate::relay::SessionError;
 use crate::relay::limits::Connection;
 use crate::relay::observer::RelayActivity;
-use sendport_core::domain::{
-    Address, Command, CommandReply, Envelope, Reply, SessionFacts, SubmissionEnd, SubmissionReport,
-    Timestamp,
-};
-use sendport_smime::SecuredMessage;
 
 /// The right to a connection, the idle session on it, and when the attempt ends.
 struct Checkout {

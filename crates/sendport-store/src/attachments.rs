@@ -1,9 +1,9 @@
 //! What the composition of a message reads: attachments, their content piece by piece, and alerts with long texts.
 
 use async_trait::async_trait;
+use sendport_core::domain::{AlertId, Attachment, AttachmentId};
 
 use super::{LoadResult, StoreError};
-use sendport_core::domain::{AlertId, Attachment, AttachmentId};
 
 /// Reads what an alert is made of. It does not change once the alert was claimed.
 #[async_trait]

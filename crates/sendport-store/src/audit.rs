@@ -1,9 +1,9 @@
 //! Audit copies: what was submitted, kept in the database.
 
 use async_trait::async_trait;
+use sendport_core::domain::AuditCopy;
 
 use super::StoreError;
-use sendport_core::domain::AuditCopy;
 
 /// Keeps audit copies in the table `AuditCopy`.
 #[async_trait]

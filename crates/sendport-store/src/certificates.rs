@@ -1,12 +1,12 @@
 //! Recipients' certificates in the database.
 
 use async_trait::async_trait;
-
-use super::{Event, StoreError};
 use sendport_core::domain::{
     CertificateAdded, CertificateEntry, CertificateId, CertificateRow, CertificateText,
     ExpiringCertificate,
 };
+
+use super::{Event, StoreError};
 
 /// Which rows of `Certificate` are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! Requests for work, and the results of claims and sweeps.
 
-use super::error::{StoreError, StoreErrorKind};
 use sendport_core::domain::{AlertId, InstanceId, LeaseToken};
+
+use super::error::{StoreError, StoreErrorKind};
 
 /// Most alerts that [`Among::AllBut`] leaves out.
 pub const MOST_REFUSED: usize = 1_000;

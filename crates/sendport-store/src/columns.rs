@@ -6,9 +6,8 @@
 
 use std::borrow::Cow;
 
-use uuid::Uuid;
-
 use sendport_core::domain::{Attempt, CommandReply, RecipientOutcome, Reply, Timestamp};
+use uuid::Uuid;
 
 /// A value on its way into a database.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sendport_core::domain::{AuthDecision, AuthKey, AuthOutcome, InstanceId, Membership};
 
 use super::StoreError;
-use sendport_core::domain::{AuthDecision, AuthKey, AuthOutcome, InstanceId, Membership};
 
 /// An authentication without a recorded result counts as unanswered after this time.
 pub const AUTH_TIMEOUT: Duration = Duration::from_secs(5 * 60);

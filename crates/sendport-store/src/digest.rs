@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sendport_core::domain::{AlertId, Timestamp};
 
 use super::{NewAlert, RefusedRow, StoreError};
-use sendport_core::domain::{AlertId, Timestamp};
 
 /// Failed recipients that no digest has reported yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

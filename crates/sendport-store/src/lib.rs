@@ -27,7 +27,6 @@ mod types;
 use std::time::Duration;
 
 use async_trait::async_trait;
-
 use sendport_core::domain::{
     AlertId, InstanceCondition, InstanceId, InstanceInfo, LeaseToken, Outcome, PublicId,
     RelayState, SendPortInfo,

@@ -1,8 +1,7 @@
 //! Lines of views that `status` shows beside the queue.
 
-use serde::Serialize;
-
 use sendport_core::domain::{AlertId, Timestamp};
+use serde::Serialize;
 
 /// A line of the view `FailedDelivery`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

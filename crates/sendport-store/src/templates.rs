@@ -1,9 +1,9 @@
 //! Templates in the database: versions are added and never changed.
 
 use async_trait::async_trait;
+use sendport_core::domain::{TemplateRow, TemplateText};
 
 use super::StoreError;
-use sendport_core::domain::{TemplateRow, TemplateText};
 
 /// The templates as they are now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

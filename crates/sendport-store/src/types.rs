@@ -1,11 +1,10 @@
 //! What goes into and comes out of a store, beside the domain's own types.
 
-use serde::Serialize;
-
 use sendport_core::domain::{
     Alert, AlertId, AlertStatus, BodyFormat, ContentDisposition, InstanceId, Priority, Timestamp,
     TransferEncoding,
 };
+use serde::Serialize;
 
 /// One alert read after its claim.
 #[derive(Debug, Clone, PartialEq)]

@@ -16,9 +16,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
-use super::domain_name::{domain_to_ascii, is_invisible};
-
 use super::biztalk::holds_macro;
+use super::domain_name::{domain_to_ascii, is_invisible};
 use super::recipient::MOST_RECIPIENTS;
 
 /// Replaces an address that a header section cannot contain; the display name shows that address (RFC

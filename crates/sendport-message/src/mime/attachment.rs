@@ -1,11 +1,12 @@
 //! One attachment as a part of a message.
 
+use sendport_core::domain::{Attachment, AttachmentId, ContentDisposition, TransferEncoding};
+
 use super::encoding::{self, Encoder, Survey};
 use super::file_name::{ascii_fallback, safe_file_name};
 use super::header::HeaderSection;
 use super::media_type::MediaType;
 use super::{MimeError, guard, parameter};
-use sendport_core::domain::{Attachment, AttachmentId, ContentDisposition, TransferEncoding};
 
 /// An attachment with checked columns, before its content.
 #[derive(Debug)]

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use lettre::message::header::{ContentTransferEncoding, ContentType};
 use lettre::message::{Body, SinglePart};
+use sendport_core::domain::Charset;
 
 use super::html_text::html_to_text;
 use super::legacy_display;
 use crate::template::RenderedAlert;
-use sendport_core::domain::Charset;
 
 /// The bodies of a message.
 pub(super) struct MessageBodies<'a> {

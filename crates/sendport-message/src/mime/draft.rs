@@ -4,11 +4,12 @@
 
 use std::collections::VecDeque;
 
+use sendport_core::domain::{Attachment, AttachmentId, Message};
+
 use super::attachment::Part;
 use super::body::MessageBodies;
 use super::encoding::{Encoder, Survey};
 use super::{Boundaries, MimeError};
-use sendport_core::domain::{Attachment, AttachmentId, Message};
 
 /// A message up to the next attachment.
 #[derive(Debug)]

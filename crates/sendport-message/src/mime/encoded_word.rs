@@ -7,9 +7,8 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use unicode_normalization::char::is_combining_mark;
-
 use sendport_core::domain::Charset;
+use unicode_normalization::char::is_combining_mark;
 
 /// Longest line with an encoded-word (RFC 2047 section 2).
 pub(super) const ENCODED_LINE: usize = 76;

@@ -1,8 +1,9 @@
 //! Guard against header injection: checks every column that is written into a header before
 //! anything is built.
 
-use super::MimeError;
 use sendport_core::domain::Alert;
+
+use super::MimeError;
 
 /// Refuses control characters in the columns that are written into headers. A tab counts as a space;
 /// white space around a value is ignored, including line breaks.

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use super::encoded_word::{ENCODED_LINE, encoded_words};
 use sendport_core::domain::{Charset, Mailbox, STAND_IN_ADDRESS};
+
+use super::encoded_word::{ENCODED_LINE, encoded_words};
 
 /// Longest recommended line (RFC 5322 section 2.1.1).
 const LINE: usize = 78;

@@ -5,8 +5,9 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use super::html_text::scan::{after, after_element, tag_end, tag_name};
 use sendport_core::domain::{Mailbox, Recipient, RecipientKind};
+
+use super::html_text::scan::{after, after_element, tag_end, tag_name};
 
 /// The parameter of Content-Type that announces them, after other parameters.
 pub(super) const PARAMETER: &str = "; hp-legacy-display=\"1\"";

@@ -31,11 +31,12 @@ mod legacy_display;
 mod media_type;
 mod parameter;
 
-use crate::template::RenderedAlert;
 use sendport_core::domain::{
     Address, AddressError, Alert, Attachment, Charset, Importance, Mailbox, Message, Recipient,
     RecipientKind, Sensitivity, Timestamp, expand_recipients, parse_address_list,
 };
+
+use crate::template::RenderedAlert;
 
 pub use attachment::expected_bytes;
 use body::MessageBodies;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use chrono::FixedOffset;
 use minijinja::value::Serde;
 use minijinja::{Error, ErrorKind, Value};
+use sendport_core::domain::{Alert, Macro};
 use serde::Serialize;
 
 use super::RenderError;
-use sendport_core::domain::{Alert, Macro};
 
 /// The variable `alert`: columns of the row. No recipients: a text that depends on them could disclose
 /// Bcc recipients.

@@ -11,7 +11,6 @@ use chrono::format::{Item, StrftimeItems};
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, TimeZone, Utc};
 use minijinja::value::{Kwargs, Rest, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State, Value, filters};
-
 use sendport_core::delivery_window::{UnknownZone, Zone};
 
 /// Default length of `truncate`.

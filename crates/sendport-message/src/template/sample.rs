@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{NotRendered, RenderError, Renderer, TemplateError, TemplateSource, files_of};
 use sendport_core::domain::{
     Alert, AlertId, AlertOrigin, BodyFormat, Importance, Priority, PublicId, Sensitivity,
     TemplateText, Timestamp,
 };
+
+use super::{NotRendered, RenderError, Renderer, TemplateError, TemplateSource, files_of};
 
 /// The test of one language of one template.
 #[derive(Debug, Clone, PartialEq, Eq)]

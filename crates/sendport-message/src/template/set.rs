@@ -6,13 +6,13 @@ use std::path::Path;
 
 use chrono::{FixedOffset, Offset, Utc};
 use minijinja::{Environment, Value};
+use sendport_core::domain::{Alert, BodyFormat, TemplateRow};
 
 use super::context::variables;
 use super::engine::{context, new_environment, render_file, syntax_error};
 use super::files::{FileName, Part, is_language, is_template_name, parse_file_name, read_folder};
 use super::texts::files_of;
 use super::{RenderError, TemplateError};
-use sendport_core::domain::{Alert, BodyFormat, TemplateRow};
 
 /// The texts of an alert, for `mime`.
 #[derive(Debug, Clone, PartialEq)]

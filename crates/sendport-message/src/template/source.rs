@@ -5,11 +5,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use sendport_core::domain::TemplateRow;
 use serde::{Deserialize, Serialize};
 
 use super::files::{FileName, Part, parse_file_name, read_folder};
 use super::{TemplateError, TemplateSet};
-use sendport_core::domain::TemplateRow;
 
 /// All templates of a folder, or one of the database in one version; not compiled.
 #[derive(Debug)]

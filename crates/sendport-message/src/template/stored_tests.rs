@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use sendport_core::domain::{Alert, TemplateRow, TemplateText, Timestamp};
+
 use super::*;
 use crate::fixture;
-use sendport_core::domain::{Alert, TemplateRow, TemplateText, Timestamp};
 
 fn text(name: &str, language: &str, text: &str) -> TemplateText {
     TemplateText {

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use sendport_core::domain::{Alert, BodyFormat};
+
 use super::files::{FileName, Part, parse_file_name};
 use super::*;
 use crate::fixture;
-use sendport_core::domain::{Alert, BodyFormat};
 
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");

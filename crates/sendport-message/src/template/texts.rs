@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use sendport_core::domain::TemplateText;
+
 use super::TemplateError;
 use super::files::{
     FileName, Part, canonical_language, is_language, is_shared_name, is_template_name,
     parse_file_name, read_folder,
 };
-use sendport_core::domain::TemplateText;
 
 /// Reads the templates of a folder with their samples, by name and language. They may still be
 /// wrong inside.

@@ -7,6 +7,7 @@ use openssl::pkey_ctx::PkeyCtx;
 use openssl::rsa::Padding;
 use openssl::sign::RsaPssSaltlen;
 use openssl::x509::{X509, X509Ref};
+use sendport_core::domain::Timestamp;
 
 use super::super::certificate::{KeyKind, cms_recipient};
 use super::super::der::{GENERALIZED_TIME, INTEGER, SET, UTC_TIME, context};
@@ -17,7 +18,6 @@ use super::algorithms::{Hash, rsa_encryption};
 use super::context_pool::ContextPool;
 use super::der::Der;
 use super::issuer_and_serial::IssuerAndSerial;
-use sendport_core::domain::Timestamp;
 
 /// The key of a signer, with everything that is the same in each of its signatures.
 pub(crate) struct CmsSigner {

@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use openssl::x509::{CrlStatus, ReasonCode, X509Crl, X509NameRef, X509Ref, X509RevokedRef};
+use sendport_core::domain::Timestamp;
 
 use crate::certificate::{shown, timestamp};
-use sendport_core::domain::Timestamp;
 
 /// Where a CRL in PEM begins.
 const PEM_BEGIN: &str = "-----BEGIN X509 CRL-----";

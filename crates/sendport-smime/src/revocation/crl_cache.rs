@@ -13,11 +13,11 @@ use chrono::TimeDelta;
 use openssl::sha::sha256;
 use openssl::x509::{X509, X509Ref};
 use parking_lot::{Mutex, MutexGuard};
+use sendport_core::domain::Timestamp;
 
 use super::crl::{Crl, CrlError};
 use crate::certificate::shown;
 use crate::error::BoxError;
-use sendport_core::domain::Timestamp;
 
 /// A CRL is fetched again after half of its validity, within these limits.
 const SOONEST: TimeDelta = TimeDelta::seconds(10);

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
+use sendport_core::file_watch::{FileCache, IoError, files_with_extension};
 
 use super::crl::{Crl, CrlError};
 use crate::error::FileError;
-use sendport_core::file_watch::{FileCache, IoError, files_with_extension};
 
 /// Extensions of CRL files.
 const EXTENSIONS: [&str; 3] = ["crl", "pem", "der"];

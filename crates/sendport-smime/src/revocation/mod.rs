@@ -18,9 +18,10 @@ pub(super) use crl::Crl;
 pub use crl_cache::{CrlCache, FetchOutcome};
 pub use files::CrlFiles;
 
+use sendport_core::domain::Timestamp;
+
 use super::certificate::shown;
 use super::chain::{ChainError, display_name, verify};
-use sendport_core::domain::Timestamp;
 
 /// When an alert that waits for a CRL file is tried again.
 const FILES_RETRY: Duration = Duration::from_secs(30);

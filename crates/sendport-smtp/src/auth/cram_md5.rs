@@ -3,12 +3,12 @@
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
 use secrecy::zeroize::Zeroizing;
+use sendport_core::secret::Secret;
 
 use super::credentials::Account;
 use super::error::AuthError;
 use super::hexadecimal;
 use super::mechanism::{Mechanism, Response};
-use sendport_core::secret::Secret;
 
 pub(super) struct CramMd5 {
     username: String,

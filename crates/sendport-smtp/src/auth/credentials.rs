@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::RwLock;
+use sendport_core::clock::Clock;
+use sendport_core::file_watch::WatchedFiles;
+use sendport_core::secret::Secret;
+use sendport_oauth2::TokenSource;
+use sendport_oauth2::settings::OAuth2Config;
 
 use super::choice::{Choice, Sasl};
 use super::error::AuthError;
 use super::ntlm::NtlmContext;
 use crate::settings::auth::{AuthConfig, AuthMechanism};
 use crate::settings::relay::SmtpRelay;
-use sendport_core::clock::Clock;
-use sendport_core::file_watch::WatchedFiles;
-use sendport_core::secret::Secret;
-use sendport_oauth2::TokenSource;
-use sendport_oauth2::settings::OAuth2Config;
 
 /// The configured credentials cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

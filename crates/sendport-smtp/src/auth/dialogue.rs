@@ -3,13 +3,13 @@
 
 use openssl::base64::{decode_block, encode_block};
 use secrecy::zeroize::Zeroizing;
+use sendport_core::domain::{Command, Reply};
 
 use super::error::AuthError;
 use super::mechanism::{Mechanism, Response};
 use crate::observer::{REDACTED, Step};
 use crate::redaction::SecretRedactor;
 use crate::stream::{ReplyError, Stream, Wait};
-use sendport_core::domain::{Command, Reply};
 
 /// Longest line of a command with the initial response in it (RFC 5321 section 4.5.3.1.4).
 const MAX_COMMAND: usize = 510;

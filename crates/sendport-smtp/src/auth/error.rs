@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use openssl::error::ErrorStack;
+use sendport_core::domain::LocalCause;
 
 use super::choice::{Credential, Sasl};
 use super::credentials::CredentialsError;
-use sendport_core::domain::LocalCause;
 
 /// The client gave up: before `AUTH`, or within the exchange (RFC 4954 section 4), which it then
 /// cancels. A server's refusal is a reply, and not one of these.

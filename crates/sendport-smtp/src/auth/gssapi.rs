@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::Path;
 
 use secrecy::zeroize::Zeroizing;
+use sendport_core::domain::{Command, Reply};
 use sendport_gssapi::{Client, Error, Initiator};
 
 use super::cannot_authenticate;
@@ -13,7 +14,6 @@ use super::error::AuthError;
 use super::mechanism::{Mechanism, Response, no_further_response};
 use crate::relay::SessionError;
 use crate::stream::Wait;
-use sendport_core::domain::{Command, Reply};
 
 /// Bit of RFC 4752 section 3.1: no security layer.
 const NO_LAYER: u8 = 1;

@@ -29,15 +29,16 @@ use openssl::hash::MessageDigest;
 use self::choice::Sasl;
 pub use self::credentials::CredentialsError;
 pub(super) use self::credentials::{Credentials, secret_files};
+use sendport_core::domain::{Command, Fault, LocalCause, Reply};
+use sendport_core::secret::Secret;
+use sendport_oauth2::TokenSource;
+
 use self::dialogue::ExchangeError;
 use self::error::AuthError;
 use self::mechanism::Mechanism;
 use super::extensions::Extensions;
 use super::stream::{Stream, Wait};
 use crate::relay::SessionError;
-use sendport_core::domain::{Command, Fault, LocalCause, Reply};
-use sendport_core::secret::Secret;
-use sendport_oauth2::TokenSource;
 
 /// Authenticates, and gives the name of the mechanism.
 pub(super) async fn authenticate(

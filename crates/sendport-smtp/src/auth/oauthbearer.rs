@@ -1,12 +1,12 @@
 //! OAUTHBEARER (RFC 7628): a bearer token (RFC 6750) in one message.
 
 use secrecy::zeroize::Zeroizing;
+use sendport_core::secret::Secret;
 
 use super::credentials::ServerIdentity;
 use super::error::AuthError;
 use super::mechanism::{Mechanism, Response, no_further_response};
 use super::{oauth_error, saslname};
-use sendport_core::secret::Secret;
 
 pub(super) struct OauthBearer {
     message: Option<Response>,

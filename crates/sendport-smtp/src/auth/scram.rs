@@ -10,12 +10,12 @@ use openssl::pkey::PKey;
 use openssl::rand::rand_bytes;
 use openssl::sign::Signer;
 use secrecy::zeroize::Zeroizing;
+use sendport_core::secret::Secret;
 
 use super::credentials::Account;
 use super::error::AuthError;
 use super::mechanism::{Mechanism, Response};
 use super::saslname;
-use sendport_core::secret::Secret;
 
 /// No channel binding: the header of RFC 5802 section 7 in front of the client's messages.
 const GS2_HEADER: &str = "n,,";

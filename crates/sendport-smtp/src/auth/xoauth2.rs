@@ -1,11 +1,11 @@
 //! XOAUTH2, as Google and Microsoft document it: the name and a bearer token in one message.
 
 use secrecy::zeroize::Zeroizing;
+use sendport_core::secret::Secret;
 
 use super::error::AuthError;
 use super::mechanism::{Mechanism, Response, no_further_response};
 use super::oauth_error;
-use sendport_core::secret::Secret;
 
 pub(super) struct Xoauth2 {
     message: Option<Response>,

@@ -3,7 +3,6 @@
 use std::error::Error;
 
 use async_trait::async_trait;
-
 use sendport_core::domain::{AuthDecision, AuthKey, AuthOutcome};
 
 /// The ledger cannot be asked.

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use sendport_core::clock::Clock;
+use sendport_core::domain::{Envelope, SessionFacts, SubmissionEnd, SubmissionReport};
+use sendport_smime::SecuredMessage;
 
 use super::limits::Limiter;
 use super::synthetic_replies::SyntheticReplies;
 use super::{FinalDotGate, Relay, SessionError};
 use crate::settings::limits::Limits;
-use sendport_core::clock::Clock;
-use sendport_core::domain::{Envelope, SessionFacts, SubmissionEnd, SubmissionReport};
-use sendport_smime::SecuredMessage;
 
 /// Messages that are accepted at the same time.
 const AT_A_TIME: u32 = 64;

@@ -6,6 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use sendport_core::clock::Clock;
+use sendport_core::domain::{
+    Command, Envelope, Fault, LocalCause, Reply, SessionFacts, SubmissionEnd, SubmissionReport,
+};
+use sendport_smime::SecuredMessage;
 
 use super::eml::{TemporaryFile, envelope_lines};
 use super::limits::Limiter;
@@ -13,11 +18,6 @@ use super::synthetic_replies::SyntheticReplies;
 use super::{FinalDotGate, Relay, SessionError};
 use crate::settings::limits::Limits;
 use crate::settings::relay::FileRelay as Config;
-use sendport_core::clock::Clock;
-use sendport_core::domain::{
-    Command, Envelope, Fault, LocalCause, Reply, SessionFacts, SubmissionEnd, SubmissionReport,
-};
-use sendport_smime::SecuredMessage;
 
 /// Files that are written at the same time.
 const AT_A_TIME: u32 = 4;

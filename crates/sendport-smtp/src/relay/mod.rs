@@ -16,13 +16,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-
-use limits::Limiter;
 use sendport_core::domain::{
     Command, Envelope, Fault, LocalCause, Reply, SessionFacts, SubmissionReport,
 };
 use sendport_oauth2::{TokenError, TokenErrorKind};
 use sendport_smime::SecuredMessage;
+
+use limits::Limiter;
 
 /// The last check before a message is handed over: right before the final dot, or the last of the
 /// content with `BDAT`; again where the transaction is repeated because nothing was handed over.

@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-
 use sendport_core::secret::Secret;
 use sendport_oauth2::settings::OAuth2Config;
+use serde::{Deserialize, Serialize};
 
 /// Authentication (RFC 4954).
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]

@@ -4,13 +4,13 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sendport_core::domain::domain_to_ascii;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::auth::AuthConfig;
 use super::limits::{CONNECTIONS, Connections, Limits, Rate};
 use super::timeouts::Timeouts;
 use super::tls::{MinTlsVersion, Pin, TlsMode};
-use sendport_core::domain::domain_to_ascii;
 
 /// A relay, tagged by `kind`.
 #[derive(Debug, Clone, Deserialize, Serialize)]

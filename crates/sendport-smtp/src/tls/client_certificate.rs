@@ -5,10 +5,10 @@ use std::path::Path;
 use openssl::pkey::{PKey, Private};
 use openssl::ssl::SslConnectorBuilder;
 use secrecy::zeroize::Zeroizing;
+use sendport_core::secret::Secret;
 
 use super::{PemError, TlsSettingsError, check_readable};
 use crate::settings::relay::SmtpRelay;
-use sendport_core::secret::Secret;
 
 /// Adds the configured certificate with its chain, and its key.
 pub(super) fn add(

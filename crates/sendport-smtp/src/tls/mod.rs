@@ -22,14 +22,15 @@ use sendport_tls_resumption::ResumingConnector;
 use tokio_openssl::SslStream;
 
 pub(super) use self::reload::ReloadableTls;
+use sendport_core::domain::{Fault, LocalCause, SessionFacts};
+use sendport_core::secret_source::SecretError;
+
 use self::verify_failure::VerifyFailure;
 use crate::observer::{ObserverHandle, Step};
 use crate::relay::observer::{CertificateRole, RelayActivity, RelayObserver};
 use crate::settings::relay::SmtpRelay;
 use crate::settings::tls::{MinTlsVersion, Pin as CertificatePin};
 use crate::stream::Transport;
-use sendport_core::domain::{Fault, LocalCause, SessionFacts};
-use sendport_core::secret_source::SecretError;
 
 /// The settings cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -5,10 +5,10 @@ use std::path::Path;
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::ssl::SslRef;
 use openssl::x509::{X509, X509Ref};
+use sendport_oauth2::settings::OAuth2Config;
 
 use crate::relay::observer::CertificateRole;
 use crate::settings::relay::SmtpRelay;
-use sendport_oauth2::settings::OAuth2Config;
 
 /// The configured certificates, read from their files.
 pub(super) fn configured(config: &SmtpRelay) -> Vec<(CertificateRole, i64)> {

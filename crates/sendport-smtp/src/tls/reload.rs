@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use sendport_core::file_watch::WatchedFiles;
 
 use super::{Tls, TlsSettingsError};
 use crate::relay::observer::{RelayActivity, RelayObserver};
 use crate::settings::relay::SmtpRelay;
-use sendport_core::file_watch::WatchedFiles;
 
 /// Interval between attempts to read unusable files.
 const RETRY_EVERY: Duration = Duration::from_secs(1);

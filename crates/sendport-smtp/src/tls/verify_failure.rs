@@ -5,7 +5,6 @@ use std::sync::Arc;
 use openssl::nid::Nid;
 use openssl::x509::{X509NameRef, X509Ref, X509StoreContextRef, X509VerifyResult};
 use parking_lot::Mutex;
-
 use sendport_core::domain::LocalCause;
 
 /// The first problem that the verification found.

@@ -1,5 +1,7 @@
 //! The content of a transaction, after DATA or with BDAT (RFC 3030): it hands the message over.
 
+use sendport_core::domain::{Command, Reply, SubmissionEnd};
+use sendport_smime::SecuredMessage;
 use tokio::time::Instant;
 
 use super::{Abort, Transaction, is_about_an_address};
@@ -8,8 +10,6 @@ use crate::content::{Form, bdat, blocks};
 use crate::observer::Step;
 use crate::relay::FinalDotGate;
 use crate::stream::{ReplyError, Wait};
-use sendport_core::domain::{Command, Reply, SubmissionEnd};
-use sendport_smime::SecuredMessage;
 
 /// Size of a block of content in bytes; each block has its own time-out.
 const BLOCK: usize = 65_536;

@@ -1,8 +1,9 @@
 //! Commands and their replies: each reply belongs to one command.
 
+use sendport_core::domain::{Command, CommandReply, LocalCause, Reply, SubmissionEnd};
+
 use super::{Abort, Transaction};
 use crate::stream::{ReplyError, Wait};
-use sendport_core::domain::{Command, CommandReply, LocalCause, Reply, SubmissionEnd};
 
 impl Transaction<'_> {
     /// Writes the queued commands. `Some` where that failed: the server may have replied why.

@@ -8,6 +8,11 @@ mod reply_streams;
 
 use std::time::Duration;
 
+use sendport_core::domain::{
+    Command, CommandReply, DsnRequest, Envelope, ForwardPath, Reply, SubmissionEnd,
+};
+use sendport_smime::SecuredMessage;
+
 use crate::chunking::Bdat;
 use crate::content::Form;
 use crate::dsn;
@@ -17,10 +22,6 @@ use crate::relay::FinalDotGate;
 use crate::session::Session;
 use crate::settings::timeouts::Timeouts;
 use crate::stream::{ReplyError, Wait};
-use sendport_core::domain::{
-    Command, CommandReply, DsnRequest, Envelope, ForwardPath, Reply, SubmissionEnd,
-};
-use sendport_smime::SecuredMessage;
 
 /// Recipients that are written ahead of their replies. More could fill both directions of the
 /// connection while neither side reads (RFC 2920 section 3.1).

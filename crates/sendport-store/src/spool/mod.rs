@@ -16,11 +16,11 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
-
-use preparations::{MOST_DEATHS, Preparations};
 use sendport_core::domain::{
     AlertId, Decision, InstanceId, LeaseToken, Outcome, OutcomeKind, SubmissionIntent,
 };
+
+use preparations::{MOST_DEATHS, Preparations};
 use slot::SpoolSlot;
 use spool_file::{SpoolEntry, SpoolFile, SpoolOwner};
 

@@ -8,9 +8,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
 use sendport_core::domain::{AlertId, LeaseToken};
+use serde::{Deserialize, Serialize};
 
 /// An alert with so many deaths is not tried again.
 pub(super) const MOST_DEATHS: u32 = 3;

@@ -9,9 +9,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use sendport_core::domain::{AlertId, InstanceId, LeaseToken, Outcome, SubmissionIntent};
+use serde::{Deserialize, Serialize};
 
 /// Most lines are shorter than this, in bytes.
 const LINE: usize = 2048;

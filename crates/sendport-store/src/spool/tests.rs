@@ -1,9 +1,9 @@
 use std::io::Write;
 
+use sendport_core::domain::{AlertId, AttemptKey, LeaseToken, Timestamp};
 use uuid::Uuid;
 
 use super::*;
-use sendport_core::domain::{AlertId, AttemptKey, LeaseToken, Timestamp};
 
 const DATABASE: &str = "SQLite file s.db";
 

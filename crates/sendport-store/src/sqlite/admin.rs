@@ -4,12 +4,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
-
-use crate::expiry::EXPIRED;
-use crate::{
-    AdoptMode, AdoptReport, Among, FixedRoleMember, MigrationStep, RefusedRow, SchemaState,
-    StoreAdmin, StoreError, StoreErrorKind, SweepResult, nothing_refused,
-};
 use sendport_core::domain::Timestamp;
 
 use super::bulk_change::BulkChange;
@@ -18,6 +12,11 @@ use super::connection::{SqliteError, absent, create_file, write};
 use super::expiry::without_instance;
 use super::values::time_text;
 use super::{SqliteStore, schema, sql};
+use crate::expiry::EXPIRED;
+use crate::{
+    AdoptMode, AdoptReport, Among, FixedRoleMember, MigrationStep, RefusedRow, SchemaState,
+    StoreAdmin, StoreError, StoreErrorKind, SweepResult, nothing_refused,
+};
 
 /// What is not final, some at a time.
 pub(super) const ADOPT_OPEN: &str =

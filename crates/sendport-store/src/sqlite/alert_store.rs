@@ -4,16 +4,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, Transaction, params};
-use uuid::Uuid;
-
-use crate::{
-    AlertStore, Among, Claim, ClaimResult, Event, Explanation, LARGE_TEXTS, LoadResult,
-    RecordResult, RefusedRow, Renewal, StoreAdmin, StoreError, SweepResult,
-};
 use sendport_core::domain::{
     AlertId, InstanceCondition, InstanceId, InstanceInfo, LeaseToken, Outcome, RelayState,
     SendPortInfo,
 };
+use uuid::Uuid;
 
 use super::bulk_change::BulkChange;
 use super::claim::ClaimRequest;
@@ -23,6 +18,10 @@ use super::load::load_one;
 use super::record::Recorder;
 use super::values::{time_text, uuid_text};
 use super::{SqliteStore, instance, sql, take_over};
+use crate::{
+    AlertStore, Among, Claim, ClaimResult, Event, Explanation, LARGE_TEXTS, LoadResult,
+    RecordResult, RefusedRow, Renewal, StoreAdmin, StoreError, SweepResult,
+};
 
 #[async_trait]
 impl AlertStore for SqliteStore {

@@ -4,9 +4,6 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 
 use async_trait::async_trait;
 use rusqlite::{Connection, MAIN_DB, params};
-
-use crate::attachments::AttachmentSource;
-use crate::{ColumnError, LoadResult, NewAttachment, StoreError};
 use sendport_core::domain::{AlertId, Attachment, AttachmentId};
 
 use super::connection::SqliteError;
@@ -14,6 +11,8 @@ use super::load::load_one;
 use super::operator_queries::lines;
 use super::values::Columns;
 use super::{SqliteStore, sql};
+use crate::attachments::AttachmentSource;
+use crate::{ColumnError, LoadResult, NewAttachment, StoreError};
 
 /// With the alert, in its transaction.
 const INSERT_ATTACHMENT: &str = "INSERT INTO Attachment (AlertId, FileName, MediaType, Content, Disposition, ContentId, Description, TransferEncoding) \

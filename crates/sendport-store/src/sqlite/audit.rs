@@ -2,14 +2,13 @@
 
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
-
-use crate::StoreError;
-use crate::audit::AuditStore;
 use sendport_core::domain::AuditCopy;
 
 use super::connection::SqliteError;
 use super::values::{time_text, uuid_text};
 use super::{SqliteStore, sql};
+use crate::StoreError;
+use crate::audit::AuditStore;
 
 #[async_trait]
 impl AuditStore for SqliteStore {

@@ -1,10 +1,10 @@
 //! Changes of several alerts in one transaction, around those that the database refuses.
 
 use rusqlite::{Connection, ToSql, Transaction};
+use sendport_core::domain::AlertId;
 
 use super::connection::{SqliteError, write};
 use crate::{Among, RefusedRow, SweepResult};
-use sendport_core::domain::AlertId;
 
 /// Which alerts may be changed, and which were refused on the way.
 #[derive(Debug, Clone, Default)]

@@ -2,9 +2,6 @@
 
 use async_trait::async_trait;
 use rusqlite::{Transaction, params};
-
-use crate::certificates::{CertificateStore, REMOVED_EVENT, REVOKED_EVENT, WhichCertificates};
-use crate::{ColumnError, Event, StoreError};
 use sendport_core::domain::{
     CertificateAdded, CertificateChoice, CertificateEntry, CertificateId, CertificateRow,
     CertificateText, ExpiringCertificate, RevokedCertificate,
@@ -14,6 +11,8 @@ use super::connection::{SqliteError, write};
 use super::operator_queries::lines;
 use super::values::{Columns, time_text, uuid_text};
 use super::{SqliteStore, sql};
+use crate::certificates::{CertificateStore, REMOVED_EVENT, REVOKED_EVENT, WhichCertificates};
+use crate::{ColumnError, Event, StoreError};
 
 /// Once for each certificate and number of days.
 const NOTIFY_EXPIRY: &str = "INSERT INTO CertificateNotification (CertificateId, DaysLeft, NotifiedAt) VALUES (?1, ?2, ?3) \

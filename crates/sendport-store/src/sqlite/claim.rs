@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, params};
-
-use crate::{Among, CLASS_HEAD_START, Claim, ClaimResult, RefusedRow};
 use sendport_core::domain::{AlertId, InstanceId, LeaseToken, Priority, Timestamp};
 
 use super::bulk_change::keys;
 use super::connection::{SqliteError, write};
 use super::sql;
 use super::values::{time_of, time_text, uuid_text};
+use crate::{Among, CLASS_HEAD_START, Claim, ClaimResult, RefusedRow};
 
 /// One that was refused before, where it is still due.
 pub(super) const CLAIM_ONLY: &str = "SELECT AlertId FROM AlertState \

@@ -4,11 +4,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::{OptionalExtension, Transaction, params};
-
-use crate::coordination::{
-    AUTH_ABANDONED, AUTH_FORGOTTEN_AFTER, AUTH_TIMEOUT, Coordination, ENDED_LATELY,
-};
-use crate::{ColumnError, StoreError};
 use sendport_core::domain::{
     AUTH_COOLDOWN, AuthDecision, AuthKey, AuthOutcome, Command, InstanceId, Membership, Reply,
     Timestamp,
@@ -17,6 +12,10 @@ use sendport_core::domain::{
 use super::connection::{SqliteError, write};
 use super::values::{Columns, earlier, time_text, uuid_text};
 use super::{SqliteStore, sql};
+use crate::coordination::{
+    AUTH_ABANDONED, AUTH_FORGOTTEN_AFTER, AUTH_TIMEOUT, Coordination, ENDED_LATELY,
+};
+use crate::{ColumnError, StoreError};
 
 /// Other credentials of the relay that were unused for long.
 pub(super) const END_AUTHENTICATION_DROP_OTHERS: &str = "DELETE FROM RelayAuthentication WHERE Relay = ?1 AND CredentialFingerprint <> ?2 AND StateAt < ?3";

@@ -4,9 +4,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, Transaction, params};
-
-use crate::digest::{DigestResult, FailureDigestStore, UnreportedFailures, UnreportedLine};
-use crate::{Among, ColumnError, NewAlert, RefusedRow, StoreError};
 use sendport_core::domain::{AlertId, AlertOrigin, Timestamp};
 
 use super::bulk_change::{BulkChange, keys};
@@ -14,6 +11,8 @@ use super::connection::SqliteError;
 use super::operator_queries::{insert, lines};
 use super::values::{Columns, earlier, time_text};
 use super::{SqliteStore, sql};
+use crate::digest::{DigestResult, FailureDigestStore, UnreportedFailures, UnreportedLine};
+use crate::{Among, ColumnError, NewAlert, RefusedRow, StoreError};
 
 /// Which digest reports it.
 const INSERT_DIGEST_NOTIFICATION: &str =

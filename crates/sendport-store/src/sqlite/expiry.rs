@@ -3,19 +3,18 @@
 use std::time::Duration;
 
 use rusqlite::{Transaction, params};
-use uuid::Uuid;
-
-use crate::expiry::{
-    EXPIRED, Ending, UNROUTED, expired_reason, recipients_of_lists, unrouted_reason,
-};
-use crate::{ColumnError, DEFAULT_MAX_AGE};
 use sendport_core::domain::{AlertId, AlertStatus, InstanceId, Priority, Timestamp, status_of};
+use uuid::Uuid;
 
 use super::bulk_change::BulkChange;
 use super::connection::SqliteError;
 use super::record::{RECORD_MISSING_RECIPIENT, Recorder, statuses};
 use super::sql;
 use super::values::{Columns, earlier, later, time_text};
+use crate::expiry::{
+    EXPIRED, Ending, UNROUTED, expired_reason, recipients_of_lists, unrouted_reason,
+};
+use crate::{ColumnError, DEFAULT_MAX_AGE};
 
 /// The lists that recipients' rows are made from.
 const FINISH_LISTS: &str =

@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, params};
-
-use crate::{Explanation, Renewal, StoreErrorKind, SweepResult, other_environment_message};
 use sendport_core::domain::{
     InstanceCondition, InstanceId, InstanceInfo, RelayState, SendPortInfo, Timestamp,
 };
@@ -15,6 +13,7 @@ use super::error::SqliteError;
 use super::record::waiting_status;
 use super::sql;
 use super::values::{later, time_text, uuid_text};
+use crate::{Explanation, Renewal, StoreErrorKind, SweepResult, other_environment_message};
 
 /// One relay of a send port.
 const REGISTER_SEND_PORT_RELAY: &str =

@@ -1,13 +1,12 @@
 //! Reads alerts with their recipients, each apart from the others.
 
 use rusqlite::{Connection, OptionalExtension};
-
-use crate::{ColumnError, LoadResult};
 use sendport_core::domain::{Alert, AlertId, PublicId, Recipient, RecipientAddress};
 
 use super::connection::SqliteError;
 use super::sql;
 use super::values::Columns;
+use crate::{ColumnError, LoadResult};
 
 /// `None` where the alert is gone; [`LoadResult::Large`] where its texts are longer than `limit`.
 pub(super) fn load_one(

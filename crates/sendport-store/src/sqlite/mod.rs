@@ -35,9 +35,9 @@ mod wal_sync;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::{StoreError, StoreErrorKind};
 use sendport_core::clock::Clock;
 
+use crate::{StoreError, StoreErrorKind};
 use connection::{Role, Worker};
 use insert_watch::Watch;
 pub use schema::migration_script;

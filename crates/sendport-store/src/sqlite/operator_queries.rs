@@ -4,20 +4,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, ToSql, params};
-use uuid::Uuid;
-
-use crate::{
-    AlertLine, ColumnError, DeliveryLine, FailureLine, InDoubtLine, InstanceLine, NewAlert,
-    OperatorQueries, OverdueLeases, QueueDepth, QueueLine, RelayLine, Resolution, StoreError,
-    SweepResult,
-};
 use sendport_core::domain::{AlertId, InstanceId, PublicId};
+use uuid::Uuid;
 
 use super::bulk_change::{BulkChange, keys};
 use super::connection::{SqliteError, write};
 use super::record::{Recorder, waiting_status};
 use super::values::{Columns, earlier, time_text};
 use super::{SqliteStore, attachments, sql};
+use crate::{
+    AlertLine, ColumnError, DeliveryLine, FailureLine, InDoubtLine, InstanceLine, NewAlert,
+    OperatorQueries, OverdueLeases, QueueDepth, QueueLine, RelayLine, Resolution, StoreError,
+    SweepResult,
+};
 
 /// All that are held.
 pub(super) const RELEASE_HELD_ALL: &str =

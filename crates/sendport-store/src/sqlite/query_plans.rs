@@ -2,9 +2,8 @@
 
 use rusqlite::{Connection, params_from_iter};
 
-use crate::migration::SQLITE;
-
 use super::sql;
+use crate::migration::SQLITE;
 
 /// A statement, the index that it must seek in, and what it may scan: small things only.
 struct QueryPlan {

@@ -7,9 +7,6 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use rusqlite::{OptionalExtension, ToSql, Transaction, params, params_from_iter};
-
-use crate::columns::{ADDRESSEE, ATTEMPT, Column, DELIVERY, REPLY, joined, names};
-use crate::{ColumnError, RecordResult};
 use sendport_core::domain::{
     AlertId, AlertStatus, Attempt, AttemptOutcome, CommandReply, Decision, InstanceId, Outcome,
     OutcomeKind, RecipientOutcome, RecipientStatus, StatusReasonCode, Timestamp, status_of,
@@ -18,6 +15,8 @@ use sendport_core::domain::{
 use super::connection::SqliteError;
 use super::sql;
 use super::values::{Columns, later, time_text, uuid_text};
+use crate::columns::{ADDRESSEE, ATTEMPT, Column, DELIVERY, REPLY, joined, names};
+use crate::{ColumnError, RecordResult};
 
 /// The status of one recipient once it is written.
 const RECORD_RECIPIENT_STATUS: &str =

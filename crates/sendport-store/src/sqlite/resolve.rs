@@ -2,14 +2,13 @@
 
 use rusqlite::types::Null;
 use rusqlite::{OptionalExtension, params};
-
-use crate::{EventSeverity, RESOLVED_EVENT, Resolution};
 use sendport_core::domain::{AlertId, AlertStatus, RecipientStatus, status_of};
 
 use super::connection::SqliteError;
 use super::record::{Recorder, statuses, waiting_status};
 use super::sql;
 use super::values::time_text;
+use crate::{EventSeverity, RESOLVED_EVENT, Resolution};
 
 /// The attempt that is in doubt.
 pub(super) const RESOLVE_DOUBT: &str =

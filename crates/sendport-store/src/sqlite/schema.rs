@@ -3,13 +3,13 @@
 use std::fmt::Write;
 
 use rusqlite::{Connection, TransactionBehavior, params};
+use sendport_core::domain::Timestamp;
 
 use super::error::SqliteError;
 use super::sql;
 use super::values::time_text;
 use crate::migration::{AppliedMigration, Migration, SQLITE, refusal, state_of};
 use crate::{MigrationStep, SchemaState, StoreErrorKind};
-use sendport_core::domain::Timestamp;
 
 /// Everything that `migrate` does on a new file, in one transaction. On a file that has the
 /// schema already it stops at the first statement and changes nothing.

@@ -2,8 +2,6 @@
 //! is not recorded yet.
 
 use rusqlite::{OptionalExtension, Transaction, params};
-
-use crate::TAKEN_OVER;
 use sendport_core::domain::{
     AlertId, AttemptKey, AttemptOutcome, InstanceId, LeaseToken, Timestamp,
 };
@@ -14,6 +12,7 @@ use super::lease_owner::Owner;
 use super::record::waiting_status;
 use super::sql;
 use super::values::{Columns, time_text, uuid_text};
+use crate::TAKEN_OVER;
 
 /// The attempt whose result is unknown, and of which nothing else is.
 const TAKE_OVER_ATTEMPT: &str = "INSERT INTO Attempt (AttemptKey, AlertId, AttemptNumber, Outcome, InstanceId, StartedAt, EndedAt) \

@@ -2,15 +2,14 @@
 
 use async_trait::async_trait;
 use rusqlite::{Connection, Transaction, params};
-
-use crate::templates::{TemplateStore, Templates};
-use crate::{ColumnError, StoreError};
 use sendport_core::domain::{TemplateRow, TemplateText};
 
 use super::connection::{SqliteError, write};
 use super::operator_queries::lines;
 use super::values::{Columns, time_text};
 use super::{SqliteStore, sql};
+use crate::templates::{TemplateStore, Templates};
+use crate::{ColumnError, StoreError};
 
 /// The next version.
 const ADD_TEMPLATES_VERSION: &str =

@@ -10,11 +10,11 @@ use std::time::Duration;
 use chrono::{Datelike, NaiveDate, NaiveDateTime, TimeDelta, Timelike};
 use rusqlite::types::{ToSqlOutput, Value as SqlValue, ValueRef};
 use rusqlite::{Row, ToSql};
+use sendport_core::domain::Timestamp;
 use uuid::Uuid;
 
 use crate::ColumnError;
 use crate::columns::Value;
-use sendport_core::domain::Timestamp;
 
 const FORM_OF_TIMES: &str = "%Y-%m-%dT%H:%M:%S%.3fZ";
 

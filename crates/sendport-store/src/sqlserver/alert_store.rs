@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sendport_core::domain::{
+    AlertId, InstanceCondition, InstanceId, InstanceInfo, LeaseToken, Outcome, RelayState,
+    SendPortInfo,
+};
 use tiberius::ToSql;
 
 use super::values::{fit, fit_long};
@@ -10,10 +14,6 @@ use super::{SqlServerStore, claim, expiry, instance, load, record, take_over};
 use crate::{
     AlertStore, Among, Claim, ClaimResult, Event, Explanation, LoadResult, RecordResult,
     RefusedRow, Renewal, StoreError, SweepResult,
-};
-use sendport_core::domain::{
-    AlertId, InstanceCondition, InstanceId, InstanceInfo, LeaseToken, Outcome, RelayState,
-    SendPortInfo,
 };
 
 #[async_trait]

@@ -1,6 +1,7 @@
 //! Attachments.
 
 use async_trait::async_trait;
+use sendport_core::domain::{AlertId, Attachment, AttachmentId};
 use tiberius::{ColumnData, Row, ToSql};
 
 use super::SqlServerStore;
@@ -10,7 +11,6 @@ use super::operator_queries::lines;
 use super::values::Fields;
 use crate::attachments::AttachmentSource;
 use crate::{ColumnError, LoadResult, NewAttachment, StoreError};
-use sendport_core::domain::{AlertId, Attachment, AttachmentId};
 
 #[async_trait]
 impl AttachmentSource for SqlServerStore {

@@ -1,13 +1,13 @@
 //! Audit copies.
 
 use async_trait::async_trait;
+use sendport_core::domain::AuditCopy;
 use tiberius::ToSql;
 
 use super::SqlServerStore;
 use super::values::{fit, fit_long, stored};
 use crate::StoreError;
 use crate::audit::AuditStore;
-use sendport_core::domain::AuditCopy;
 
 #[async_trait]
 impl AuditStore for SqlServerStore {

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use sendport_core::domain::AlertId;
 use tiberius::ToSql;
 
 use super::error::unexpected;
@@ -10,7 +11,6 @@ use super::pool::Pool;
 use super::statement::with_parts;
 use super::values::{Fields, list_length, placeholders};
 use crate::{Among, RefusedRow, StoreError, SweepResult};
-use sendport_core::domain::AlertId;
 
 /// How many lock time-outs [`by_halves`] accepts.
 const MOST_TIMEOUTS: u32 = 16;

@@ -1,6 +1,10 @@
 //! Recipients' certificates.
 
 use async_trait::async_trait;
+use sendport_core::domain::{
+    CertificateAdded, CertificateChoice, CertificateEntry, CertificateId, CertificateRow,
+    CertificateText, ExpiringCertificate, RevokedCertificate,
+};
 use tiberius::ToSql;
 
 use super::SqlServerStore;
@@ -9,10 +13,6 @@ use super::operator_queries::lines;
 use super::values::{Fields, fit, fit_long, list_length, placeholders, stored};
 use crate::certificates::{CertificateStore, REMOVED_EVENT, REVOKED_EVENT, WhichCertificates};
 use crate::{ColumnError, Event, StoreError};
-use sendport_core::domain::{
-    CertificateAdded, CertificateChoice, CertificateEntry, CertificateId, CertificateRow,
-    CertificateText, ExpiringCertificate, RevokedCertificate,
-};
 
 /// Most parameters of one list.
 const MOST: usize = 500;

@@ -1,5 +1,6 @@
 //! Claiming alerts.
 
+use sendport_core::domain::AlertId;
 use tiberius::{Row, ToSql};
 
 use super::bulk_change::padded;
@@ -8,7 +9,6 @@ use super::load::MOST;
 use super::pool::Pool;
 use super::values::{Fields, list_length, placeholders, seconds};
 use crate::{Among, CLASS_HEAD_START, Claim, ClaimResult, RefusedRow, StoreError};
-use sendport_core::domain::AlertId;
 
 const DOING: &str = "claim alerts";
 

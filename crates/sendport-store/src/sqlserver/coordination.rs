@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sendport_core::domain::{
+    AUTH_COOLDOWN, AuthDecision, AuthKey, AuthOutcome, Command, InstanceId, Membership, Reply,
+};
 use tiberius::{Row, ToSql};
 use uuid::Uuid;
 
@@ -13,9 +16,6 @@ use crate::coordination::{
     AUTH_ABANDONED, AUTH_FORGOTTEN_AFTER, AUTH_TIMEOUT, Coordination, ENDED_LATELY,
 };
 use crate::{ColumnError, StoreError};
-use sendport_core::domain::{
-    AUTH_COOLDOWN, AuthDecision, AuthKey, AuthOutcome, Command, InstanceId, Membership, Reply,
-};
 
 #[async_trait]
 impl Coordination for SqlServerStore {

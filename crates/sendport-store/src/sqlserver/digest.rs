@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sendport_core::domain::AlertId;
 use tiberius::ToSql;
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -19,7 +20,6 @@ use super::pool::Pool;
 use super::values::{Fields, seconds};
 use crate::digest::{DigestResult, FailureDigestStore, UnreportedFailures, UnreportedLine};
 use crate::{ColumnError, NewAlert, StoreError};
-use sendport_core::domain::AlertId;
 
 /// Most rows that one `VALUES` takes.
 const MOST_VALUES: usize = 1000;

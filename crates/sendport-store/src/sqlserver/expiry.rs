@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use sendport_core::domain::{AlertId, Timestamp};
 use tiberius::{Command, Row, ToSql};
 use uuid::Uuid;
 
@@ -21,7 +22,6 @@ use crate::expiry::{
     EXPIRED, Ending, UNROUTED, expired_reason, recipients_of_lists, unrouted_reason,
 };
 use crate::{Among, ColumnError, DEFAULT_MAX_AGE, StoreError, StoreErrorKind, SweepResult};
-use sendport_core::domain::{AlertId, Timestamp};
 
 /// Alerts in one transaction.
 pub(super) const BATCH: u32 = 200;

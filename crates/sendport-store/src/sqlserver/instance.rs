@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use sendport_core::domain::{
+    AlertId, InstanceCondition, InstanceId, InstanceInfo, RelayState, SendPortInfo,
+};
 use tiberius::{Row, ToSql};
 
 use super::bulk_change::{BulkChange, OnLocked, Selection};
@@ -11,9 +14,6 @@ use super::error::unexpected;
 use super::pool::Pool;
 use super::values::{Fields, fit, fit_long, placeholders, seconds, stored};
 use crate::{Among, Explanation, Renewal, StoreError, StoreErrorKind, other_environment_message};
-use sendport_core::domain::{
-    AlertId, InstanceCondition, InstanceId, InstanceInfo, RelayState, SendPortInfo,
-};
 
 /// The relay states as each instance last wrote them, so that a renewal writes changes only.
 pub(super) type KnownRelays = Mutex<HashMap<InstanceId, Vec<RelayState>>>;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use sendport_core::domain::{Alert, AlertId, AlertOrigin, PublicId, Recipient, RecipientAddress};
 use tiberius::error::Error;
 use tiberius::{Row, ToSql};
 use uuid::Uuid;
@@ -11,7 +12,6 @@ use super::error::{is_lock_timeout, unexpected};
 use super::pool::Pool;
 use super::values::{Fields, list_length, placeholders};
 use crate::{ColumnError, LARGE_TEXTS, LoadResult, StoreError};
-use sendport_core::domain::{Alert, AlertId, AlertOrigin, PublicId, Recipient, RecipientAddress};
 
 /// More row locks in one statement than this times three come near a table lock.
 pub(super) const MOST: u32 = 500;

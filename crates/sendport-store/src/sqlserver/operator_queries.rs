@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sendport_core::domain::{AlertId, PublicId};
 use tiberius::{Row, ToSql};
 use uuid::Uuid;
 
@@ -18,7 +19,6 @@ use crate::{
     OperatorQueries, OverdueLeases, QueueDepth, QueueLine, RelayLine, Resolution, StoreError,
     SweepResult,
 };
-use sendport_core::domain::{AlertId, PublicId};
 
 #[async_trait]
 impl OperatorQueries for SqlServerStore {

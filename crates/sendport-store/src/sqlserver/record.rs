@@ -3,6 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
+use sendport_core::domain::{
+    AlertId, Attempt, AttemptKey, Decision, InstanceId, Outcome, OutcomeKind,
+};
 use tiberius::{Command, Row};
 
 use super::error::is_lock_timeout;
@@ -13,9 +16,6 @@ use super::table_rows::{
 };
 use super::values::Fields;
 use crate::{ColumnError, RecordResult, StoreError};
-use sendport_core::domain::{
-    AlertId, Attempt, AttemptKey, Decision, InstanceId, Outcome, OutcomeKind,
-};
 
 const DOING: &str = "record outcomes";
 

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use sendport_core::domain::AlertId;
 use tiberius::{Command, Row};
 
 use super::error::unexpected;
@@ -11,7 +12,6 @@ use super::statement::{Engine, Statement};
 use super::table_rows::{RecipientRow, portion, portions};
 use super::values::Fields;
 use crate::{ColumnError, RESOLVED_EVENT, Resolution, StoreError};
-use sendport_core::domain::AlertId;
 
 static RESOLVE: LazyLock<Statement> =
     LazyLock::new(|| Statement::new(include_str!("sql/resolve.sql")));

@@ -2,15 +2,15 @@
 
 use std::borrow::Cow;
 
+use sendport_core::domain::{
+    AlertId, AlertStatus, Attempt, Decision, Outcome, OutcomeKind, RecipientOutcome,
+    StatusReasonCode, Timestamp,
+};
 use tiberius::{SqlTableDataRow, TableValueRow};
 
 use super::statement::{APOSTROPHE, Engine};
 use super::values::{fit, millis};
 use crate::columns::{ADDRESSEE, ATTEMPT, Column, DELIVERY, Length, REPLY, Source, Value};
-use sendport_core::domain::{
-    AlertId, AlertStatus, Attempt, Decision, Outcome, OutcomeKind, RecipientOutcome,
-    StatusReasonCode, Timestamp,
-};
 
 /// Most rows of one list: row locks become a table lock at about 5,000 a statement, and engines need memory for
 /// each.

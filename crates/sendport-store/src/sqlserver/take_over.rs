@@ -1,6 +1,7 @@
 //! Leases that pass from one instance to another: those of dead instances, and those whose outcome
 //! is not recorded yet.
 
+use sendport_core::domain::{AlertId, InstanceId, LeaseToken};
 use uuid::Uuid;
 
 use super::bulk_change::{BulkChange, OnLocked};
@@ -8,7 +9,6 @@ use super::error::may_be_of_one_row;
 use super::expiry::top;
 use super::pool::Pool;
 use crate::{Among, RefusedRow, StoreError, SweepResult, TAKEN_OVER};
-use sendport_core::domain::{AlertId, InstanceId, LeaseToken};
 
 pub(super) async fn inherit(
     pool: &Pool,

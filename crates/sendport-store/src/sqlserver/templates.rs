@@ -1,6 +1,7 @@
 //! Templates in versions.
 
 use async_trait::async_trait;
+use sendport_core::domain::{TemplateRow, TemplateText};
 use tiberius::error::Error;
 
 use super::SqlServerStore;
@@ -11,7 +12,6 @@ use super::pool::Retries;
 use super::values::Fields;
 use crate::templates::{TemplateStore, Templates};
 use crate::{ColumnError, StoreError};
-use sendport_core::domain::{TemplateRow, TemplateText};
 
 #[async_trait]
 impl TemplateStore for SqlServerStore {

@@ -5,11 +5,11 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use chrono::NaiveDateTime;
+use sendport_core::domain::Timestamp;
 use tiberius::{ColumnData, FromSql, IntoSql, Row, ToSql};
 
 use crate::ColumnError;
 use crate::columns::Value;
-use sendport_core::domain::Timestamp;
 
 /// The columns of a row, one after the other. By position, because engines differ in the case
 /// of names. An error is a sentence that names the column.

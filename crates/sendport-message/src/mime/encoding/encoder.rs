@@ -1,7 +1,8 @@
 //! Base64, quoted-printable and 7bit, piece by piece.
 
-use super::{BASE64_LINE, QUOTED_LINE};
 use sendport_core::domain::TransferEncoding;
+
+use super::{BASE64_LINE, QUOTED_LINE};
 
 /// Number of lines of base64 that are encoded at a time.
 const BASE64_LINES: usize = 512;

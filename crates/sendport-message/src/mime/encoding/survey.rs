@@ -1,7 +1,8 @@
 //! What a content is like: whether it is 7-bit or UTF-8, and how it is encoded best.
 
-use super::LONGEST_LINE;
 use sendport_core::domain::TransferEncoding;
+
+use super::LONGEST_LINE;
 
 /// Properties of a content that comes in pieces.
 #[derive(Debug)]

@@ -8,8 +8,9 @@ mod canonical;
 mod link;
 pub(super) mod scan;
 
-use canonical::canonical;
 use parking_lot::Mutex;
+
+use canonical::canonical;
 
 /// Characters in a line.
 const WIDTH: usize = 76;

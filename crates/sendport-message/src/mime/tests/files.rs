@@ -1,8 +1,9 @@
 //! Files beside the texts, and the structure that they make.
 
+use sendport_core::domain::{AttachmentId, ContentDisposition, TransferEncoding};
+
 use super::python::resigned;
 use super::*;
-use sendport_core::domain::{AttachmentId, ContentDisposition, TransferEncoding};
 
 /// A file and its content.
 type File = (Attachment, &'static [u8]);

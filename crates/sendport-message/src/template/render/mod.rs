@@ -20,12 +20,12 @@ use std::time::Duration;
 
 use chrono::{FixedOffset, Offset, Utc};
 use parking_lot::Mutex;
+use sendport_core::domain::Alert;
 
 use super::set::as_it_is;
 use super::{RenderError, RenderedAlert, TemplateSource, template_name};
 use limits::SLOW;
 use process::{Meter, Worker, WorkerDeath};
-use sendport_core::domain::Alert;
 use suspects::TemplateKey;
 use turns::{Busy, Turn, Turns};
 use wire::{Answer, Data, Parts, Reply};

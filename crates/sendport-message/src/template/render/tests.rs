@@ -1,12 +1,12 @@
 //! The protocol between service and worker; what a worker may take, the tests of the program try.
 
 use chrono::FixedOffset;
+use sendport_core::domain::{TemplateRow, TemplateText, Timestamp};
 
 use super::process::{MOST, Meter};
 use super::*;
 use crate::fixture;
 use crate::template::TemplateSet;
-use sendport_core::domain::{TemplateRow, TemplateText, Timestamp};
 
 fn alert() -> Alert {
     Alert {

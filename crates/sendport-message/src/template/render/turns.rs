@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use sendport_core::domain::AlertId;
 use tokio::sync::{Mutex as Line, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::suspects::{Suspects, TemplateKey};
-use sendport_core::domain::AlertId;
 
 /// Most workers, beside that of the slow lane.
 pub(super) const WORKERS: usize = 2;

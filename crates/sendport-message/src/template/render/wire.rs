@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use sendport_core::domain::{Alert, AlertId, PublicId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::template::RenderError;
 use crate::template::sample::sample_alert;
 use crate::template::source::Content;
-use sendport_core::domain::{Alert, AlertId, PublicId, Timestamp};
 
 /// Longest message, in bytes.
 pub(super) const LONGEST: u32 = 1 << 30;

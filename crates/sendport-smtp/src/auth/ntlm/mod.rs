@@ -14,6 +14,7 @@ mod v2;
 use chrono::{DateTime, Utc};
 use openssl::rand::rand_bytes;
 use secrecy::zeroize::Zeroizing;
+use sendport_core::secret::Secret;
 
 use self::av_pairs::AvPairs;
 use self::logon::Logon;
@@ -21,7 +22,6 @@ use self::messages::{Authenticate, Challenge, Flags, negotiate};
 use super::credentials::Account;
 use super::error::AuthError;
 use super::mechanism::{Mechanism, Response};
-use sendport_core::secret::Secret;
 
 /// What NTLM needs of the connection and the settings.
 pub(super) struct NtlmContext {

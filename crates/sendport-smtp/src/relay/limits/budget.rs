@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use sendport_core::domain::{Limit, Membership};
+
 use super::adaptive_limit::AdaptiveLimit;
 use super::recipient_limit::RecipientLimit;
 use super::share::Share;
 use super::window::Window;
 use crate::settings::limits::{Limits, Rate};
-use sendport_core::domain::{Limit, Membership};
 
 /// A rate is learned for this window where none is configured.
 const WINDOW: Duration = Duration::from_secs(60);

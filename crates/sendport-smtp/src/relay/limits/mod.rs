@@ -21,13 +21,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use sendport_core::clock::Ticks;
+use sendport_core::domain::{Limit, Membership};
 use tokio::sync::{Notify, futures::Notified};
 
 use crate::settings::limits::{Connections, Limits};
 use budget::{Budget, LimitRefusal, Ticket, TransactionUsage};
 use resizable_semaphore::{ResizableSemaphore, SemaphorePermit};
-use sendport_core::clock::Ticks;
-use sendport_core::domain::{Limit, Membership};
 use slow_start::SlowStart;
 
 /// How long to wait at most for another connection that is on its way.

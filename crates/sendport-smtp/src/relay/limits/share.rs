@@ -1,7 +1,8 @@
 //! The part of a relay's limits that is this instance's own.
 
-use crate::settings::limits::{Connections, Limits, Rate};
 use sendport_core::domain::Membership;
+
+use crate::settings::limits::{Connections, Limits, Rate};
 
 /// Most of each at the same time, or in the window of its rate; `None`: any number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,9 +4,10 @@
 
 use std::time::{Duration, Instant};
 
+use sendport_core::domain::{Limit, Membership};
+
 use super::budget::{Budget, LimitRefusal, Ticket, TransactionUsage};
 use crate::settings::limits::{Connections, Limits, Rate};
-use sendport_core::domain::{Limit, Membership};
 
 const TICK: Duration = Duration::from_millis(50);
 const MINUTE: Duration = Duration::from_secs(60);

@@ -13,6 +13,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
+use sendport_core::domain::{Command, SessionFacts};
 use tokio::runtime::Runtime;
 use tokio::time::sleep;
 
@@ -25,7 +26,6 @@ use crate::relay::FinalDotGate;
 use crate::session::Session;
 use crate::settings::timeouts::Timeouts;
 use crate::stream::{Stream, Wire};
-use sendport_core::domain::{Command, SessionFacts};
 
 struct Open;
 

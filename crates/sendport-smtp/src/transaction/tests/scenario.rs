@@ -5,7 +5,6 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-
 use sendport_core::domain::Message;
 use sendport_core::domain::{Command, CommandReply, Envelope, ForwardPath, ReversePath};
 use sendport_smime::{ProtectionPlan, SecuredMessage, secure};
