@@ -32,7 +32,7 @@ impl Disk {
         self.0.join("ballast")
     }
 
-    /// Not an byte fits any more.
+    /// Not a byte fits any more.
     pub(crate) fn fill(&self) {
         let mut file = File::create(self.ballast()).expect("create");
         for block in [1 << 20, 1 << 12, 1] {

@@ -141,7 +141,7 @@ impl Service {
         stop: CancellationToken,
     ) -> Result<Option<UnrecordedOutcomes>, AppError> {
         let (events_in, mut events) = mpsc::unbounded_channel();
-        self.templates.tell(&events_in);
+        self.templates.report_to(&events_in);
         let registry = self.registry(&events_in);
         let health = self.health_monitor(&registry, &stop);
         let stop_timeout = self.config.service.drain_timeout * 3 + MARGIN;

@@ -223,9 +223,9 @@ fn for_whom(reader: &PreviewReader) -> String {
     let PreviewReader {
         address,
         certificate,
-        in_clear,
+        unencrypted_remark,
     } = reader;
-    let what = certificate.as_ref().or(in_clear.as_ref());
+    let what = certificate.as_ref().or(unencrypted_remark.as_ref());
     what.map_or_else(|| address.clone(), |what| format!("{address}: {what}"))
 }
 

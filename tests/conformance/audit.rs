@@ -108,7 +108,7 @@ async fn remarks(store: &Arc<dyn Store>, id: AlertId) -> Vec<Option<String>> {
     lines.into_iter().map(|line| line.remark).collect()
 }
 
-pub(crate) async fn a_remark_stands_beside_the_reply(f: &dyn Fixture) {
+pub(crate) async fn a_remark_is_stored_beside_the_reply(f: &dyn Fixture) {
     let store = f.fresh().await;
     let id = f.alert_to("ops0@contoso.com; ops1@contoso.com").await;
     let a = instance(&store, "a").await;

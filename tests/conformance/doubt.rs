@@ -271,7 +271,7 @@ pub(crate) async fn a_late_unknown_stays_in_doubt(f: &dyn Fixture) {
     assert_eq!(doubt.relay.as_deref(), Some("mail"), "more is known now");
 }
 
-pub(crate) async fn relayed_ends_it_for_everybody(f: &dyn Fixture) {
+pub(crate) async fn relayed_resolves_every_recipient(f: &dyn Fixture) {
     let held = held(f, "ops0@contoso.com; nobody at all; o''brien@contoso.com").await;
     assert!(held.resolve(Resolution::Relayed).await);
     let (store, id) = (&held.store, held.alert);

@@ -5,7 +5,7 @@ use sendport_store::{AdoptMode, Event, EventSeverity, Renewal, StoreErrorKind};
 
 use crate::fixture::*;
 
-pub(crate) async fn the_first_name_stands(f: &dyn Fixture) {
+pub(crate) async fn the_first_name_is_kept(f: &dyn Fixture) {
     let store = f.fresh().await;
     assert_eq!(store.environment().await.expect("environment"), None);
     assert_eq!(

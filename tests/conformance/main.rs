@@ -137,7 +137,7 @@ macro_rules! scenarios {
                 late_facts_end_the_doubt;
                 a_late_relayed_is_final;
                 a_late_unknown_stays_in_doubt;
-                relayed_ends_it_for_everybody;
+                relayed_resolves_every_recipient;
                 relayed_does_not_resolve_refused_recipients;
                 resend_is_due_at_once;
                 cancel_sends_nothing_more;
@@ -181,7 +181,7 @@ macro_rules! scenarios {
                 an_alert_that_is_gone_is_missing;
             }
             environment {
-                the_first_name_stands;
+                the_first_name_is_kept;
                 adopting_expires_everything_that_waits;
                 adopting_holds_everything_that_waits;
                 one_held_alert_can_be_released;
@@ -242,13 +242,13 @@ macro_rules! scenarios {
                 the_worst_that_an_instance_says_is_the_line;
                 what_instances_may_do_together_is_added_up;
                 the_view_names_the_send_ports_of_a_relay;
-                the_last_authentication_stands_there;
+                the_view_shows_the_last_authentication;
             }
             audit {
                 a_copy_is_kept_byte_by_byte;
                 one_attempt_at_one_stage_is_kept_once;
                 a_copy_outlives_its_alert;
-                a_remark_stands_beside_the_reply;
+                a_remark_is_stored_beside_the_reply;
                 a_long_remark_is_stored;
             }
             attachments {

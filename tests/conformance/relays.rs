@@ -128,7 +128,7 @@ pub(crate) async fn the_view_names_the_send_ports_of_a_relay(f: &dyn Fixture) {
     assert_eq!(f.rows("Relay", "1 = 1").await, 0, "no instance runs");
 }
 
-pub(crate) async fn the_last_authentication_stands_there(f: &dyn Fixture) {
+pub(crate) async fn the_view_shows_the_last_authentication(f: &dyn Fixture) {
     let store = f.fresh().await;
     let a = instance(&store, "a").await;
     renew(&store, a, &[state(Closed)]).await;

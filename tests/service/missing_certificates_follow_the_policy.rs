@@ -102,24 +102,24 @@ async fn as_the_send_port_says() {
     assert_eq!(messages.len(), 7, "and no other message");
 
     assert!(received(&messages, "fail").is_empty());
-    nobody_got_it_and_everybody_knows_why(&site);
+    all_recipients_failed_with_a_reason(&site);
     for subject in ["split", "asked"] {
         let both = received(&messages, subject);
         let recipients: Vec<_> = both.iter().map(|(recipient, _)| &**recipient).collect();
         assert_eq!(recipients, ["hidden@example.test", "rsa@example.test"]);
         encrypted(&people, &both, subject == "split");
-        who_lacks_one_fails_alone(&site, subject);
+        recipients_without_certificate_failed_alone(&site, subject);
     }
     let three = received(&messages, "plaintext");
     let recipients: Vec<_> = three.iter().map(|(recipient, _)| &**recipient).collect();
-    let everybody = [
+    let all = [
         "bare@example.test",
         "hidden@example.test",
         "rsa@example.test",
     ];
-    assert_eq!(recipients, everybody);
+    assert_eq!(recipients, all);
     encrypted(&people, &three[1..], false);
-    in_clear_and_signed(&site, &people, &three[0].1);
+    signed_and_unencrypted(&site, &people, &three[0].1);
     each_message_has_an_id_of_its_own(&site, &three);
     what_attempts_record(&site, &people, &received(&messages, "split"));
 }
@@ -161,7 +161,7 @@ fn preview_reports_missing_certificates(site: &Site, people: &People) {
     );
 }
 
-fn nobody_got_it_and_everybody_knows_why(site: &Site) {
+fn all_recipients_failed_with_a_reason(site: &Site) {
     let of = |what: &str| {
         site.value(&format!(
             "SELECT {what} FROM Delivery WHERE Reference = 'fail'"
@@ -187,7 +187,7 @@ fn nobody_got_it_and_everybody_knows_why(site: &Site) {
     assert!(of("DISTINCT Cause || Advice").contains("no recipient gets it"));
 }
 
-fn who_lacks_one_fails_alone(site: &Site, reference: &str) {
+fn recipients_without_certificate_failed_alone(site: &Site, reference: &str) {
     let row = site.value(&format!(
         "SELECT Status || ' ' || ReplyText FROM Delivery WHERE Reference = '{reference}' AND Address = 'bare@example.test'"
     ));
@@ -229,7 +229,7 @@ fn encrypted(people: &People, messages: &[(String, Vec<u8>)], ourselves: bool) {
     }
 }
 
-fn in_clear_and_signed(site: &Site, people: &People, message: &[u8]) {
+fn signed_and_unencrypted(site: &Site, people: &People, message: &[u8]) {
     let content = people.verify(message).expect("a right signature");
     assert!(String::from_utf8_lossy(&content).contains("Order 4711"));
     let row = "SELECT Status || ', ' || Protection || ', ' || Remark FROM Delivery WHERE Reference = 'plaintext' AND Address = 'bare@example.test'";

@@ -91,7 +91,7 @@ async fn only_its_recipients_decrypt_a_message() {
     let service = site.run();
     site.wait_until_all_final(Duration::from_secs(60)).await;
     assert_eq!(service.stop(), Some(0));
-    who_failed_is_explained(&site);
+    each_failure_has_a_reason(&site);
 
     let messages = postfix.wait_for_messages(6, Duration::from_secs(60)).await;
     assert_eq!(messages.len(), 6, "and no other message");
@@ -128,7 +128,7 @@ async fn only_its_recipients_decrypt_a_message() {
     assert!(String::from_utf8_lossy(&content).contains("Order 4711"));
 }
 
-fn who_failed_is_explained(site: &Site) {
+fn each_failure_has_a_reason(site: &Site) {
     for (recipient, key, output) in [
         (
             "nocertificate",

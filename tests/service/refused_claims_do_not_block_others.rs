@@ -20,7 +20,7 @@ async fn wait_for_relayed(site: &Site, count: u32) {
 }
 
 /// By `/readyz`, `/metrics`, in the database and by `status`.
-async fn is_said(site: &Site, address: SocketAddr) {
+async fn is_reported(site: &Site, address: SocketAddr) {
     wait_for(
         address,
         "/readyz",
@@ -53,7 +53,7 @@ async fn over_a_restart_until_the_rule_is_gone() {
     insert_many(&site, 40);
     let service = site.run();
     wait_for_relayed(&site, 39).await;
-    is_said(&site, site.health_address().await).await;
+    is_reported(&site, site.health_address().await).await;
     assert_eq!(service.stop(), Some(0), "{}", site.log());
     let output =
         "SELECT count(*) || ' ' || max(AlertId) || ' ' || max(Severity) || ' ' || max(SendPort)
@@ -64,7 +64,7 @@ async fn over_a_restart_until_the_rule_is_gone() {
     insert_many(&site, 10);
     wait_for_relayed(&site, 49).await;
     let address = site.health_address().await;
-    is_said(&site, address).await;
+    is_reported(&site, address).await;
     assert_eq!(site.value(output), "2 7 error default", "once for each run");
 
     run_sql(&site, "DROP TRIGGER Refuse");

@@ -47,9 +47,9 @@ fn people(folder: &std::path::Path) -> People {
     people
 }
 
-/// What every reader finds right, and what is not any more once an byte was changed.
+/// What every reader finds right, and what is not any more once a byte is changed.
 #[tokio::test(flavor = "multi_thread")]
-async fn by_openssl_and_gpgsm_unless_an_byte_was_changed() {
+async fn openssl_and_gpgsm_verify_it_and_detect_a_changed_byte() {
     if !Postfix::available() {
         return;
     }

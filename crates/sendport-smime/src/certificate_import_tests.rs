@@ -164,14 +164,14 @@ fn capabilities_are_recorded_the_strongest_first() {
     let key = key();
     let bare = certificate(&key, "a@x.com", Vec::new());
     let ours = "aes-256-cbc aes-192-cbc aes-128-cbc";
-    assert_eq!(told_by(&bare, &key).as_deref(), Some(ours));
+    assert_eq!(capabilities_of(&bare, &key).as_deref(), Some(ours));
     let usage = KeyUsage::new().digital_signature().build().unwrap();
     let signs_alone = certificate(&key, "a@x.com", vec![usage]);
-    assert_eq!(told_by(&signs_alone, &key), None);
+    assert_eq!(capabilities_of(&signs_alone, &key), None);
 }
 
 /// The capabilities in what its owner signs.
-fn told_by(bare: &X509, key: &PKey<Private>) -> Option<String> {
+fn capabilities_of(bare: &X509, key: &PKey<Private>) -> Option<String> {
     let cms_signer = CmsSigner::new(bare, key, KeyKind::Rsa, &[]).unwrap();
     let rules = SigningRules {
         form: SignatureForm::Clear,

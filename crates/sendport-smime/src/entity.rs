@@ -145,7 +145,7 @@ fn check_lines(bytes: &[u8]) -> Result<(), SmimeError> {
     }
 }
 
-/// The number of CRLF. Counted in chunks of 255, whose sum fits an byte, so that the compiler
+/// The number of CRLF. Counted in chunks of 255, whose sum fits a byte, so that the compiler
 /// vectorizes the comparison.
 fn line_ends(bytes: &[u8]) -> usize {
     const CHUNK: usize = u8::MAX as usize;

@@ -108,11 +108,11 @@ impl Probe<'_> {
     async fn authentications_with(&self, target: &mut Target) -> Arc<dyn AuthLedger> {
         if let Some(name) = target::relay_of(&self.config, target) {
             name.clone_into(&mut target.name);
-            self.tell(&format!("relay '{name}' of the configuration: {SHARED}"));
+            self.print(&format!("relay '{name}' of the configuration: {SHARED}"));
             return app::open_auth_ledger(&self.config).await;
         }
         if target.section.auth.username.is_some() && self.args.until() >= Phase::Auth {
-            self.tell(&format!("no relay of the configuration: {BLIND}"));
+            self.print(&format!("no relay of the configuration: {BLIND}"));
         }
         unshared()
     }
@@ -129,7 +129,7 @@ impl Probe<'_> {
         let report = app::probe(&context, &plan, self.listener(head)).await?;
         let failed = report.failed;
         let verdict = show::verdict(&report, &self.args.to, plan.until.as_str());
-        self.tell(&format!("{}: {verdict}", target.name));
+        self.print(&format!("{}: {verdict}", target.name));
         if let Some(phase) = failed {
             let why = report
                 .refusals
@@ -172,7 +172,7 @@ impl Probe<'_> {
             }
             None => "could not be asked whether it is an open relay".to_owned(),
         };
-        self.tell(&format!("{}: {verdict}", target.name));
+        self.print(&format!("{}: {verdict}", target.name));
         if open == Some(true) {
             self.fail(OPEN_RELAY, format!("{} {verdict}", target.name));
         }
@@ -187,7 +187,7 @@ impl Probe<'_> {
         let found = directory.mail_of(domain).await;
         let found = found.map_err(Failure::config)?;
         for line in show::mail_domain(&found) {
-            self.tell(&line);
+            self.print(&line);
         }
         if found
             .route
@@ -288,11 +288,11 @@ impl Probe<'_> {
         if section.port.is_none() && self.args.tls.is_some() {
             line += ", which belongs to --tls (HOST:PORT asks another)";
         }
-        self.tell(&line);
+        self.print(&line);
         line
     }
 
-    fn tell(&self, line: &str) {
+    fn print(&self, line: &str) {
         if !self.args.json {
             say(show::plain(line));
         }

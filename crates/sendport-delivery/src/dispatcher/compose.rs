@@ -281,7 +281,7 @@ pub(super) fn protection(
     variant: &Variant,
 ) -> Result<Protection, Refusal> {
     let wanted = port.decide_protection(alert)?;
-    Ok(match variant.in_clear {
+    Ok(match variant.unencrypted {
         true => wanted.without_envelope(),
         false => wanted,
     })

@@ -227,7 +227,7 @@ impl Dispatcher {
             port,
             certificates.together(recipients.forward_paths()),
         );
-        if certificates.leave_nobody(&envelope.forward_paths) {
+        if certificates.refuse_all(&envelope.forward_paths) {
             return decided(recipients.into_decision(None, port.in_doubt, None));
         }
         let composed = self.compose(memory_permit, lease, port, &envelope, &certificates);

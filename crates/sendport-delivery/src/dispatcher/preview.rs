@@ -122,7 +122,7 @@ pub struct PreviewReader {
     /// The certificate that it is encrypted to for them: its thumbprint and where it is.
     pub certificate: Option<String>,
     /// Why they get it without the encryption that was asked for.
-    pub in_clear: Option<String>,
+    pub unencrypted_remark: Option<String>,
 }
 
 /// Goes as far as a dispatcher goes before it asks a relay. Changes nothing.
@@ -251,7 +251,9 @@ fn copy(
     let reader = |path: &ForwardPath| PreviewReader {
         address: path.address.to_string(),
         certificate: certificates.shown(path),
-        in_clear: recipients.in_clear(path.ordinal).map(str::to_owned),
+        unencrypted_remark: recipients
+            .unencrypted_remark(path.ordinal)
+            .map(str::to_owned),
     };
     Ok(PreviewCopy {
         message_id,

@@ -69,8 +69,8 @@ impl TemplateCache {
         }
     }
 
-    /// From now on templates that take too much are said in the log and in `EventLog`.
-    pub fn tell(&self, events: &mpsc::UnboundedSender<Event>) {
+    /// From now on the log and `EventLog` report templates that exceed a limit.
+    pub fn report_to(&self, events: &mpsc::UnboundedSender<Event>) {
         let events = events.clone();
         self.renderer.on_suspect(move |template, what| {
             tracing::warn!(template, what, "slow template isolated");

@@ -22,7 +22,7 @@ pub(crate) struct Variant {
     /// For recipients whose addresses are not ASCII.
     pub(crate) international: bool,
     /// It is to be encrypted, and these recipients get it without.
-    pub(crate) in_clear: bool,
+    pub(crate) unencrypted: bool,
     /// In the Message-ID.
     pub(crate) word: Option<String>,
     /// Whom an envelope is for.
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_word_of_who_is_alone_says_nothing_of_their_place() {
+    fn the_label_of_an_individual_does_not_show_its_position() {
         let bcc = |ordinal| word(RecipientKind::Bcc, ordinal, KeyKind::Rsa, USUAL);
         assert_eq!(bcc(3), bcc(70));
         assert_eq!(bcc(3).len(), 16);

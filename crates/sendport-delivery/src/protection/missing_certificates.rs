@@ -39,7 +39,7 @@ pub(super) fn settle(
             recipients,
         ),
         WhenMissing::Plaintext => {
-            recipients.go_in_clear(missing.iter().map(|it| (it.ordinal, it.remark())));
+            recipients.send_unencrypted(missing.iter().map(|it| (it.ordinal, it.remark())));
             return true;
         }
         WhenMissing::Split => refuse_each(missing, "", recipients),
@@ -51,7 +51,7 @@ pub(super) fn settle(
         WhenMissing::Fail if recipients.has_relayed() => {
             refuse_each(missing, "; others had got it before", recipients);
         }
-        WhenMissing::Fail => refuse_everybody(missing, recipients),
+        WhenMissing::Fail => refuse_all(missing, recipients),
     }
     false
 }
@@ -71,7 +71,7 @@ fn refuse_each(missing: &[MissingCertificate], because: &str, recipients: &mut R
     recipients.refuse_each(&refused);
 }
 
-fn refuse_everybody(missing: &[MissingCertificate], recipients: &mut RecipientSet) {
+fn refuse_all(missing: &[MissingCertificate], recipients: &mut RecipientSet) {
     let waiting: Vec<u32> = recipients.waiting().map(|(_, path)| path.ordinal).collect();
     let reason = reason(missing, waiting.len());
     let refusal = |ordinal: u32| {
@@ -151,7 +151,7 @@ mod tests {
             .1
             .ordinal;
         let last = missing(last);
-        let in_clear = settle(
+        let unencrypted = settle(
             std::slice::from_ref(&last),
             when_missing,
             &alert,
@@ -163,7 +163,7 @@ mod tests {
             .map(|path| path.ordinal);
         let output = recipients.recipients().pop().expect("somebody").1;
         let output = output.map_or_else(String::new, |reply| reply.text);
-        (paths.collect(), in_clear, output)
+        (paths.collect(), unencrypted, output)
     }
 
     #[test]
@@ -176,14 +176,14 @@ mod tests {
     }
 
     #[test]
-    fn what_asks_for_encryption_itself_never_goes_in_clear() {
+    fn an_alert_that_requests_encryption_is_never_sent_unencrypted() {
         let plaintext = |protection| settled(WhenMissing::Plaintext, protection, &[Queued, Queued]);
         for protection in [None, Some(""), Some("sign"), Some("none")] {
             assert_eq!(plaintext(protection), (vec![0, 1], true, String::new()));
         }
         for protection in ["encrypt", " Sign+Encrypt "] {
-            let (paths, in_clear, output) = plaintext(Some(protection));
-            assert_eq!((paths, in_clear), (vec![0], false));
+            let (paths, unencrypted, output) = plaintext(Some(protection));
+            assert_eq!((paths, unencrypted), (vec![0], false));
             assert!(
                 output.contains("there is none") && output.contains("itself asks"),
                 "{output}"

@@ -98,10 +98,10 @@ impl Certificates {
         };
         let missing = certificates.keep(waiting, found);
         if missing_certificates::settle(&missing, when_missing, alert, recipients) {
-            let in_clear = missing
+            let unencrypted = missing
                 .iter()
                 .map(|it| (it.ordinal, RecipientProtection::Plaintext));
-            certificates.of.extend(in_clear);
+            certificates.of.extend(unencrypted);
         }
         Ok(certificates)
     }
@@ -130,8 +130,8 @@ impl Certificates {
         missing
     }
 
-    /// True where everybody who waited was refused.
-    pub(crate) fn leave_nobody(&self, paths: &[ForwardPath]) -> bool {
+    /// True where every waiting recipient was refused.
+    pub(crate) fn refuse_all(&self, paths: &[ForwardPath]) -> bool {
         self.needed && paths.is_empty()
     }
 
@@ -170,7 +170,7 @@ impl Certificates {
         };
         Variant {
             international: paths.iter().any(|path| path.address.is_international()),
-            in_clear: group.is_some_and(|(_, it)| it == EncryptionGroup::Plaintext),
+            unencrypted: group.is_some_and(|(_, it)| it == EncryptionGroup::Plaintext),
             word: group.and_then(|(path, it)| it.word(alert, path, self.usual)),
             readers: found.filter_map(certificate).collect(),
         }

@@ -46,18 +46,18 @@ pub(crate) fn was_left_out(
             let entry = replies.explain(refusal);
             report.is_accepted() && entry.is_some_and(|entry| entry.key == TOO_MANY_RECIPIENTS)
         }
-        None => report.end == SubmissionEnd::Broken && refused_somebody(report),
+        None => report.end == SubmissionEnd::Broken && refused_a_recipient(report),
     }
 }
 
 /// The relay is at work: those who were left out may be sent to at once. One that takes nothing
 /// at the moment is not asked again for the next few.
 pub(crate) fn is_at_work(report: &SubmissionReport) -> bool {
-    report.is_accepted() || refused_somebody(report)
+    report.is_accepted() || refused_a_recipient(report)
 }
 
 /// For good.
-fn refused_somebody(report: &SubmissionReport) -> bool {
+fn refused_a_recipient(report: &SubmissionReport) -> bool {
     report
         .replies
         .iter()

@@ -27,7 +27,7 @@ struct Entry {
     explanation: Option<String>,
     remark: Option<String>,
     /// It goes without the encryption that was asked for: the remark, once it is relayed.
-    in_clear: Option<String>,
+    unencrypted_remark: Option<String>,
     retry_in: Option<Duration>,
 }
 
@@ -161,19 +161,19 @@ impl RecipientSet {
         }
     }
 
-    /// Some who wait are sent to without encryption, each with a remark about it.
-    pub(crate) fn go_in_clear(&mut self, remarks: impl Iterator<Item = (u32, String)>) {
+    /// Some waiting recipients get an unencrypted message, each with a remark about it.
+    pub(crate) fn send_unencrypted(&mut self, remarks: impl Iterator<Item = (u32, String)>) {
         let mut remarks: BTreeMap<_, _> = remarks.collect();
         for entry in self.waiting_mut() {
-            entry.in_clear = remarks.remove(&entry.recipient.ordinal);
+            entry.unencrypted_remark = remarks.remove(&entry.recipient.ordinal);
         }
     }
 
-    /// Why a recipient is sent to without encryption.
-    pub(crate) fn in_clear(&self, ordinal: u32) -> Option<&str> {
+    /// Why a recipient gets an unencrypted message.
+    pub(crate) fn unencrypted_remark(&self, ordinal: u32) -> Option<&str> {
         let mut entries = self.entries.iter();
         let entry = entries.find(|entry| entry.recipient.ordinal == ordinal)?;
-        entry.in_clear.as_deref()
+        entry.unencrypted_remark.as_deref()
     }
 
     /// A recipient has it already.
@@ -231,7 +231,11 @@ impl RecipientSet {
         let relayed =
             |entry: &&mut Entry| entry.tried && entry.recipient.status == RecipientStatus::Relayed;
         for entry in self.entries.iter_mut().filter(relayed) {
-            let both = entry.in_clear.as_deref().into_iter().chain(remark);
+            let both = entry
+                .unencrypted_remark
+                .as_deref()
+                .into_iter()
+                .chain(remark);
             let both: Vec<_> = both.collect();
             entry.remark = (!both.is_empty()).then(|| both.join("; "));
         }
@@ -344,7 +348,7 @@ impl Entry {
             limited: false,
             relay: None,
             remark: None,
-            in_clear: None,
+            unencrypted_remark: None,
             retry_in: None,
         };
         let is_open = first || entry.recipient.status.is_waiting();

@@ -376,7 +376,7 @@ fn a_refused_message_fails_every_accepted_recipient() {
 }
 
 #[test]
-fn a_refused_sender_decides_about_recipients_who_were_never_asked() {
+fn a_refused_sender_decides_about_all_recipients() {
     let replies = vec![reply(None, Command::Mail, 550, "bad sender")];
     let decision = decision(&alert("a@x.com"), "", replies, SubmissionEnd::Answered);
     assert_eq!(

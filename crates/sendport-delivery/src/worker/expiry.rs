@@ -47,13 +47,13 @@ impl ExpiryWatch {
             .record(WorkerActivity::FirstCertificateExpiry(soonest));
         for it in &expiring {
             if let Some(days) = stage(it) {
-                self.tell(it, days).await?;
+                self.announce(it, days).await?;
             }
         }
         Ok(())
     }
 
-    async fn tell(&self, it: &ExpiringCertificate, days: u32) -> Result<(), StoreError> {
+    async fn announce(&self, it: &ExpiringCertificate, days: u32) -> Result<(), StoreError> {
         let event = Event {
             severity: EventSeverity::Warning,
             event_type: "certificate-expiring",

@@ -84,7 +84,7 @@ impl FailureNotifier {
                 if reached == *reported {
                     continue;
                 }
-                if self.tell(notice, reached, &mut watched, left_out).await {
+                if self.report(notice, reached, &mut watched, left_out).await {
                     *reported = reached;
                 }
             }
@@ -104,14 +104,14 @@ impl FailureNotifier {
     }
 
     /// False where the database could not be asked: it is tried again soon.
-    async fn tell(
+    async fn report(
         &self,
         notice: &Notice,
         until: Timestamp,
         watched: &mut Vec<PendingDigest>,
         left_out: &mut RefusedRows,
     ) -> bool {
-        match self.try_to_tell(notice, until, left_out).await {
+        match self.try_to_report(notice, until, left_out).await {
             Ok(digest) => {
                 let send_port = notice.send_port.clone();
                 watched.extend(digest.map(|digest| PendingDigest { digest, send_port }));
@@ -125,7 +125,7 @@ impl FailureNotifier {
         }
     }
 
-    async fn try_to_tell(
+    async fn try_to_report(
         &self,
         notice: &Notice,
         until: Timestamp,

@@ -255,7 +255,7 @@ impl Recorder {
         match self.ask(&outcome).await {
             Ok(results) => {
                 if !results.contains(&RecordResult::NotNow) {
-                    self.said_in_part(outcome[0].alert, refused).await;
+                    self.report_partial_record(outcome[0].alert, refused).await;
                 }
                 self.settle(&outcome, &part.origins, &results).await;
                 self.keep_locked(part.locked(&results));
@@ -264,7 +264,7 @@ impl Recorder {
         }
     }
 
-    async fn said_in_part(&self, alert: AlertId, refused: &StoreError) {
+    async fn report_partial_record(&self, alert: AlertId, refused: &StoreError) {
         tracing::error!(alert = alert.0, error = %refused, "outcome recorded in part");
         self.log(&recorded_in_part(self.instance, alert, refused))
             .await;
@@ -308,7 +308,7 @@ impl Recorder {
             outcome = [bare(&refused.outcome)];
             recorded = self.ask(&outcome).await;
             if let (Ok(_), Err(error)) = (&recorded, &refusal) {
-                self.said_in_part(outcome[0].alert, error).await;
+                self.report_partial_record(outcome[0].alert, error).await;
             }
         }
         let results = recorded?;

@@ -121,7 +121,7 @@ impl Sweeper {
         if expired > 0 {
             tracing::warn!(count = expired, "alerts expired");
             let message = format!("{expired} expired before they were sent; see FailedDelivery");
-            self.tell("alerts-expired", message).await?;
+            self.log_warning("alerts-expired", message).await?;
         }
         Ok(())
     }
@@ -131,7 +131,7 @@ impl Sweeper {
         if failed > 0 {
             tracing::warn!(count = failed, "alerts for unknown send ports failed");
             let message = format!("{failed} failed: no instance has their send port");
-            self.tell("alerts-failed", message).await?;
+            self.log_warning("alerts-failed", message).await?;
         }
         Ok(())
     }
@@ -153,7 +153,7 @@ impl Sweeper {
                 "{count} or more wait for a send port named '{send_port}', which no running \
                  instance has; they fail 10 minutes after they were due"
             );
-            self.tell("send-port-missing", message).await?;
+            self.log_warning("send-port-missing", message).await?;
             reported.insert(send_port, Instant::now());
         }
         Ok(())
@@ -245,7 +245,11 @@ impl Sweeper {
         self.refused.entry(sweep).or_default()
     }
 
-    async fn tell(&self, event_type: &'static str, message: String) -> Result<(), StoreError> {
+    async fn log_warning(
+        &self,
+        event_type: &'static str,
+        message: String,
+    ) -> Result<(), StoreError> {
         self.log(event(event_type, EventSeverity::Warning, None, message))
             .await
     }

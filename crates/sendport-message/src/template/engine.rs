@@ -84,7 +84,7 @@ pub(super) fn syntax_error(file: &str, error: &minijinja::Error) -> TemplateErro
     TemplateError::Syntax {
         file: file.to_owned(),
         line: error.line().unwrap_or_default(),
-        problem: said(error),
+        problem: describe(error),
     }
 }
 
@@ -106,7 +106,7 @@ fn render_error(
         file: at_fault.to_owned(),
         context: context(file, at_fault, version),
         line: innermost.line().unwrap_or_default(),
-        problem: said(innermost),
+        problem: describe(innermost),
         advice: advice(innermost.kind()).into(),
         kind: failure(environment, innermost.kind()),
     }
@@ -144,7 +144,7 @@ pub(super) fn context(file: &str, at_fault: &str, version: Option<u32>) -> Strin
     used.unwrap_or_default() + &version.unwrap_or_default()
 }
 
-fn said(error: &minijinja::Error) -> String {
+fn describe(error: &minijinja::Error) -> String {
     let said = match error.detail() {
         // The only error of [`Bounded`].
         _ if error.kind() == ErrorKind::WriteFailure => "too much output".to_owned(),

@@ -147,7 +147,7 @@ pub enum RenderError {
         problem: String,
     },
     /// It exceeds the limits of a render.
-    #[error("{} {what}: give it less data, or correct loops, recursion and repetition in it", said_of(template.as_ref()))]
+    #[error("{} {what}: give it less data, or correct loops, recursion and repetition in it", template_name(template.as_ref()))]
     Exceeded {
         /// The column; `None` where templates are only compiled.
         template: Option<String>,
@@ -201,7 +201,7 @@ pub enum Failure {
     Other,
 }
 
-fn said_of(template: Option<&String>) -> String {
+fn template_name(template: Option<&String>) -> String {
     template.map_or("the template".to_owned(), |it| format!("template '{it}'"))
 }
 

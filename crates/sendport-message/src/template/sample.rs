@@ -116,11 +116,11 @@ async fn try_language(
         language: text.language.clone(),
         has_sample: sample.is_some(),
         conclusive: sample.is_some() || !error.is_some_and(RenderError::depends_on_payload),
-        result: rendered.map_err(|error| said(error, text, sample)),
+        result: rendered.map_err(|error| explain(error, text, sample)),
     })
 }
 
-fn said(error: RenderError, text: &TemplateText, sample: Option<&TemplateText>) -> String {
+fn explain(error: RenderError, text: &TemplateText, sample: Option<&TemplateText>) -> String {
     match error {
         RenderError::BadPayload { problem, .. } => {
             let file = sample_file(sample.unwrap_or(text));

@@ -30,12 +30,12 @@ const SIZES: [usize; 16] = [
     0, 1, 7, 8, 15, 16, 17, 112, 127, 128, 239, 255, 256, 65_519, 65_535, 65_536,
 ];
 
-fn somebody(key: openssl::pkey::PKey<openssl::pkey::Private>) -> Made {
+fn certificate_with(key: openssl::pkey::PKey<openssl::pkey::Private>) -> Made {
     made(key, "a@contoso.com", &all(), ALWAYS)
 }
 
 fn on(curve: Nid) -> Made {
-    somebody(on_curve(curve))
+    certificate_with(on_curve(curve))
 }
 
 fn cms_signer(made: &Made, chain: &[X509]) -> CmsSigner {
@@ -93,7 +93,7 @@ fn holds(der: &[u8], bytes: &[u8]) -> bool {
 
 #[test]
 fn signatures_of_every_kind_of_key_are_right_and_a_changed_byte_is_seen() {
-    let rsa = somebody(rsa(2048));
+    let rsa = certificate_with(rsa(2048));
     let curves = [Nid::X9_62_PRIME256V1, Nid::SECP384R1, Nid::SECP521R1].map(on);
     let mut ways = vec![(&rsa, RsaSignature::Pkcs1), (&rsa, RsaSignature::Pss)];
     ways.extend(curves.iter().map(|it| (it, RsaSignature::Pkcs1)));
@@ -122,7 +122,7 @@ fn signatures_of_every_kind_of_key_are_right_and_a_changed_byte_is_seen() {
 
 #[test]
 fn the_same_input_gives_the_same_bytes() {
-    let cms_signer = cms_signer(&somebody(rsa(2048)), &[]);
+    let cms_signer = cms_signer(&certificate_with(rsa(2048)), &[]);
     let rules = rules(SignatureForm::Clear, RsaSignature::Pkcs1);
     let sign = || signed(&cms_signer, CONTENT, Digest::Sha256, &rules);
     assert_eq!(sign(), sign());
@@ -131,7 +131,7 @@ fn the_same_input_gives_the_same_bytes() {
 #[test]
 fn many_threads_sign_and_encrypt_at_once() {
     let (who, rules) = (
-        somebody(rsa(2048)),
+        certificate_with(rsa(2048)),
         rules(SignatureForm::Opaque, RsaSignature::Pss),
     );
     let (cms_signer, reader) = (cms_signer(&who, &[]), reader(&who));
@@ -154,7 +154,7 @@ fn many_threads_sign_and_encrypt_at_once() {
 
 #[test]
 fn the_chain_goes_along_where_it_is_wanted_and_each_certificate_once() {
-    let (who, above) = (on(Nid::X9_62_PRIME256V1), somebody(rsa(2048)));
+    let (who, above) = (on(Nid::X9_62_PRIME256V1), certificate_with(rsa(2048)));
     let chain = [above.certificate.clone(), who.certificate.clone()];
     let cms_signer = cms_signer(&who, &chain);
     let [own, above] = [&who, &above].map(|it| it.certificate.to_der().unwrap());
@@ -223,9 +223,9 @@ fn envelopes_are_opened_by_each_of_their_readers_alone() {
         Nid::SECP521R1,
         Nid::BRAINPOOL_P256R1,
     ];
-    let mut people = vec![somebody(rsa(2048)), somebody(rsa(3072))];
+    let mut people = vec![certificate_with(rsa(2048)), certificate_with(rsa(3072))];
     people.extend(curves.map(on));
-    let strangers = [somebody(rsa(2048)), on(Nid::X9_62_PRIME256V1)];
+    let strangers = [certificate_with(rsa(2048)), on(Nid::X9_62_PRIME256V1)];
     for cipher in CIPHERS {
         for padding in [RsaEncryption::Pkcs1, RsaEncryption::Oaep] {
             let readers: Vec<_> = people.iter().map(reader).collect();
@@ -286,7 +286,7 @@ fn an_envelope_names_its_readers_in_its_order() {
 
 #[test]
 fn nothing_is_encrypted_alike_twice_and_a_change_to_gcm_is_seen() {
-    let who = somebody(rsa(2048));
+    let who = certificate_with(rsa(2048));
     let reader = reader(&who);
     let readers = [(&reader, RsaEncryption::Pkcs1)];
     let encrypt = |cipher| enveloped(CONTENT, cipher, &readers).unwrap();
@@ -305,7 +305,7 @@ fn nothing_is_encrypted_alike_twice_and_a_change_to_gcm_is_seen() {
 /// RFC 5652 section 10.2.4: as in the certificate, for any serial number.
 #[test]
 fn a_certificate_without_a_name_or_with_a_long_serial_number_is_named() {
-    let who = somebody(rsa(2048));
+    let who = certificate_with(rsa(2048));
     let der = who.certificate.to_der().unwrap();
     let name = issuer_and_serial::IssuerAndSerial::of(&der)
         .unwrap()

@@ -68,7 +68,7 @@ fn a_token_where_one_is_configured_and_a_password_where_none_is_taken() {
 }
 
 #[test]
-fn nothing_that_shows_the_secret_in_clear() {
+fn no_mechanism_that_sends_the_secret_unencrypted() {
     let clear = Choice {
         encrypted: false,
         has_tokens: true,

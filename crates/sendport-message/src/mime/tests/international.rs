@@ -64,7 +64,7 @@ fn in_charset(name: &str) -> MessageSettings {
 }
 
 #[test]
-fn others_see_by_name_who_else_was_written_to() {
+fn header_lists_the_other_recipients_by_name() {
     let alert = to("ops@x.example; \"Groß, Jürgen\" <jürgen@MÜNCHEN.example>; дмитрий@почта.рф");
     let text = text_of(&alert);
     let parsed = MessageParser::default().parse(text.as_bytes());

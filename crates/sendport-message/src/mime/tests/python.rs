@@ -148,7 +148,7 @@ fn python_reads_every_character_whatever_the_charset() {
 }
 
 #[test]
-fn python_reads_who_else_was_written_to() {
+fn python_reads_the_other_recipients() {
     let alert = Alert {
         to_recipients: Some("ops@contoso.com; Jürgen <jürgen@contoso.com>".to_owned()),
         ..fixture::alert()
