@@ -199,7 +199,7 @@ impl Circuit {
         self.close(now)
     }
 
-    /// Paused by what was said before MAIL, and not by what was said about alerts.
+    /// Paused by a reply before MAIL, and not by replies about alerts.
     fn is_shut_out(&self) -> bool {
         self.condition == RelayCondition::Paused && self.broken.is_empty()
     }
@@ -332,7 +332,7 @@ impl Circuit {
         }
     }
 
-    /// The configuration's fault, said about `alert` from MAIL on: it may be about this one's
+    /// The configuration's fault, in a reply about `alert` from MAIL on: it may be about this one's
     /// domain or From alone, so only three different alerts in a row pause the relay. Until
     /// then it answers and is in use. The condition that this led to, if it is another.
     pub(crate) fn declined(

@@ -8,13 +8,14 @@ use crate::relays::RelayRegistry;
 /// The share that this instance published, and whether all others acknowledge it.
 pub(super) struct LimitShare {
     instance: InstanceId,
-    /// Among so many instances; never more than it really keeps to.
+    /// The number of instances in the published share. It is raised only once this instance uses
+    /// no more than that share.
     published: u32,
     acknowledged: bool,
 }
 
 impl LimitShare {
-    /// Of a new instance: it uses nothing of limits that are divided before [`LimitShare::renew`].
+    /// A new instance, which uses nothing of the divided limits before [`LimitShare::renew`].
     pub(super) fn new(instance: InstanceId, registry: &RelayRegistry) -> Self {
         registry.leave();
         Self {
@@ -24,19 +25,19 @@ impl LimitShare {
         }
     }
 
-    /// Nothing changes before the next renewal of the lease.
+    /// All others acknowledge the share: it is checked again with the next renewal of the lease.
     pub(super) fn is_settled(&self) -> bool {
         self.acknowledged
     }
 
-    /// Reads how many instances live and keeps to the share that follows. Where the database does
-    /// not answer, the last share stays: the lease fences it.
+    /// Reads how many instances live and keeps to the share that follows. Without an answer of the
+    /// database the last share stays in force: the lease fences it.
     pub(super) async fn renew(&mut self, store: &dyn Store, registry: &RelayRegistry) {
-        // A share published anew is often all that was missing.
+        // Often the only thing missing is that this instance publishes its new share.
         while self.publish(store, registry).await {}
     }
 
-    /// True where another share is to be published now.
+    /// True if another share is to be published now.
     async fn publish(&mut self, store: &dyn Store, registry: &RelayRegistry) -> bool {
         let membership = match store.publish_share(self.instance, self.published).await {
             Ok(membership) => membership,

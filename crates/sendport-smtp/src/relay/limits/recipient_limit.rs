@@ -30,8 +30,8 @@ struct ConnectionEnd {
 }
 
 impl ConnectionEnd {
-    /// It has the same cause as `before`: its transaction began at `begun`, after that one. What
-    /// ends many connections at once says nothing.
+    /// Its transaction began at `begun`, after `before` ended, and it has the same cause. Many
+    /// connections that end at once show nothing.
     fn follows(self, before: Self, begun: Instant) -> bool {
         let apart = self.at.saturating_duration_since(before.at);
         self.recipients == before.recipients && begun >= before.at && apart < SAME_CAUSE
