@@ -132,7 +132,7 @@ pub(super) fn put(bytes: &[u8]) -> Result<(), super::Failure> {
 
 /// To the second, as people compare it with their logs.
 pub(super) fn short_time(at: Timestamp) -> String {
-    at.format("%Y-%m-%d %H:%M:%SZ").to_string()
+    sendport_core::clock::format(at, "%Y-%m-%d %H:%M:%SZ")
 }
 
 /// `45 s`, `19 min`, `3 h 20 min`, `2 d 4 h`.

@@ -4,7 +4,7 @@ use super::event::{Event, EventKind};
 
 /// The lines of an event with its time in UTC: `C:` is the client, `S:` the server, `*` neither.
 pub fn dialogue_lines(event: &Event) -> Vec<String> {
-    let at = event.at.format("%Y-%m-%dT%H:%M:%S%.3fZ");
+    let at = sendport_core::clock::format(event.at, "%Y-%m-%dT%H:%M:%S%.3fZ");
     let lines = lines_of(&event.what).into_iter();
     lines.map(|line| format!("{at} {line}")).collect()
 }

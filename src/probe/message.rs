@@ -31,7 +31,7 @@ pub(super) fn message(parts: &ProbeMessage<'_>) -> Result<SecuredMessage, SmimeE
         }
     };
     let mut bytes = String::new();
-    let date = parts.now.to_rfc2822();
+    let date = sendport_core::clock::format(parts.now, "%a, %d %b %Y %H:%M:%S +0000");
     let lines = [
         format!("Date: {date}"),
         format!("From: {}", parts.from),

@@ -108,14 +108,14 @@ pub(super) fn of_tls_version(version: &str) -> Option<Warning> {
 pub(super) fn of_certificate(certificate: &Certificate, now: Timestamp) -> Option<Warning> {
     let (days, subject) = (certificate.days_left, &certificate.subject);
     if certificate.not_before > now {
-        let start = certificate.not_before.format("%Y-%m-%d %H:%M:%SZ");
-        let now = now.format("%Y-%m-%d %H:%M:%SZ");
+        let start = sendport_core::clock::format(certificate.not_before, "%Y-%m-%d %H:%M:%SZ");
+        let now = sendport_core::clock::format(now, "%Y-%m-%d %H:%M:%SZ");
         let text = format!(
             "the certificate of '{subject}' is valid from {start} on, and it is {now} by this host's clock"
         );
         return Some(warning("certificate-not-yet-valid", text));
     }
-    let end = certificate.not_after.format("%Y-%m-%d %H:%M:%SZ");
+    let end = sendport_core::clock::format(certificate.not_after, "%Y-%m-%d %H:%M:%SZ");
     let text = match days {
         ..0 => format!("the certificate of '{subject}' expired on {end}"),
         0..=SOON_DAYS => format!("the certificate of '{subject}' expires in {days} days, on {end}"),

@@ -26,6 +26,18 @@ impl Clock for SystemClock {
     }
 }
 
+/// A moment as in RFC 3339, in full seconds and UTC: `2026-11-30T09:08:51Z`.
+pub fn utc_text(at: Timestamp) -> String {
+    format(at, "%Y-%m-%dT%H:%M:%SZ")
+}
+
+/// A moment by a pattern of `strftime`. Not generic: each crate that formats by itself has a copy of the
+/// formatter of its own, of 7 KiB.
+#[inline(never)]
+pub fn format(at: Timestamp, pattern: &str) -> String {
+    at.format(pattern).to_string()
+}
+
 /// Monotonic time as a parameter, for waits and windows.
 #[derive(Clone)]
 pub struct Ticks(Arc<dyn Fn() -> Instant + Send + Sync>);

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use sendport_core::clock::utc_text;
 use sendport_core::domain::{Alert, AlertOrigin, Priority};
 use sendport_store::NewAlert;
 use sendport_store::digest::{UnreportedFailures, UnreportedLine};
@@ -127,7 +128,7 @@ fn recipient(line: &UnreportedLine) -> String {
         .address
         .as_deref()
         .map_or_else(|| "the alert as a whole".to_owned(), one_line);
-    let at = line.status_at.format("%Y-%m-%dT%H:%M:%SZ");
+    let at = utc_text(line.status_at);
     let mut text = format!("  {who}: {} at {at}", line.status);
     if let Some(relay) = &line.relay {
         let _ = write!(text, ", relay {relay}");

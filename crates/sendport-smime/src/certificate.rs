@@ -91,8 +91,8 @@ impl Validity {
     }
 }
 
-pub(super) fn shown(moment: Timestamp) -> impl fmt::Display {
-    moment.format("%Y-%m-%dT%H:%M:%SZ")
+pub(super) fn shown(moment: Timestamp) -> String {
+    sendport_core::clock::utc_text(moment)
 }
 
 pub(super) fn timestamp(time: &Asn1TimeRef) -> Option<Timestamp> {

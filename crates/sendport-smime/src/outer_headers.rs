@@ -38,10 +38,10 @@ fn in_utc(field: &str) -> Cow<'_, str> {
     match DateTime::parse_from_rfc2822(value.trim()) {
         Ok(date) => {
             let date = date.with_timezone(&Utc);
-            Cow::Owned(
-                date.format("Date: %a, %d %b %Y %H:%M:%S +0000\r\n")
-                    .to_string(),
-            )
+            Cow::Owned(sendport_core::clock::format(
+                date,
+                "Date: %a, %d %b %Y %H:%M:%S +0000\r\n",
+            ))
         }
         Err(_) => Cow::Borrowed(field),
     }

@@ -1,5 +1,6 @@
 //! What goes into and comes out of a store, beside the domain's own types.
 
+use sendport_core::clock::utc_text;
 use sendport_core::domain::{
     Alert, AlertId, AlertStatus, BodyFormat, ContentDisposition, InstanceId, Priority, Timestamp,
     TransferEncoding,
@@ -368,7 +369,7 @@ pub struct OverdueLeases {
 impl OverdueLeases {
     /// A sentence; `None` where none hangs.
     pub fn in_words(&self) -> Option<String> {
-        let since = self.since?.format("%Y-%m-%dT%H:%M:%SZ");
+        let since = utc_text(self.since?);
         Some(format!(
             "{} hang in 'sending', the first since {since}, and the lease of their instance ran out",
             self.alerts

@@ -54,8 +54,8 @@ fn certificate((at, shown): (usize, &Certificate)) -> Vec<String> {
     let issued = format!(
         "issued by {}, valid {} to {}, {} days left",
         shown.issuer,
-        shown.not_before.format("%Y-%m-%d"),
-        shown.not_after.format("%Y-%m-%d"),
+        sendport_core::clock::format(shown.not_before, "%Y-%m-%d"),
+        sendport_core::clock::format(shown.not_after, "%Y-%m-%d"),
         shown.days_left
     );
     let mut lines = indented("  ", &what);

@@ -107,7 +107,7 @@ pub fn shown(now: Timestamp, wait: Duration) -> String {
     // A part of a second is for nobody to read, and would show the second before.
     let rounded = DateTime::from_timestamp((opens.timestamp_millis() + 999) / 1000, 0);
     let opens = rounded.unwrap_or(opens);
-    opens.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+    crate::clock::utc_text(opens)
 }
 
 #[cfg(test)]

@@ -49,11 +49,11 @@ impl Macro {
             Self::MessageId => alert.public_id.to_string(),
             Self::DateTimeBts2000 => {
                 let tenths = utc.nanosecond() / 100_000_000;
-                format!("{}{tenths}", utc.format("%Y%m%d%H%M%S"))
+                format!("{}{tenths}", crate::clock::format(utc, "%Y%m%d%H%M%S"))
             }
-            Self::DateTime => utc.format("%Y-%m-%dT%H%M%S").to_string(),
+            Self::DateTime => crate::clock::format(utc, "%Y-%m-%dT%H%M%S"),
             Self::DateTimeTz => format!("{}{}", local.format("%Y-%m-%dT%H%M%S"), tzd(&local)),
-            Self::Time => utc.format("%H%M%S").to_string(),
+            Self::Time => crate::clock::format(utc, "%H%M%S"),
             Self::TimeTz => format!("{}{}", local.format("%H%M%S"), tzd(&local)),
             Self::SourceParty
             | Self::SourcePartyQualifier

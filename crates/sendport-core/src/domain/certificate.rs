@@ -46,7 +46,7 @@ pub struct RevokedCertificate {
 
 impl fmt::Display for RevokedCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "revoked at {}", self.at.format("%Y-%m-%dT%H:%M:%SZ"))?;
+        write!(f, "revoked at {}", crate::clock::utc_text(self.at))?;
         match &self.reason {
             Some(reason) => write!(f, ": {reason}"),
             None => Ok(()),

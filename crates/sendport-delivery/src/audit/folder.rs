@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use sendport_core::clock;
 use sendport_core::domain::{AuditCopy, AuditStage, Timestamp};
 use serde::Serialize;
 use uuid::Uuid;
@@ -88,7 +89,7 @@ impl<'a> From<&'a AuditCopy> for Sidecar<'a> {
 }
 
 fn write(folder: &Path, copy: &AuditCopy) -> io::Result<()> {
-    let day = folder.join(copy.created_at.format("%Y-%m-%d").to_string());
+    let day = folder.join(clock::format(copy.created_at, "%Y-%m-%d"));
     make_day(folder, &day)?;
     let stem = stem(copy);
     let mut envelope = serde_json::to_vec_pretty(&Sidecar::from(copy))?;
@@ -100,7 +101,7 @@ fn write(folder: &Path, copy: &AuditCopy) -> io::Result<()> {
 
 /// Sorts by time; unique by the attempt's key and the stage.
 fn stem(copy: &AuditCopy) -> String {
-    let at = copy.created_at.format("%Y%m%dT%H%M%S%.3fZ");
+    let at = clock::format(copy.created_at, "%Y%m%dT%H%M%S%.3fZ");
     let (alert, key) = (copy.alert.0, copy.attempt.0.as_simple());
     format!("{at}-{alert:010}-{key}-{}", copy.stage.as_str())
 }

@@ -33,6 +33,7 @@ use submit::{SubmitJob, SubmitResult};
 pub use template_cache::TemplateCache;
 
 use sendport_core::clock::Clock;
+use sendport_core::clock::utc_text;
 use sendport_core::domain::{
     Alert, AlertId, Decision, Envelope, ForwardPath, Lease, LeaseToken, MOST_RECIPIENTS, Outcome,
     OutcomeKind, SubmissionEnd, SubmissionIntent, has_too_many_recipients,
@@ -372,10 +373,7 @@ fn expiry(
     now: sendport_core::domain::Timestamp,
 ) -> Option<String> {
     if let Some(at) = alert.expires_at.filter(|at| *at <= now) {
-        return Some(format!(
-            "expired: ExpiresAt was {}",
-            at.format("%Y-%m-%dT%H:%M:%SZ")
-        ));
+        return Some(format!("expired: ExpiresAt was {}", utc_text(at)));
     }
     (rules.age >= rules.port.retry.max_age).then(|| {
         format!(

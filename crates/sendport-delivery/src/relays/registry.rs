@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use sendport_core::clock::utc_text;
 use sendport_core::clock::{Clock, Ticks};
 use sendport_core::domain::{Membership, RelayCondition, RelayState};
 use sendport_core::replies::ReplyTable;
@@ -234,7 +235,7 @@ impl RelayRegistry {
     /// Since when, in a sentence.
     fn silence(&self, entry: &RelayEntry) -> Option<String> {
         let silence = TimeDelta::from_std(entry.silence()?).ok()?;
-        let since = (self.clock.now() - silence).format("%Y-%m-%dT%H:%M:%SZ");
+        let since = utc_text(self.clock.now() - silence);
         Some(format!(
             "no message or connection attempt has ended since {since}; the time-outs are in relay.*.timeout"
         ))

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sendport_core::clock::utc_text;
 use sendport_core::domain::{ExpiringCertificate, InstanceId};
 use sendport_store::{Event, EventSeverity, Store, StoreError};
 
@@ -85,7 +86,7 @@ fn stage(it: &ExpiringCertificate) -> Option<u32> {
 
 fn sentence(it: &ExpiringCertificate, days: u32) -> String {
     let (address, thumbprint) = (&it.address, &it.thumbprint);
-    let end = it.valid_to.format("%Y-%m-%dT%H:%M:%SZ");
+    let end = utc_text(it.valid_to);
     let within = match days {
         1 => "within a day".to_owned(),
         days => format!("within {days} days"),

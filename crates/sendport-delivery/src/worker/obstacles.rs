@@ -8,6 +8,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use parking_lot::Mutex;
 use sendport_core::clock::Clock;
+use sendport_core::clock::utc_text;
 use sendport_core::domain::{InstanceCondition, Timestamp};
 use sendport_store::{StoreError, StoreErrorKind};
 
@@ -95,7 +96,7 @@ impl Obstacle {
 
     /// The same as text, for the operator or for readers of the database.
     fn text(&self, what: ObstacleKind, for_all: bool) -> String {
-        let since = self.since.format("%Y-%m-%dT%H:%M:%SZ");
+        let since = utc_text(self.since);
         let why = match for_all && self.may_hold_values {
             true => "see EventLog and the service's log",
             false => &self.why,

@@ -293,7 +293,7 @@ impl Boundaries {
 
 /// `date-time` (RFC 5322 section 3.3).
 fn date_time(moment: Timestamp) -> String {
-    moment.format("%a, %d %b %Y %H:%M:%S +0000").to_string()
+    sendport_core::clock::format(moment, "%a, %d %b %Y %H:%M:%S +0000")
 }
 
 /// Well-formed by RFC 5646 section 2.1, roughly.

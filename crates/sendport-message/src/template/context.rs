@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::FixedOffset;
 use minijinja::value::Serde;
 use minijinja::{Error, ErrorKind, Value};
+use sendport_core::clock::utc_text;
 use sendport_core::domain::{Alert, Macro};
 use serde::Serialize;
 
@@ -46,7 +47,7 @@ pub(super) fn variables(
         source: alert.source.as_deref(),
         reference: alert.reference.as_deref(),
         language: alert.language.as_deref(),
-        created_at: alert.created_at.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        created_at: utc_text(alert.created_at),
         created_by: &alert.created_by,
         subject: alert.subject.as_deref(),
         body: alert.body.as_deref(),

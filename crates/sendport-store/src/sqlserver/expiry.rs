@@ -109,7 +109,7 @@ pub(super) async fn expire(
         ending: EXPIRED,
     };
     let reason = |c: &SweepCandidate| {
-        let passed = c.passed.format("%Y-%m-%dT%H:%M:%S%.3fZ");
+        let passed = sendport_core::clock::format(c.passed, "%Y-%m-%dT%H:%M:%S%.3fZ");
         expired_reason(&passed.to_string())
     };
     sweep.run(pool, among, reason).await
