@@ -73,9 +73,9 @@
 //! # The pipeline
 //!
 //! Each step takes the type of the previous one: `Lease<Alert>` → `RenderedAlert` → `Message` →
-//! `SecuredMessage` → `SubmissionReport` → `Outcome`. So a message that lacks its signature or
-//! encryption cannot be submitted: it has the wrong type. `docs/architecture.md` describes the
-//! crates, the modules and their dependencies.
+//! `SecuredMessage` → `SubmissionReport` → `Outcome`. A relay accepts only a `SecuredMessage`, and only
+//! `sendport_smime::secure` makes one, by a plan that follows from the send port and the alert.
+//! `docs/architecture.md` describes the crates, the modules and their dependencies.
 
 pub mod app;
 pub mod certificate_monitor;

@@ -4,9 +4,10 @@ use sendport_core::domain::ProtectionFacts;
 
 use crate::Protection;
 
-/// RFC 5322 bytes after the send port's protection: the only thing that a relay accepts.
-/// [`secure`](crate::secure) alone makes one, so that a message that is sent unprotected by mistake
-/// does not compile:
+/// RFC 5322 bytes with the protection of a [`ProtectionPlan`](crate::ProtectionPlan): the only thing that a
+/// relay accepts. [`secure`](crate::secure) alone makes one, so code that leaves this step out does not compile.
+/// Whether the plan is what the send port and the alert demand is decided by its maker:
+/// [`Protector::plan`](crate::Protector::plan).
 ///
 /// ```
 /// use sendport_core::domain::Message;
