@@ -81,11 +81,11 @@ impl Scenario {
             Self::FreezeProcess => "SIGSTOP longer than the lease",
             Self::DatabaseCut => "database link cut at random",
             Self::DatabaseFrozen => "database link frozen beyond the lease",
-            Self::EngineRestartedImmediately => "engine restarted, immediate, in mid-drain",
-            Self::EngineRestartedFast => "engine restarted, fast, in mid-drain",
-            Self::EngineKilled => "engine killed for memory, in mid-drain",
-            Self::FileLocked => "database file locked in mid-drain",
-            Self::DiskFull => "disk of the database full in mid-drain",
+            Self::EngineRestartedImmediately => "engine restarted, immediate, with a queue of 300",
+            Self::EngineRestartedFast => "engine restarted, fast, with a queue of 300",
+            Self::EngineKilled => "engine killed for memory, with a queue of 300",
+            Self::FileLocked => "database file locked, with a queue of 300",
+            Self::DiskFull => "disk of the database full, with a queue of 300",
         }
     }
 }

@@ -138,7 +138,7 @@ CREATE TRIGGER TR_Alert_Update_Copied BEFORE UPDATE ON Alert
 WHEN (NEW.AlertId, NEW.SendPort, NEW.Priority, NEW.NotBefore, NEW.ExpiresAt, NEW.CreatedAt)
     IS NOT (OLD.AlertId, OLD.SendPort, OLD.Priority, OLD.NotBefore, OLD.ExpiresAt, OLD.CreatedAt)
 BEGIN
-    SELECT RAISE(ABORT, 'AlertId, SendPort, Priority, NotBefore, ExpiresAt and CreatedAt count as they were inserted and cannot be changed: cancel the alert and insert a new one');
+    SELECT RAISE(ABORT, 'AlertId, SendPort, Priority, NotBefore, ExpiresAt and CreatedAt count as they were inserted and cannot be changed: delete the alert and insert a new one');
 END;
 
 -- One row a file, inserted in the transaction that inserts the alert.

@@ -136,7 +136,7 @@ catalogue! {
         "When the signing certificate of the send port expires, in seconds since 1970; missing if it does not sign.";
 
     SUBMISSIONS = "sendport_submissions_total", Counter, ["relay", "reply_class"],
-        "Submissions by what decided them: a reply (2xx, 4xx, 5xx), broken or in_doubt (no reply before or after the final dot), not_begun (connection, TLS or authentication failed), fenced (the lease was not certain).";
+        "Submissions by what decided them: a reply (2xx, 4xx, 5xx), broken or in_doubt (no reply before or after the final dot), not_begun (connection, TLS or authentication failed), fenced (aborted before the final dot, because the lease might have expired).";
     SUBMISSION_FAULTS = "sendport_submission_faults_total", Counter, ["relay", "fault"],
         "Submissions that were not accepted, by the fault of the deciding reply.";
     SUBMITTED_BYTES = "sendport_submitted_bytes_total", Counter, ["relay"],
@@ -158,7 +158,7 @@ catalogue! {
     CONNECTIONS_LIMIT = "sendport_relay_connections_limit", Gauge, ["relay"],
         "Maximum connections of this instance now.";
     RELAY_STATE = "sendport_relay_state", Gauge, ["relay", "state"],
-        "1 for the current state of the relay's circuit: closed (in use), open, half_open, paused (until the configuration is corrected).";
+        "1 for the current state of the relay's circuit: closed (in use), open, half_open, paused (needs a correction; tried again every 15 minutes).";
     RELAY_STATE_CHANGES = "sendport_relay_state_changes_total", Counter, ["relay", "state"],
         "How often the circuit changed into that state.";
     RELAY_THROTTLED = "sendport_relay_throttled", Gauge, ["relay"],
