@@ -701,7 +701,7 @@ JOIN TemplateChange c ON c.Version = t.Version
 WHERE t.Version = (SELECT max(n.Version) FROM Template n WHERE n.Name = t.Name AND n.Language = t.Language)
   AND coalesce(t.Subject, t.Text, t.Html, t.Sample) IS NOT NULL;
 
--- Certificates that expire within 60 days, can be encrypted to, are not revoked, and have no successor: no other
+-- Certificates that expire within 60 days, can be encrypted to, are not revoked, and have no replacement: no other
 -- certificate for the same address that can be encrypted to by then and expires later.
 CREATE VIEW ExpiringCertificate AS
 SELECT c.CertificateId, c.Address, c.Thumbprint, c.Subject, c.Issuer, c.ValidTo,

@@ -778,7 +778,7 @@ JOIN sendport.TemplateChange c ON c.Version = t.Version
 WHERE t.Version = (SELECT MAX(n.Version) FROM sendport.Template n WHERE n.Name = t.Name AND n.Language = t.Language)
   AND COALESCE(t.Subject, t.Text, t.Html, t.Sample) IS NOT NULL;
 GO
--- Certificates that expire within 60 days, can be encrypted to, are not revoked, and have no successor: no other
+-- Certificates that expire within 60 days, can be encrypted to, are not revoked, and have no replacement: no other
 -- certificate for the same address that can be encrypted to by then and expires later.
 CREATE VIEW sendport.ExpiringCertificate AS
 SELECT c.CertificateId, c.Address, c.Thumbprint, c.Subject, c.Issuer, c.ValidTo,
