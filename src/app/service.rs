@@ -15,8 +15,8 @@ use sendport_delivery::relays::RelayRegistry;
 use sendport_delivery::send_port::SendPort;
 use sendport_delivery::settings::SendPortConfig;
 use sendport_delivery::worker::{
-    self, GuardedSpool, InDoubtPolicies, Inheritance, LeaseGuard, Liveness, Notice, Notices,
-    ObstacleKind, Obstacles, RunEnd, Worker, WorkerSettings,
+    self, GuardedSpool, InDoubtPolicies, LeaseGuard, Liveness, Notice, Notices, ObstacleKind,
+    Obstacles, RecoveredOutcomes, RunEnd, Worker, WorkerSettings,
 };
 use sendport_smime::CrlCache;
 use sendport_smtp::relay::Relay;
@@ -210,7 +210,8 @@ impl Service {
             .next()
             .ok_or_else(|| AppError::config_at("service.state_folder", "it has no free slot"))?;
         for other in slots.filter(|slot| !slot.is_empty()) {
-            worker::bequeath(&other, &first, &database, &policies, &clock).map_err(spool_failed)?;
+            worker::hand_over(&other, &first, &database, &policies, &clock)
+                .map_err(spool_failed)?;
         }
         Ok(first)
     }
@@ -259,7 +260,8 @@ impl Service {
         stop: &CancellationToken,
     ) -> Result<Worker, AppError> {
         let guard = Arc::new(LeaseGuard::new(self.config.service.lease));
-        let inherited = Inheritance::of(spool, before, &self.policies(), &SystemClock);
+        let recovered =
+            RecoveredOutcomes::from_spool(spool, before, &self.policies(), &SystemClock);
         let spool = Arc::new(GuardedSpool::new(
             guard.clone(),
             spool.clone(),
@@ -284,7 +286,7 @@ impl Service {
         Ok(Worker {
             store: self.store.clone(),
             instance,
-            inherited: inherited.map_err(spool_failed)?,
+            recovered: recovered.map_err(spool_failed)?,
             send_ports: self.send_ports.values().map(send_port_info).collect(),
             explanations: explanations(&self.replies),
             registry: registry.clone(),
@@ -295,7 +297,7 @@ impl Service {
             observer: self.metrics.clone(),
             obstacles: self.obstacles.clone(),
             liveness: self.liveness.clone(),
-            rhythm: rhythm(&self.config.service),
+            settings: worker_settings(&self.config.service),
             stop: stop.clone(),
         })
     }
@@ -433,7 +435,7 @@ pub(super) fn explanations(replies: &ReplyTable) -> Vec<Explanation> {
     replies.explanations().map(explanation).collect()
 }
 
-fn rhythm(config: &ServiceConfig) -> WorkerSettings {
+fn worker_settings(config: &ServiceConfig) -> WorkerSettings {
     WorkerSettings {
         max_in_flight: config.max_in_flight,
         poll_interval: config.poll_interval,

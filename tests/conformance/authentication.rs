@@ -99,7 +99,7 @@ pub(crate) async fn an_accepted_secret_is_free_for_all(f: &dyn Fixture) {
     );
 }
 
-pub(crate) async fn a_refused_secret_rests_for_a_quarter_of_an_hour(f: &dyn Fixture) {
+pub(crate) async fn a_refused_secret_is_not_tried_for_15_minutes(f: &dyn Fixture) {
     let store = f.fresh().await;
     let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
     refuse(&store, a, "wrong").await;
@@ -266,7 +266,7 @@ pub(crate) async fn a_dead_instance_frees_its_authentication(f: &dyn Fixture) {
     assert_eq!(turn, AuthDecision::Proceed, "what a saw late is true");
 }
 
-pub(crate) async fn the_second_that_dies_while_it_tries_counts_as_a_refusal(f: &dyn Fixture) {
+pub(crate) async fn a_second_crash_during_authentication_counts_as_a_refusal(f: &dyn Fixture) {
     let store = f.fresh().await;
     let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
     assert_eq!(begin(&store, a, "s").await, AuthDecision::ProceedAlone);

@@ -13,7 +13,7 @@ use crate::fixture::*;
 
 const REASON: &str = "in doubt: the instance that worked on it ended; it may have been sent";
 
-/// An alert of a send port that holds, whose instance died.
+/// An alert of a send port that holds, whose instance crashed.
 struct Held {
     store: Arc<dyn Store>,
     dead: InstanceId,

@@ -1,4 +1,4 @@
-//! Whose database it is, and what a copy may still do.
+//! Which environment a database belongs to, and what a copy may still do.
 
 use sendport_core::domain::{AlertStatus, InstanceInfo, RecipientStatus};
 use sendport_store::{AdoptMode, Event, EventSeverity, Renewal, StoreErrorKind};

@@ -41,22 +41,25 @@ pub(crate) async fn a_renewed_lease_is_not_taken_over(f: &dyn Fixture) {
     }
 }
 
-pub(crate) async fn an_heir_keeps_what_is_not_recorded_yet(f: &dyn Fixture) {
+pub(crate) async fn a_new_owner_keeps_what_is_not_recorded_yet(f: &dyn Fixture) {
     let store = f.fresh().await;
     f.many(3).await;
     let dead = instance(&store, "dead").await;
     let (token, held) = claim(&store, dead, 3).await;
     let (kept, moved) = (held[0], held[1]);
-    let heir = instance(&store, "heir").await;
+    let new_owner = instance(&store, "new_owner").await;
     let leases = [(kept, token), (moved, LeaseToken::random())];
-    store.inherit(heir, &leases).await.expect("inherit");
+    store
+        .take_over_leases(new_owner, &leases)
+        .await
+        .expect("take over leases");
     store.retire(dead).await.expect("retire");
     assert_eq!(status(&store, kept).await, AlertStatus::Sending);
-    let free = claim(&store, heir, 10).await.1;
+    let free = claim(&store, new_owner, 10).await.1;
     assert_eq!(free.len(), 2, "whose token is another one is free");
     let recorded = record(
         &store,
-        heir,
+        new_owner,
         &outcome(kept, token, 1, &[RecipientStatus::Relayed]),
     )
     .await;
@@ -65,7 +68,7 @@ pub(crate) async fn an_heir_keeps_what_is_not_recorded_yet(f: &dyn Fixture) {
     assert_eq!(f.rows("Attempt", "Outcome = 'unknown'").await, 0);
 }
 
-/// Retired, inherited, taken over: the instance that gives it back says nothing about it.
+/// Retired or taken over, alone or with others: the instance that gives it back says nothing about it.
 pub(crate) async fn what_is_given_back_says_what_it_waited_for(f: &dyn Fixture) {
     let store = f.fresh().await;
     f.many(1).await;
@@ -81,9 +84,12 @@ pub(crate) async fn what_is_given_back_says_what_it_waited_for(f: &dyn Fixture) 
 
     let (token, _) = claim_one(&store, first).await;
     assert_eq!(reason(id).await, None, "it is being sent");
-    let heir = instance(&store, "heir").await;
-    store.inherit(heir, &[(id, token)]).await.expect("inherit");
-    store.retire(heir).await.expect("retire");
+    let new_owner = instance(&store, "new_owner").await;
+    store
+        .take_over_leases(new_owner, &[(id, token)])
+        .await
+        .expect("take over leases");
+    store.retire(new_owner).await.expect("retire");
     assert_eq!(reason(id).await.as_deref(), Some(text), "retired");
 
     claim_one(&store, first).await;

@@ -115,7 +115,7 @@ macro_rules! scenarios {
             leases {
                 a_dead_instance_loses_its_alerts_as_unknown;
                 a_renewed_lease_is_not_taken_over;
-                an_heir_keeps_what_is_not_recorded_yet;
+                a_new_owner_keeps_what_is_not_recorded_yet;
                 what_is_given_back_says_what_it_waited_for;
                 what_hangs_is_counted_once_its_lease_ran_out;
                 an_instance_takes_over_nothing_from_itself;
@@ -150,7 +150,7 @@ macro_rules! scenarios {
                 all_others_expire;
                 all_others_without_a_send_port_fail;
                 a_retired_instance_keeps_what_is_refused_and_nothing_else;
-                an_heir_gets_all_other_leases;
+                a_new_owner_gets_all_other_leases;
                 all_others_that_are_held_are_released;
                 adopting_ends_all_others_and_names_it;
                 an_outcome_is_where_a_trigger_keeps_it_without_an_error;
@@ -175,7 +175,7 @@ macro_rules! scenarios {
                 blanks_at_the_end_of_names_count_for_nothing;
                 a_huge_body_and_every_script_come_back_exactly;
                 malformed_values_are_refused_by_name;
-                the_desk_learns_which_constraint_refused;
+                an_operator_sees_which_constraint_refused;
                 one_unreadable_row_fails_alone;
                 long_texts_are_read_one_by_one;
                 an_alert_that_is_gone_is_missing;
@@ -219,7 +219,7 @@ macro_rules! scenarios {
             authentication {
                 of_many_that_ask_at_once_one_tries;
                 an_accepted_secret_is_free_for_all;
-                a_refused_secret_rests_for_a_quarter_of_an_hour;
+                a_refused_secret_is_not_tried_for_15_minutes;
                 a_secret_that_was_right_can_be_refused;
                 an_authentication_not_attempted_frees_the_turn;
                 the_second_that_is_not_answered_counts_as_a_refusal;
@@ -228,7 +228,7 @@ macro_rules! scenarios {
                 an_instance_whose_answer_was_lost_asks_again;
                 an_earlier_refusal_stays_readable;
                 a_dead_instance_frees_its_authentication;
-                the_second_that_dies_while_it_tries_counts_as_a_refusal;
+                a_second_crash_during_authentication_counts_as_a_refusal;
                 a_try_without_an_end_counts_after_its_limit;
                 relays_have_turns_of_their_own;
                 a_secret_unused_for_a_day_is_forgotten;

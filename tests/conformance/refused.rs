@@ -170,20 +170,23 @@ pub(crate) async fn a_retired_instance_keeps_what_is_refused_and_nothing_else(f:
     assert_eq!(take_over(&store, other, 10).await, 1);
 }
 
-pub(crate) async fn an_heir_gets_all_other_leases(f: &dyn Fixture) {
+pub(crate) async fn a_new_owner_gets_all_other_leases(f: &dyn Fixture) {
     let store = f.fresh().await;
     f.many(4).await;
     let dead = instance(&store, "dead").await;
     let (token, ids) = claim(&store, dead, 10).await;
-    let heir = instance(&store, "heir").await;
+    let new_owner = instance(&store, "new_owner").await;
     let rule = f.rules(&names(&ids[1..2]), "'sending'").remove(0);
     f.sql(&rule.make).await;
     let leases: Vec<_> = ids.iter().map(|&id| (id, token)).collect();
-    let refused = store.inherit(heir, &leases).await.expect("inherit");
+    let refused = store
+        .take_over_leases(new_owner, &leases)
+        .await
+        .expect("take over leases");
     assert_eq!(ids_of(&refused), ids[1..2]);
     f.sql(rule.drop).await;
     store.retire(dead).await.expect("retire");
-    assert_eq!(claim(&store, heir, 10).await.1, ids[1..2]);
+    assert_eq!(claim(&store, new_owner, 10).await.1, ids[1..2]);
 }
 
 pub(crate) async fn all_others_that_are_held_are_released(f: &dyn Fixture) {

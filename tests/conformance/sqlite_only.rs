@@ -299,7 +299,7 @@ async fn an_insert_by_another_connection_wakes_at_once() {
     assert!(start.elapsed() < FOREVER / 2, "{:?}", start.elapsed());
 }
 
-async fn an_insert_between_two_waits_is_not_slept_over() {
+async fn an_insert_between_two_waits_is_noticed_at_once() {
     let f = SqliteFixture::new();
     let store = f.fresh().await;
     store.wait_for_insert(Duration::from_millis(50)).await;
@@ -496,7 +496,7 @@ alone! {
     text_that_is_not_utf8_fails_its_row_alone;
     the_given_clock_decides_not_the_machines;
     an_insert_by_another_connection_wakes_at_once;
-    an_insert_between_two_waits_is_not_slept_over;
+    an_insert_between_two_waits_is_noticed_at_once;
     our_own_commits_do_not_wake_us;
     #[cfg(target_os = "linux")]
     a_lease_is_not_taken_from_a_process_that_lives;

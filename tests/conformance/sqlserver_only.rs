@@ -446,7 +446,7 @@ async fn a_dropped_call_harms_no_later_one(fixture: &SqlServerFixture) {
 }
 
 /// Not there, or not open to the login: the server does not distinguish them.
-pub(crate) async fn a_database_that_is_not_there_is_waited_for(f: &SqlServerFixture) {
+pub(crate) async fn a_missing_database_is_waited_for(f: &SqlServerFixture) {
     let store = f.bare().await;
     let error = store.schema_state().await.expect_err("no database");
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
@@ -484,5 +484,5 @@ on_sqlserver! {
     what_a_relay_says_never_becomes_sql;
     what_is_listed_for_halves_is_what_would_be_met;
     a_dropped_call_harms_no_later_one;
-    a_database_that_is_not_there_is_waited_for;
+    a_missing_database_is_waited_for;
 }

@@ -151,7 +151,7 @@ pub(crate) async fn malformed_values_are_refused_by_name(f: &dyn Fixture) {
     assert_eq!(f.rows("Alert", "1 = 1").await, 0);
 }
 
-pub(crate) async fn the_desk_learns_which_constraint_refused(f: &dyn Fixture) {
+pub(crate) async fn an_operator_sees_which_constraint_refused(f: &dyn Fixture) {
     let store = f.fresh().await;
     let alert = NewAlert {
         to_recipients: Some("ops@contoso.com".to_owned()),

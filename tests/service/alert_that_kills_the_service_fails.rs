@@ -7,8 +7,8 @@ use crate::{any_port, import, insert_many, plain_relay, send_port_over, sink_at}
 const SLOW: &str = "{% if slow is defined %}{% set v = namespace(x=[1], y=[1]) %}{% for i in range(60) %}{% set v.x = [v.x, v.x] %}{% set v.y = [v.y, v.y] %}{% endfor %}{{ v.x == v.y }}{% endif %}";
 
 /// Waits until the state folder says that the message of the alert is being made, after so many
-/// deaths.
-async fn wait_until_it_is_made(site: &Site, alert: &str, deaths: u32) {
+/// crashes.
+async fn wait_until_it_is_made(site: &Site, alert: &str, crashes: u32) {
     let file = site.path("state/spool-1.preparing");
     let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     let mut look = tokio::time::interval(Duration::from_millis(10));
@@ -16,15 +16,15 @@ async fn wait_until_it_is_made(site: &Site, alert: &str, deaths: u32) {
         look.tick().await;
         let noted = std::fs::read_to_string(&file).unwrap_or_default();
         let begun = noted.rfind(&format!("{{\"begin\":[{alert},"));
-        let known = noted.contains(&format!("{{\"deaths\":[{alert},{deaths}]}}"));
-        if known == (deaths > 0) && begun > noted.rfind(&format!("{{\"end\":{alert}}}")) {
+        let known = noted.contains(&format!("{{\"crashes\":[{alert},{crashes}]}}"));
+        if known == (crashes > 0) && begun > noted.rfind(&format!("{{\"end\":{alert}}}")) {
             return;
         }
         assert!(tokio::time::Instant::now() < deadline, "{noted}");
     }
 }
 
-/// The alert fails for the deaths of the service, and the twenty beside it are relayed.
+/// The alert fails for the crashes of the service, and the twenty beside it are relayed.
 async fn assert_fails_alone(site: &Site, service: Service, reference: &str) {
     site.wait_until_all_final(Duration::from_secs(60)).await;
     assert_eq!(service.stop(), Some(0));
@@ -33,10 +33,10 @@ async fn assert_fails_alone(site: &Site, service: Service, reference: &str) {
     assert_eq!(site.value(good), "20");
     let reason = format!("SELECT Reason FROM FailedDelivery WHERE Reference = '{reference}'");
     let reason = site.value(&reason);
-    assert!(reason.contains("died 3 times"), "{reason}");
+    assert!(reason.contains("crashed 3 times"), "{reason}");
 }
 
-/// Whatever it is that the service dies of: after the third death during the preparation of the
+/// Whatever crashes the service: after the third crash during the preparation of the
 /// same alert that one fails, and all others are relayed.
 #[tokio::test]
 async fn alert_that_kills_the_service_fails() {
@@ -53,9 +53,9 @@ async fn alert_that_kills_the_service_fails() {
         .expect("insert");
     insert_many(&site, 20);
     let alert = site.value("SELECT AlertId FROM Alert WHERE Reference = 'slow'");
-    for deaths in 0..3 {
+    for crashes in 0..3 {
         let service = site.run();
-        wait_until_it_is_made(&site, &alert, deaths).await;
+        wait_until_it_is_made(&site, &alert, crashes).await;
         service.kill();
     }
     assert_fails_alone(&site, site.run(), "slow").await;
@@ -63,7 +63,7 @@ async fn alert_that_kills_the_service_fails() {
         "SELECT Message FROM EventLog WHERE EventType = 'alerts-failed' AND AlertId = {alert}"
     );
     let event = site.value(&event);
-    assert!(event.contains("died 3 times"), "{event}");
+    assert!(event.contains("crashed 3 times"), "{event}");
 }
 
 /// A text for which this process has no memory ends it while the row is read.

@@ -31,7 +31,7 @@ async fn after_a_kill_everything_arrives_and_duplicates_are_visible() {
         "1500"
     );
 
-    // Ten connections at three deaths: whatever else was leased had not been handed over.
+    // Ten connections at three crashes: whatever else was leased had not been handed over.
     let unknown = site.value("SELECT count(*) FROM Attempt WHERE Outcome = 'unknown'");
     assert!(
         unknown.parse::<u32>().expect("a number") <= 30,

@@ -6,7 +6,7 @@ use crate::{insert_many, send_port_over};
 
 const WITHIN: Duration = Duration::from_secs(60);
 
-/// A service that dies after each AUTH, and is started again at once: the account sees two tries,
+/// A service that crashes after each AUTH, and is started again at once: the account sees two tries,
 /// and then none for the cooldown.
 #[tokio::test(flavor = "multi_thread")]
 async fn is_a_try_that_was_not_answered() {

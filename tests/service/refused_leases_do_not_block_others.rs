@@ -1,4 +1,4 @@
-//! A service dies with alerts under way, and a rule of the site keeps one of them from being released: the
+//! A service crashes with alerts under way, and a rule of the site keeps one of them from being released: the
 //! next service sends all others, says it once, and sends that one as well once the rule is gone.
 
 use std::net::TcpListener;

@@ -28,8 +28,8 @@ pub(super) const ENDED_LATELY: Duration = Duration::from_secs(3600);
 pub trait Coordination: Send + Sync {
     /// Writes that `instance` keeps to its share of limits among `share_count` instances
     /// (`Instance.ShareCount`; 0: it sends nothing, and the others do not count it), and returns its membership. [`Membership::acknowledged`] is true where every
-    /// other living instance's `ShareCount` is at least the number that live now. An instance
-    /// lives while `StoppedAt` is NULL and its lease has not expired; an `instance` that does not (not
+    /// other running instance's `ShareCount` is at least the number that run now. An instance
+    /// runs while `StoppedAt` is NULL and its lease has not expired; an `instance` that does not (not
     /// registered, lease lost) is counted here as the youngest, and by the others not at all.
     async fn publish_share(
         &self,

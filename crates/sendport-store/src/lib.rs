@@ -130,12 +130,12 @@ pub trait AlertStore: Send + Sync {
         outcomes: &[Outcome],
     ) -> Result<Vec<RecordResult>, StoreError>;
 
-    /// Gives these leases to `heir`, whichever instance has them, where their token is still current: their
+    /// Gives these leases to `new_owner`, whichever instance has them, where their token is still current: their
     /// outcomes are known but not recorded yet, and no instance may send them again meanwhile. Returns
     /// the rows that the database refuses to change.
-    async fn inherit(
+    async fn take_over_leases(
         &self,
-        heir: InstanceId,
+        new_owner: InstanceId,
         leases: &[(AlertId, LeaseToken)],
     ) -> Result<Vec<RefusedRow>, StoreError>;
 

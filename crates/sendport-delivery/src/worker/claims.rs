@@ -55,7 +55,7 @@ impl Worker {
             let wait = match &round {
                 Ok(Round::ClaimResult) => continue,
                 Ok(Round::MayHoldMore | Round::Nothing | Round::NoRoom) => self.idle_wait(tasks),
-                Err(_) => self.rhythm.poll_interval,
+                Err(_) => self.settings.poll_interval,
             };
             // What is inserted while there is no room, or while the database fails, has to wait.
             let looks = matches!(round, Ok(Round::Nothing | Round::MayHoldMore));
@@ -106,14 +106,14 @@ impl Worker {
             .chain(refused)
             .filter(|wait| !wait.is_zero())
             .min();
-        soonest.map_or(self.rhythm.poll_interval, |wait| {
-            wait.min(self.rhythm.poll_interval)
+        soonest.map_or(self.settings.poll_interval, |wait| {
+            wait.min(self.settings.poll_interval)
         })
     }
 
     /// One claim for each send port that can send now and has room.
     async fn claim_round(&self, tasks: &Tasks) -> Result<Round, StoreError> {
-        if !self.guard.is_valid() || !self.obstacles.let_claim() {
+        if !self.guard.is_valid() || !self.obstacles.may_claim() {
             return Ok(Round::Nothing);
         }
         let (mut most, mut refused) = (Round::NoRoom, None);
@@ -264,8 +264,8 @@ impl Worker {
         tasks.tracker.spawn(async move {
             let outcome = match work.await {
                 Ok(Some(outcome)) => outcome,
-                // Claim against drain: cut off at the bound. If its final dot was noted, recovery
-                // records it as in doubt; if not, retiring the instance releases the lease.
+                // The drain time-out aborted this task. If its final dot was noted, recovery records it
+                // as in doubt; if not, retiring the instance releases the lease.
                 Ok(None) => return,
                 Err(error) => failed(
                     id,
@@ -273,7 +273,7 @@ impl Worker {
                     format!("internal error, please report it: {error}"),
                 ),
             };
-            // Before the outcome leaves this task: a death from here on does not lose it.
+            // Before the outcome leaves this task: a crash from here on does not lose it.
             spool.keep(&outcome);
             drop(working);
             // The recorder outlives every task; it ends when the last sender is gone.
@@ -302,8 +302,8 @@ impl Worker {
     }
 }
 
-/// Whose work it is: every line that is logged while it is done carries these fields. Of the level
-/// of errors, so that a log of warnings alone has them too.
+/// The span of the work on an alert: every line that is logged meanwhile carries these fields. Its
+/// level is error, so that a log of warnings alone has them too.
 fn alert_span(alert: &Alert) -> Span {
     tracing::error_span!(
         "alert",
@@ -338,7 +338,7 @@ fn failed(alert: AlertId, token: LeaseToken, reason: String) -> Outcome {
     }
 }
 
-/// Given back unread. A second of patience keeps a row that cannot be read from spinning.
+/// Given back unread. It waits a second, so that a row that cannot be read does not spin.
 fn released(alert: AlertId, token: LeaseToken) -> Outcome {
     Outcome {
         alert,

@@ -1,7 +1,7 @@
 //! Notifies people of failures: a digest for each send port that names recipients of it.
 //!
-//! Every instance does it, at the full intervals of the clock on the wall, and what failed
-//! right before is left to the next one. So all of them look at the same failures at the same
+//! Every instance does it, at full wall-clock intervals, and what failed right before is left to
+//! the next one. So all of them look at the same failures at the same
 //! time, the store lets one of them report, and the others find nothing left.
 
 use std::collections::BTreeSet;
@@ -31,10 +31,10 @@ const GRACE: TimeDelta = TimeDelta::seconds(2);
 /// Longest sleep: clocks are set, and what the database refused is tried again.
 const LONGEST_SLEEP: Duration = Duration::from_secs(20);
 
-/// Who is notified of the failures of one send port.
+/// The addressees of the failures of one send port.
 #[derive(Debug, Clone)]
 pub struct Notice {
-    /// Whose failures.
+    /// The send port that failed.
     pub send_port: String,
     /// Addresses, separated by `;` or `,`.
     pub to: String,

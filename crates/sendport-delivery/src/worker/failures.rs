@@ -1,4 +1,4 @@
-//! What `EventLog` says of alerts that ended without everybody having them.
+//! What `EventLog` says of alerts that did not reach every recipient.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,8 @@ pub(super) fn events<'p>(
     of_ports.into_iter().map(event).collect()
 }
 
-/// Why not everybody has it, where nothing more is to come; `None` where all have it, or may yet.
+/// Why the alert did not reach every recipient, where nothing more is to come; `None` where it did, or
+/// still may.
 pub(super) fn of(decision: &Decision) -> Option<String> {
     ended_badly(decision.status).then(|| why(decision).unwrap_or_default())
 }

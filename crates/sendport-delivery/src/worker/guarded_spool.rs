@@ -55,7 +55,7 @@ impl GuardedSpool {
         self.check(self.spool.begin(instance, database));
     }
 
-    /// An outcome is known: from here on a death of the process does not forget it.
+    /// An outcome is known: from here on a crash does not lose it.
     pub(super) fn keep(&self, outcome: &Outcome) {
         self.check(self.spool.keep(outcome));
     }
@@ -93,7 +93,7 @@ impl GuardedSpool {
 
     /// Which alerts the database refuses to lease now.
     pub(super) fn set_unclaimed(&self, unclaimed: Option<Obstacle>) {
-        self.obstacles.set(ObstacleKind::RejectedOutcome, unclaimed);
+        self.obstacles.set(ObstacleKind::UnclaimedAlerts, unclaimed);
     }
 
     /// The database has everything that this instance knew.
@@ -169,8 +169,8 @@ impl SubmitGuard for GuardedSpool {
     }
 
     fn before_final_dot(&self, note: &SubmissionIntent) -> bool {
-        // Lease against submit: the process may have been frozen while the note was written, and another
-        // instance may have taken the lease meanwhile. So the lease is checked again after it.
+        // The lease may be lost while the note is written, for example where the process is frozen. So the
+        // lease is checked again after it.
         self.guard.is_valid() && self.check(self.spool.note(note)) && self.guard.is_valid()
     }
 }

@@ -42,7 +42,7 @@ pub use lease_guard::LeaseGuard;
 use limit_share::LimitShare;
 pub use liveness::Liveness;
 pub use obstacles::{ObstacleKind, Obstacles};
-pub use recovery::{InDoubtPolicies, Inheritance, RecoveryError, bequeath, recover};
+pub use recovery::{InDoubtPolicies, RecoveredOutcomes, RecoveryError, hand_over, recover};
 pub use standby_instance::{StandbyDisplay, StandbyInstance};
 
 use sendport_core::clock::steady;
@@ -62,7 +62,7 @@ use sweeper::Sweeper;
 use tally::Faults;
 use tasks::{Lane, Tasks, WorkCounter};
 
-/// WorkerSettings and bounds; see `[service]` of the configuration.
+/// Intervals and limits; see `[service]` of the configuration.
 #[derive(Debug, Clone)]
 pub struct WorkerSettings {
     /// Most alerts leased at the same time.
@@ -83,7 +83,7 @@ pub struct WorkerSettings {
 pub struct Worker {
     /// The database.
     pub store: Arc<dyn Store>,
-    /// Who this run is.
+    /// The instance of this run.
     pub instance: InstanceInfo,
     /// The send ports, as the database shows them.
     pub send_ports: Vec<SendPortInfo>,
@@ -98,7 +98,7 @@ pub struct Worker {
     /// What is known here and not yet in the database.
     pub spool: Arc<GuardedSpool>,
     /// What the instances before this one on its state folder could not record.
-    pub inherited: Inheritance,
+    pub recovered: RecoveredOutcomes,
     /// Notices of failures.
     pub notices: Notices,
     /// Counts; knows the send ports.
@@ -107,8 +107,8 @@ pub struct Worker {
     pub obstacles: Arc<Obstacles>,
     /// When each loop went round last.
     pub liveness: Arc<Liveness>,
-    /// WorkerSettings and bounds.
-    pub rhythm: WorkerSettings,
+    /// Intervals and limits.
+    pub settings: WorkerSettings,
     /// Cancelled when the service shall stop.
     pub stop: CancellationToken,
 }
@@ -118,7 +118,7 @@ pub struct Worker {
 pub enum RunEnd {
     /// It was stopped, and everything under way was recorded or released.
     Stopped,
-    /// It was stopped, and some transactions were cut off by the bound of the drain.
+    /// It was stopped, and some transactions were aborted at the drain time-out.
     StoppedHard,
     /// The lease was lost: run again as a new instance.
     LeaseLost,
@@ -139,13 +139,13 @@ impl Worker {
         self.store
             .register(
                 &self.instance,
-                self.rhythm.lease,
+                self.settings.lease,
                 &self.send_ports,
                 &self.explanations,
             )
             .await?;
         self.guard.renewed(sent_steady);
-        self.inherit().await?;
+        self.take_over_leases().await?;
         self.obstacles.set(ObstacleKind::Begin, None);
         self.obstacles.set(ObstacleKind::Register, None);
         self.liveness.begin();
@@ -168,8 +168,8 @@ impl Worker {
         sweeper.abort();
         failure_notifier.abort();
         expiry_watch.abort();
-        let ended = tokio::time::timeout(self.rhythm.drain_timeout, &mut recorder).await;
-        // Permit against shutdown: the recorder holds the permits of what it has not recorded. All
+        let ended = tokio::time::timeout(self.settings.drain_timeout, &mut recorder).await;
+        // Race between a held permit and shutdown: the recorder holds the permits of what it has not recorded. All
         // of that is in the spool, so it may be stopped here without losing an outcome.
         recorder.abort();
         let recorded = ended.is_ok() && self.spool.is_empty();
@@ -185,10 +185,13 @@ impl Worker {
 
     /// The leases of what could not be recorded go over to this instance; everything else that the
     /// instances before it held is free.
-    async fn inherit(&self) -> Result<(), StoreError> {
+    async fn take_over_leases(&self) -> Result<(), StoreError> {
         let lease = |outcome: &Outcome| (outcome.alert, outcome.token);
-        let leases: Vec<_> = self.inherited.outcomes.iter().map(lease).collect();
-        let refused = self.store.inherit(self.instance.id, &leases).await?;
+        let leases: Vec<_> = self.recovered.outcomes.iter().map(lease).collect();
+        let refused = self
+            .store
+            .take_over_leases(self.instance.id, &leases)
+            .await?;
         let others = "its instance is not retired, and others may send it once that lease runs out";
         match refused_event("lease-not-taken-over", &refused, others) {
             Some(event) => {
@@ -196,7 +199,7 @@ impl Worker {
                 self.log(event).await;
             }
             None => {
-                for instance in &self.inherited.from {
+                for instance in &self.recovered.from {
                     self.store.retire(*instance).await?;
                 }
             }
@@ -208,7 +211,7 @@ impl Worker {
     /// Waits for what is under way. False if some of it was cut off.
     async fn drain(&self, tasks: &Tasks) -> bool {
         tasks.tracker.close();
-        let ended = tokio::time::timeout(self.rhythm.drain_timeout, tasks.tracker.wait());
+        let ended = tokio::time::timeout(self.settings.drain_timeout, tasks.tracker.wait());
         let drained = ended.await.is_ok();
         if !drained {
             tracing::warn!("drain timeout reached, transactions aborted");
@@ -219,7 +222,7 @@ impl Worker {
     }
 
     fn tasks(&self) -> (Tasks, JoinHandle<()>) {
-        let (finished, to_record) = mpsc::channel(self.rhythm.max_in_flight as usize);
+        let (finished, to_record) = mpsc::channel(self.settings.max_in_flight as usize);
         let (freed, under_way) = (Arc::new(Notify::new()), WorkCounter::default());
         let mut recorder = Recorder {
             store: self.store.clone(),
@@ -234,8 +237,8 @@ impl Worker {
             recorded_others: true,
             locked: LockedOutcomes::default(),
         };
-        recorder.inherit(self.inherited.outcomes.clone());
-        let share = (self.rhythm.max_in_flight as usize / self.send_ports.len().max(1)).max(1);
+        recorder.add_recovered(self.recovered.outcomes.clone());
+        let share = (self.settings.max_in_flight as usize / self.send_ports.len().max(1)).max(1);
         let lane = |port: &SendPortInfo| {
             Some(Lane {
                 permits: Arc::new(Semaphore::new(share)),
@@ -266,8 +269,8 @@ impl Worker {
         Heartbeat {
             store: self.store.clone(),
             instance: self.instance.id,
-            lease: self.rhythm.lease,
-            interval: self.rhythm.renew_interval,
+            lease: self.settings.lease,
+            interval: self.settings.renew_interval,
             send_ports: self
                 .send_ports
                 .iter()
@@ -289,8 +292,8 @@ impl Worker {
         Sweeper {
             store: self.store.clone(),
             instance: self.instance.id,
-            lease: self.rhythm.lease,
-            interval: self.rhythm.sweep_interval,
+            lease: self.settings.lease,
+            interval: self.settings.sweep_interval,
             unbroken_since,
             clock: self.notices.clock.clone(),
             refused: BTreeMap::new(),

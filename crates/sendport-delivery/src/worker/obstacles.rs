@@ -39,7 +39,7 @@ pub enum ObstacleKind {
     /// The database refused outcomes, one by one.
     RejectedOutcomes,
     /// The database refused to lease alerts, one by one.
-    RejectedOutcome,
+    UnclaimedAlerts,
     /// Other transactions have alerts locked whose outcomes are known, for long.
     LockedOutcomes,
     /// The database cannot be asked, or is not the right one.
@@ -56,7 +56,7 @@ impl ObstacleKind {
             Self::StateFolder => "",
             Self::Lease => "lease: it cannot be renewed: ",
             Self::Outcomes | Self::RejectedOutcomes | Self::LockedOutcomes => "outcomes: ",
-            Self::RejectedOutcome => "alerts: ",
+            Self::UnclaimedAlerts => "alerts: ",
             Self::Claims => "queue: alerts cannot be claimed: ",
             Self::Database => "database: ",
         }
@@ -69,7 +69,7 @@ pub(super) struct Obstacle {
     pub(super) since: Timestamp,
     /// The latest reason.
     pub(super) why: String,
-    /// So many outcomes the database does not have for it; of [`What::Refused`], so many alerts.
+    /// So many outcomes the database does not have for it; of [`ObstacleKind::UnclaimedAlerts`], so many alerts.
     pub(super) count: usize,
     /// The engine's text may hold values and is not for every reader of the database.
     pub(super) may_hold_values: bool,
@@ -82,7 +82,7 @@ impl Obstacle {
             ObstacleKind::Lease
             | ObstacleKind::LockedOutcomes
             | ObstacleKind::Database
-            | ObstacleKind::RejectedOutcome => false,
+            | ObstacleKind::UnclaimedAlerts => false,
             ObstacleKind::RejectedOutcomes => self.count >= MOST_ASIDE,
             // What is about a row stops its send port alone.
             ObstacleKind::Claims => !self.may_hold_values,
@@ -103,7 +103,7 @@ impl Obstacle {
         };
         match (what.label(), self.count) {
             (label, 0) => format!("{label}{why}, since {since}"),
-            (label, count) if what == ObstacleKind::RejectedOutcome => {
+            (label, count) if what == ObstacleKind::UnclaimedAlerts => {
                 format!("{label}{count} cannot be claimed since {since}: {why}")
             }
             (label, count) => format!("{label}{count} cannot be recorded since {since}: {why}"),
@@ -211,7 +211,7 @@ impl Obstacles {
 
     /// Whether alerts may be taken up: what is known and cannot be recorded, or could not be noted,
     /// must not become more.
-    pub(super) fn let_claim(&self) -> bool {
+    pub(super) fn may_claim(&self) -> bool {
         let met = self.met.lock();
         let mut stopping = met.iter().filter(|(what, it)| it.stops(**what));
         stopping.all(|(what, _)| *what == ObstacleKind::Claims)
@@ -242,7 +242,7 @@ impl Obstacles {
         let stopping: Vec<_> = stopping.map(|(what, it)| it.text(*what, true)).collect();
         let (refused, others): (Vec<_>, Vec<_>) = shown
             .iter()
-            .partition(|(what, _)| *what == ObstacleKind::RejectedOutcome);
+            .partition(|(what, _)| *what == ObstacleKind::UnclaimedAlerts);
         let refused = refused.first().map(|(_, it)| it);
         let unrecorded = || others.iter().map(|(_, it)| it).filter(|it| it.count > 0);
         let count: usize = unrecorded().map(|it| it.count).sum();
@@ -272,26 +272,26 @@ impl Obstacles {
 mod tests {
     use super::*;
 
-    /// A clock in the hand.
-    struct Hand(Mutex<Timestamp>);
+    /// A clock that a test sets.
+    struct ManualClock(Mutex<Timestamp>);
 
-    impl Hand {
+    impl ManualClock {
         fn at(moment: &str) -> Arc<Self> {
             Arc::new(Self(Mutex::new(moment.parse().unwrap())))
         }
 
-        fn turn(&self, milliseconds: i64) {
+        fn advance(&self, milliseconds: i64) {
             *self.0.lock() += TimeDelta::milliseconds(milliseconds);
         }
     }
 
-    impl Clock for Hand {
+    impl Clock for ManualClock {
         fn now(&self) -> Timestamp {
             *self.0.lock()
         }
     }
 
-    fn begun(clock: &Arc<Hand>) -> Obstacles {
+    fn begun(clock: &Arc<ManualClock>) -> Obstacles {
         let obstacles = Obstacles::new(clock.clone());
         assert!(obstacles.overcome(ObstacleKind::Begin));
         obstacles
@@ -303,14 +303,14 @@ mod tests {
 
     #[test]
     fn a_failing_claim_is_reported_after_two_seconds() {
-        let clock = Hand::at("2026-11-21T09:00:00Z");
+        let clock = ManualClock::at("2026-11-21T09:00:00Z");
         let obstacles = begun(&clock);
         let (begin, away) = (obstacles.now(), error(StoreErrorKind::Unavailable));
-        clock.turn(1999);
+        clock.advance(1999);
         assert!(obstacles.meet_error_since(begin, ObstacleKind::Claims, &away, 0));
         assert_eq!(obstacles.in_words(), Vec::<String>::new());
         assert_eq!(obstacles.condition(), InstanceCondition::default());
-        clock.turn(1);
+        clock.advance(1);
         let output = "queue: alerts cannot be claimed: cannot claim alerts: it is locked, since 2026-11-21T09:00:00Z";
         assert_eq!(obstacles.in_words(), [format!("{output}; nothing is sent")]);
         assert_eq!(obstacles.condition().waiting_for.as_deref(), Some(output));
@@ -320,17 +320,17 @@ mod tests {
             [format!("{output}; nothing is sent")],
             "the moment stays"
         );
-        assert!(obstacles.let_claim(), "or it would never be tried again");
+        assert!(obstacles.may_claim(), "or it would never be tried again");
         assert!(obstacles.overcome(ObstacleKind::Claims));
         assert!(!obstacles.overcome(ObstacleKind::Claims));
     }
 
     #[test]
     fn a_failed_claim_of_ten_seconds_is_reported_at_once() {
-        let clock = Hand::at("2026-11-21T09:00:00Z");
+        let clock = ManualClock::at("2026-11-21T09:00:00Z");
         let obstacles = begun(&clock);
         let begin = obstacles.now();
-        clock.turn(10_000);
+        clock.advance(10_000);
         let away = error(StoreErrorKind::Unavailable);
         obstacles.meet_error_since(begin, ObstacleKind::Claims, &away, 0);
         assert_eq!(obstacles.in_words().len(), 1);
@@ -338,11 +338,11 @@ mod tests {
 
     #[test]
     fn a_row_that_cannot_be_claimed_does_not_stop_the_instance_nor_show_its_values() {
-        let clock = Hand::at("2026-11-21T09:00:00Z");
+        let clock = ManualClock::at("2026-11-21T09:00:00Z");
         let obstacles = begun(&clock);
         let refused = error(StoreErrorKind::Rejected);
         obstacles.meet_error(ObstacleKind::Claims, &refused, 0);
-        clock.turn(3000);
+        clock.advance(3000);
         assert_eq!(obstacles.condition().waiting_for, None);
         assert!(!obstacles.in_words()[0].contains("nothing is sent"));
 
@@ -356,18 +356,18 @@ mod tests {
         );
         assert_eq!(condition.unrecorded, 5);
         assert_eq!(condition.unrecorded_since, Some(obstacles.now()));
-        assert!(!obstacles.let_claim());
+        assert!(!obstacles.may_claim());
     }
 
     #[test]
     fn each_obstacle_has_its_own_moment() {
-        let clock = Hand::at("2026-11-21T09:00:00Z");
+        let clock = ManualClock::at("2026-11-21T09:00:00Z");
         let obstacles = Obstacles::new(clock.clone());
         let begins = "starting: it begins, since 2026-11-21T09:00:00Z; nothing is sent";
         assert_eq!(obstacles.in_words(), [begins]);
-        clock.turn(1000);
+        clock.advance(1000);
         obstacles.meet(ObstacleKind::StateFolder, "the state folder /s is full");
-        clock.turn(1000);
+        clock.advance(1000);
         obstacles.meet(ObstacleKind::Lease, "refused");
         assert_eq!(
             obstacles.in_words(),

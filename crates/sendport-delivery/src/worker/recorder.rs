@@ -55,7 +55,7 @@ pub(super) struct Recorder {
 
 impl Recorder {
     /// What an instance before this one could not record.
-    pub(super) fn inherit(&mut self, outcomes: Vec<Outcome>) {
+    pub(super) fn add_recovered(&mut self, outcomes: Vec<Outcome>) {
         let now = self.clock.now();
         for outcome in outcomes {
             let why = "not recorded by the instance before this one".to_owned();

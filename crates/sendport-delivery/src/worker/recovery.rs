@@ -1,4 +1,4 @@
-//! After a death: records what the dead instance knew, writes down what it left in doubt, and
+//! After a crash: records what the dead instance knew, writes down what it left in doubt, and
 //! releases everything else at once.
 
 use std::collections::BTreeMap;
@@ -33,19 +33,19 @@ pub type InDoubtPolicies = BTreeMap<String, (InDoubt, Duration)>;
 
 /// What a worker continues with.
 #[derive(Debug, Clone, Default)]
-pub struct Inheritance {
+pub struct RecoveredOutcomes {
     /// Known, and refused by the database so far.
     pub outcomes: Vec<Outcome>,
-    /// Who knew them, where they were not retired yet.
+    /// The instances that knew them, where they are not retired yet.
     pub from: Vec<InstanceId>,
 }
 
-impl Inheritance {
+impl RecoveredOutcomes {
     /// What is left over in the spool that is to be worked with.
     ///
     /// # Errors
     /// [`SpoolError`].
-    pub fn of(
+    pub fn from_spool(
         spool: &OutcomeSpool,
         from: &[InstanceId],
         policies: &InDoubtPolicies,
@@ -73,7 +73,7 @@ pub async fn recover(
     policies: &InDoubtPolicies,
     clock: &dyn Clock,
 ) -> Result<Option<InstanceId>, RecoveryError> {
-    let fatal = spool.charge_death()?;
+    let fatal = spool.charge_crash()?;
     let left = spool.left_over()?;
     let Some(instance) = left.instance else {
         return Ok(None);
@@ -113,7 +113,7 @@ pub async fn recover(
     Ok(None)
 }
 
-/// Says which alert the service died of.
+/// Reports the alert that crashed the service.
 async fn announce(store: &dyn Store, instance: InstanceId, fatal: &Outcome) {
     let OutcomeKind::Decided(decision) = &fatal.kind else {
         return;
@@ -122,7 +122,7 @@ async fn announce(store: &dyn Store, instance: InstanceId, fatal: &Outcome) {
     tracing::error!(
         alert = fatal.alert.0,
         why,
-        "alert failed, the service died repeatedly while processing it"
+        "alert failed, the service crashed repeatedly while processing it"
     );
     let event = Event {
         severity: EventSeverity::Warning,
@@ -140,7 +140,7 @@ async fn announce(store: &dyn Store, instance: InstanceId, fatal: &Outcome) {
 ///
 /// # Errors
 /// [`SpoolError`]; nothing is lost then.
-pub fn bequeath(
+pub fn hand_over(
     from: &OutcomeSpool,
     to: &OutcomeSpool,
     database: &str,
@@ -157,7 +157,7 @@ pub fn bequeath(
     from.end()
 }
 
-/// Known outcomes, and those of attempts whose end was not seen.
+/// Known outcomes, and those of attempts whose result was not observed.
 fn outcomes(left: Leftovers, policies: &InDoubtPolicies, clock: &dyn Clock) -> Vec<Outcome> {
     let in_doubt = in_doubt(&left, policies, clock);
     left.outcomes.into_iter().chain(in_doubt).collect()
@@ -245,7 +245,7 @@ fn waits(error: &StoreError) -> bool {
     )
 }
 
-/// The outcome of an attempt whose end was not seen.
+/// The outcome of an attempt whose result was not observed.
 fn unknown(note: &SubmissionIntent, policies: &InDoubtPolicies, clock: &dyn Clock) -> Outcome {
     const UNSEEN: &str = "the service ended before it saw the reply to the final dot";
     let fallback = (InDoubt::Retry, Duration::from_secs(60));

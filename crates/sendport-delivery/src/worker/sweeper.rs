@@ -263,7 +263,7 @@ impl Sweeper {
         self.store.log_event(&event).await
     }
 
-    /// After an outage everybody's lease has run out: each gets the time to renew its own.
+    /// After an outage all leases have run out: each instance gets the time to renew its own.
     fn was_unbroken_for_a_lease(&self) -> bool {
         let renewed_since = *self.unbroken_since.borrow();
         let long_enough = |since: Instant| since.elapsed() >= self.lease;

@@ -34,7 +34,7 @@ impl Origin {
     }
 }
 
-/// Whose fault each explanation of the table of replies is.
+/// The party at fault for each explanation of the table of replies.
 pub(super) struct Faults(HashMap<String, Fault>);
 
 impl Faults {

@@ -5,7 +5,7 @@
 //! known; both are removed when the database has recorded them. So what a dead instance leaves behind says which
 //! few attempts are in doubt, and that nothing else was submitted.
 //!
-//! Both survive the death of the process at once (no fsync); [`OutcomeSpool::sync`] makes them survive a loss of
+//! Both survive the crash of the process at once (no fsync); [`OutcomeSpool::sync`] makes them survive a loss of
 //! power, when the database cannot take them.
 
 mod preparations;
@@ -20,7 +20,7 @@ use sendport_core::domain::{
     AlertId, Decision, InstanceId, LeaseToken, Outcome, OutcomeKind, SubmissionIntent,
 };
 
-use preparations::{MOST_DEATHS, Preparations};
+use preparations::{MOST_CRASHES, Preparations};
 use slot::SpoolSlot;
 use spool_file::{SpoolEntry, SpoolFile, SpoolOwner};
 
@@ -231,7 +231,7 @@ impl OutcomeSpool {
         self.map_error(self.journal.lock().compact())
     }
 
-    /// Records that the message of an alert is being made: a death of this process is then charged to the alert.
+    /// Records that the message of an alert is being made: a crash of this process is then charged to the alert.
     ///
     /// # Errors
     /// [`SpoolError::Folder`].
@@ -239,7 +239,7 @@ impl OutcomeSpool {
         self.map_error(self.preparations.lock().begin(alert, token))
     }
 
-    /// Records that the message is made, or will not be: no death is charged to the alert any more.
+    /// Records that the message is made, or will not be: no crash is charged to the alert any more.
     ///
     /// # Errors
     /// [`SpoolError::Folder`].
@@ -247,17 +247,17 @@ impl OutcomeSpool {
         self.map_error(self.preparations.lock().end(alert))
     }
 
-    /// Whether an instance died while it made the message of this alert, possibly among others.
+    /// Whether an instance crashed while it made the message of this alert, possibly among others.
     pub fn is_suspect(&self, alert: AlertId) -> bool {
         self.preparations.lock().is_suspect(alert)
     }
 
-    /// Charges the death of the last instance to the alerts whose messages it was making. An alert with a third death
+    /// Charges the crash of the last instance to the alerts whose messages it was making. An alert with a third crash
     /// fails: its outcome becomes an entry. Returns those outcomes.
     ///
     /// # Errors
-    /// [`SpoolError::Folder`]; then no death is charged.
-    pub fn charge_death(&self) -> Result<Vec<Outcome>, SpoolError> {
+    /// [`SpoolError::Folder`]; then no crash is charged.
+    pub fn charge_crash(&self) -> Result<Vec<Outcome>, SpoolError> {
         let fatal = self.preparations.lock().fatal().into_iter();
         let fatal: Vec<_> = fatal.map(|(it, token)| fatal_outcome(it, token)).collect();
         fatal.iter().try_for_each(|outcome| self.keep(outcome))?;
@@ -331,7 +331,7 @@ fn try_file(file: &Path, bytes: usize) -> std::io::Result<()> {
 
 fn fatal_outcome(alert: AlertId, token: LeaseToken) -> Outcome {
     let why = format!(
-        "the service died {MOST_DEATHS} times while it made the message of this alert; insert it again with less content, and report what it contained"
+        "the service crashed {MOST_CRASHES} times while it made the message of this alert; insert it again with less content, and report what it contained"
     );
     Outcome {
         alert,

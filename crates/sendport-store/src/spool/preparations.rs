@@ -1,4 +1,4 @@
-//! The alerts whose messages an instance is making: if it dies, one of them may be the cause.
+//! The alerts whose messages an instance is making: if it crashes, one of them may be the cause.
 //!
 //! A file beside the spool's, one JSON object a line. It is best effort: a line that cannot be read is ignored, and
 //! nothing is synced.
@@ -11,8 +11,8 @@ use std::path::Path;
 use sendport_core::domain::{AlertId, LeaseToken};
 use serde::{Deserialize, Serialize};
 
-/// An alert with so many deaths is not tried again.
-pub(super) const MOST_DEATHS: u32 = 3;
+/// An alert with so many crashes is not tried again.
+pub(super) const MOST_CRASHES: u32 = 3;
 
 /// A longer file is compacted, in bytes.
 const LONG: u64 = 256 * 1024;
@@ -24,8 +24,8 @@ enum PreparationLine {
     Begin(AlertId, LeaseToken),
     /// It is made, or will not be.
     End(AlertId),
-    /// So many instances died while they made it.
-    Deaths(AlertId, u32),
+    /// So many instances crashed while they made it.
+    Crashes(AlertId, u32),
 }
 
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(super) struct Preparations {
     file: File,
     length: u64,
     under_way: BTreeMap<AlertId, LeaseToken>,
-    deaths: BTreeMap<AlertId, u32>,
+    crashes: BTreeMap<AlertId, u32>,
 }
 
 impl Preparations {
@@ -45,7 +45,7 @@ impl Preparations {
             file,
             length: found.len() as u64,
             under_way: BTreeMap::new(),
-            deaths: BTreeMap::new(),
+            crashes: BTreeMap::new(),
         };
         let lines = found.split(|byte| *byte == b'\n');
         for line in lines.filter_map(|line| serde_json::from_slice(line).ok()) {
@@ -62,27 +62,27 @@ impl Preparations {
         self.note(&PreparationLine::End(alert))
     }
 
-    /// Whether an instance died while it made this one's message, possibly among others.
+    /// Whether an instance crashed while it made this one's message, possibly among others.
     pub(super) fn is_suspect(&self, alert: AlertId) -> bool {
-        self.deaths.contains_key(&alert)
+        self.crashes.contains_key(&alert)
     }
 
-    /// Those for which the death of this instance is one too many.
+    /// Those for which the crash of this instance is one too many.
     pub(super) fn fatal(&self) -> Vec<(AlertId, LeaseToken)> {
-        let fatal = |alert: &AlertId| self.deaths_with_this(*alert) >= MOST_DEATHS;
+        let fatal = |alert: &AlertId| self.crashes_with_this(*alert) >= MOST_CRASHES;
         let under_way = self.under_way.iter().filter(|(alert, _)| fatal(alert));
         under_way.map(|(alert, token)| (*alert, *token)).collect()
     }
 
-    /// Charges the death of this instance to the alerts whose messages it was making.
+    /// Charges the crash of this instance to the alerts whose messages it was making.
     pub(super) fn charge(&mut self) -> io::Result<()> {
         if self.under_way.is_empty() {
             return Ok(());
         }
         for alert in std::mem::take(&mut self.under_way).into_keys() {
-            match self.deaths_with_this(alert) {
-                MOST_DEATHS.. => self.deaths.remove(&alert),
-                deaths => self.deaths.insert(alert, deaths),
+            match self.crashes_with_this(alert) {
+                MOST_CRASHES.. => self.crashes.remove(&alert),
+                crashes => self.crashes.insert(alert, crashes),
             };
         }
         self.compact()
@@ -90,16 +90,16 @@ impl Preparations {
 
     /// Forgets all alerts.
     pub(super) fn clear(&mut self) -> io::Result<()> {
-        if self.under_way.is_empty() && self.deaths.is_empty() {
+        if self.under_way.is_empty() && self.crashes.is_empty() {
             return Ok(());
         }
         self.under_way.clear();
-        self.deaths.clear();
+        self.crashes.clear();
         self.compact()
     }
 
-    fn deaths_with_this(&self, alert: AlertId) -> u32 {
-        self.deaths.get(&alert).copied().unwrap_or_default() + 1
+    fn crashes_with_this(&self, alert: AlertId) -> u32 {
+        self.crashes.get(&alert).copied().unwrap_or_default() + 1
     }
 
     fn note(&mut self, line: &PreparationLine) -> io::Result<()> {
@@ -117,20 +117,20 @@ impl Preparations {
             }
             PreparationLine::End(alert) => {
                 self.under_way.remove(alert);
-                self.deaths.remove(alert);
+                self.crashes.remove(alert);
             }
-            PreparationLine::Deaths(alert, deaths) => {
-                self.deaths.insert(*alert, *deaths);
+            PreparationLine::Crashes(alert, crashes) => {
+                self.crashes.insert(*alert, *crashes);
             }
         }
     }
 
     fn compact(&mut self) -> io::Result<()> {
-        let deaths = self.deaths.iter();
-        let deaths = deaths.map(|(alert, deaths)| PreparationLine::Deaths(*alert, *deaths));
+        let crashes = self.crashes.iter();
+        let crashes = crashes.map(|(alert, crashes)| PreparationLine::Crashes(*alert, *crashes));
         let under_way = self.under_way.iter();
         let under_way = under_way.map(|(alert, token)| PreparationLine::Begin(*alert, *token));
-        let lines: Vec<_> = deaths.chain(under_way).collect();
+        let lines: Vec<_> = crashes.chain(under_way).collect();
         self.file.set_len(0)?;
         self.length = 0;
         self.append(&lines)

@@ -1,6 +1,6 @@
 //! The file of a slot: one JSON object a line, appended to, and compacted when most entries are removed.
 //!
-//! Only whole lines count. A line that a death or a loss of power cut off is ignored: a final dot follows its
+//! Only whole lines count. A line that a crash or a loss of power cut off is ignored: a final dot follows its
 //! intent only after the system has taken the whole line.
 
 use std::borrow::Cow;
@@ -63,7 +63,7 @@ pub(super) struct SpoolFile {
     /// As the file says.
     owner: Option<SpoolOwner>,
     /// The next owner, where that could not be written yet.
-    heir: Option<SpoolOwner>,
+    next_owner: Option<SpoolOwner>,
     /// The last line about each lease that is not removed.
     live: BTreeMap<Key, Vec<u8>>,
 }
@@ -81,7 +81,7 @@ impl SpoolFile {
             length: whole as u64,
             torn: whole < found.len(),
             owner: None,
-            heir: None,
+            next_owner: None,
             live: BTreeMap::new(),
         };
         for line in found.split_inclusive(|byte| *byte == b'\n') {
@@ -128,16 +128,16 @@ impl SpoolFile {
 
     /// Changes the owner: at once, or, where that cannot be written now, before the next line.
     pub(super) fn begin(&mut self, owner: SpoolOwner) -> io::Result<()> {
-        self.heir = Some(owner);
+        self.next_owner = Some(owner);
         self.hand_over()
     }
 
     fn hand_over(&mut self) -> io::Result<()> {
-        let Some(heir) = self.heir.clone() else {
+        let Some(next_owner) = self.next_owner.clone() else {
             return Ok(());
         };
-        self.append(&SpoolEntry::SpoolOwner(Cow::Borrowed(&heir)).line()?)?;
-        (self.owner, self.heir) = (Some(heir), None);
+        self.append(&SpoolEntry::SpoolOwner(Cow::Borrowed(&next_owner)).line()?)?;
+        (self.owner, self.next_owner) = (Some(next_owner), None);
         Ok(())
     }
 
@@ -172,7 +172,7 @@ impl SpoolFile {
         if !self.live.is_empty() {
             return Ok(());
         }
-        (self.owner, self.heir) = (None, None);
+        (self.owner, self.next_owner) = (None, None);
         self.file.set_len(0)?;
         (self.length, self.torn) = (0, false);
         Ok(())
@@ -197,7 +197,7 @@ impl SpoolFile {
 
     /// Empties a file without entries: on a full disk its space is needed.
     fn start_over(&mut self) -> io::Result<()> {
-        self.heir = self.heir.take().or(self.owner.take());
+        self.next_owner = self.next_owner.take().or(self.owner.take());
         self.file.set_len(0)?;
         (self.length, self.torn) = (0, false);
         self.hand_over()
@@ -210,7 +210,7 @@ impl SpoolFile {
         }
         let beside = self.path.with_extension("new");
         let mut text = Vec::new();
-        if let Some(owner) = self.heir.as_ref().or(self.owner.as_ref()) {
+        if let Some(owner) = self.next_owner.as_ref().or(self.owner.as_ref()) {
             text = SpoolEntry::SpoolOwner(Cow::Borrowed(owner)).line()?;
         }
         for line in self.live.values() {
@@ -221,7 +221,7 @@ impl SpoolFile {
         file.sync_data()?;
         std::fs::rename(&beside, &self.path)?;
         (self.file, self.length, self.torn) = (file, text.len() as u64, false);
-        self.owner = self.heir.take().or(self.owner.take());
+        self.owner = self.next_owner.take().or(self.owner.take());
         Ok(())
     }
 }

@@ -173,11 +173,11 @@ fn compacting_proves_that_the_folder_can_be_written() {
     assert_eq!(enter(folder.path()).left_over().unwrap().in_doubt.len(), 2);
 }
 
-/// The next instance on a folder whose last one died.
+/// The next instance on a folder whose last one crashed.
 fn after_death(folder: &Path, spool: OutcomeSpool) -> OutcomeSpool {
     drop(spool);
     let spool = enter(folder);
-    spool.charge_death().unwrap();
+    spool.charge_crash().unwrap();
     spool
 }
 
@@ -187,12 +187,12 @@ fn the_third_death_while_its_message_is_made_fails_an_alert() {
     let instance = InstanceId::random();
     let (hostile, beside, token) = (AlertId(1), AlertId(2), LeaseToken(Uuid::from_u128(7)));
     let mut spool = enter(folder.path());
-    for deaths in 0..3 {
+    for crashes in 0..3 {
         spool.begin(instance, DATABASE).unwrap();
-        assert_eq!(spool.is_suspect(hostile), deaths > 0);
-        assert_eq!(spool.is_suspect(beside), deaths == 1);
+        assert_eq!(spool.is_suspect(hostile), crashes > 0);
+        assert_eq!(spool.is_suspect(beside), crashes == 1);
         spool.preparing(beside, token).unwrap();
-        if deaths > 0 {
+        if crashes > 0 {
             spool.prepared(beside).unwrap();
         }
         spool.preparing(hostile, token).unwrap();
@@ -200,7 +200,7 @@ fn the_third_death_while_its_message_is_made_fails_an_alert() {
         let left = spool.left_over().unwrap();
         assert_eq!(
             (left.outcomes.len(), left.instance),
-            (deaths / 2, Some(instance))
+            (crashes / 2, Some(instance))
         );
     }
     let left = spool.left_over().unwrap();
@@ -213,7 +213,7 @@ fn the_third_death_while_its_message_is_made_fails_an_alert() {
     );
     assert_eq!(decision.status, sendport_core::domain::AlertStatus::Failed);
     let reason = decision.reason.as_deref().unwrap();
-    assert!(reason.contains("died 3 times"), "{reason}");
+    assert!(reason.contains("crashed 3 times"), "{reason}");
     assert!(!spool.is_suspect(hostile) && !spool.is_suspect(beside));
 }
 

@@ -70,7 +70,7 @@ impl StoreAdmin for SqliteStore {
     }
 
     async fn schema_state(&self) -> Result<SchemaState, StoreError> {
-        self.desk
+        self.operator_reader
             .call("read the schema's version", |connection| {
                 schema::state(connection)
             })
@@ -78,7 +78,7 @@ impl StoreAdmin for SqliteStore {
     }
 
     async fn environment(&self) -> Result<Option<String>, StoreError> {
-        self.desk
+        self.operator_reader
             .call("read the environment's name", |connection| {
                 environment(connection)
             })

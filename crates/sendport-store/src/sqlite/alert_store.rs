@@ -112,19 +112,19 @@ impl AlertStore for SqliteStore {
             .await
     }
 
-    async fn inherit(
+    async fn take_over_leases(
         &self,
-        heir: InstanceId,
+        new_owner: InstanceId,
         leases: &[(AlertId, LeaseToken)],
     ) -> Result<Vec<RefusedRow>, StoreError> {
         const DOING: &str = "take over leases whose outcome is not recorded yet";
         let leases = leases.to_vec();
-        let inherit = move |connection: &mut Connection| {
+        let take_over = move |connection: &mut Connection| {
             BulkChange::default().run(connection, |tx, around| {
-                take_over::inherit(tx, around, heir, &leases)
+                take_over::take_over_leases(tx, around, new_owner, &leases)
             })
         };
-        let swept = self.writer.call(DOING, inherit).await?;
+        let swept = self.writer.call(DOING, take_over).await?;
         Ok(swept.refused)
     }
 

@@ -39,7 +39,7 @@ impl CertificateStore for SqliteStore {
             WhichCertificates::Of(address) => (Some(address.to_owned()), None),
             WhichCertificates::WithThumbprint(it) => (None, Some(it.to_owned())),
         };
-        self.desk
+        self.operator_reader
             .call("list certificates", move |connection| {
                 let values = params![address, thumbprint];
                 lines(connection, sql!("certificates"), values, row)
@@ -132,7 +132,7 @@ impl CertificateStore for SqliteStore {
     }
 
     async fn expiring_certificates(&self) -> Result<Vec<ExpiringCertificate>, StoreError> {
-        self.desk
+        self.operator_reader
             .call("list expiring certificates", |connection| {
                 lines(
                     connection,

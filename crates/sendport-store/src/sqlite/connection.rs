@@ -205,7 +205,7 @@ impl Slot {
         result
     }
 
-    /// SQLite queues no one for its lock: waiting processes poll, and a writer that takes it again at once would
+    /// SQLite has no queue for its lock: waiting processes poll, and a writer that takes it again at once would
     /// keep them out. So most of the time is left to others, above all to applications that insert.
     #[expect(
         clippy::disallowed_methods,
@@ -218,7 +218,7 @@ impl Slot {
 }
 
 /// What a file is, whatever it is called: what is deleted or put aside while it is open is
-/// written to as before, and no one reads it.
+/// written to as before, and never read.
 type FileId = (u64, u64);
 
 #[cfg(unix)]

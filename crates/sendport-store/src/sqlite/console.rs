@@ -32,7 +32,7 @@ impl SqliteStore {
     /// [`StoreError`] with the engine's message.
     pub async fn query(&self, sql: &str) -> Result<Answer, StoreError> {
         let sql = sql.to_owned();
-        self.desk
+        self.operator_reader
             .call("run a query", move |connection| query(connection, &sql))
             .await
     }

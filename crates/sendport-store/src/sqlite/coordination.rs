@@ -131,7 +131,7 @@ impl StoredAuthentication {
         })
     }
 
-    /// Another one tried it, and died before it noted how that ended.
+    /// Another instance tried it, and crashed before it noted the result.
     fn is_abandoned(&self, asks: Option<&str>, now: Timestamp) -> bool {
         self.is_tried_by_another(asks)
             && !(self.lives && left(self.state_at, AUTH_TIMEOUT, now).is_some())

@@ -36,7 +36,7 @@ impl FailureDigestStore for SqliteStore {
     ) -> Result<UnreportedFailures, StoreError> {
         let (send_port, since) = (send_port.to_owned(), earlier(self.clock.now(), within));
         let around = BulkChange::of(Among::AllBut(without));
-        self.desk
+        self.operator_reader
             .call("list failures to report", move |connection| {
                 let mut alerts = keys(
                     connection,

@@ -1,4 +1,4 @@
-//! Whether the process that owns a lease still lives.
+//! Whether the process that owns a lease still runs.
 //!
 //! The clock of this store is the machine's own, which jumps: a lease that seems to have run
 //! out is taken only from a process that is really dead, where that can be known.
@@ -26,11 +26,11 @@ impl Owner {
         })
     }
 
-    /// It said that it stopped, or nothing on this host says that it lives.
+    /// It recorded its stop, or nothing on this host shows that it runs.
     pub(super) fn is_gone(&self, this_host: Option<&str>) -> bool {
         let here = this_host.is_some() && self.host_name.as_deref() == this_host;
         match self.process_id {
-            Some(id) if here && !self.stopped && id != std::process::id() => !lives(id),
+            Some(id) if here && !self.stopped && id != std::process::id() => !is_running(id),
             _ => true,
         }
     }
@@ -39,7 +39,7 @@ impl Owner {
 /// A process of this number that runs the same program: a number is given out again after
 /// a restart, and what has it then holds no lease of ours.
 #[cfg(target_os = "linux")]
-fn lives(process_id: u32) -> bool {
+fn is_running(process_id: u32) -> bool {
     let program = |process: &str| std::fs::read_to_string(format!("/proc/{process}/comm")).ok();
     let other = program(&process_id.to_string());
     other.is_some() && other == program("self")
@@ -47,6 +47,6 @@ fn lives(process_id: u32) -> bool {
 
 /// Elsewhere the lease alone decides.
 #[cfg(not(target_os = "linux"))]
-fn lives(_process_id: u32) -> bool {
+fn is_running(_process_id: u32) -> bool {
     false
 }

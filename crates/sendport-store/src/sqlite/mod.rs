@@ -62,7 +62,7 @@ pub struct SqliteStore {
     clock: Arc<dyn Clock>,
     writer: Worker,
     reader: Worker,
-    desk: Worker,
+    operator_reader: Worker,
     contents: Worker,
     watch: Watch,
 }
@@ -101,7 +101,7 @@ impl SqliteStore {
             clock,
             writer: start(Role::Writer)?,
             reader: start(Role::Reader)?,
-            desk: start(Role::Reader)?,
+            operator_reader: start(Role::Reader)?,
             contents: start(Role::Contents)?,
             watch: Watch::default(),
         })

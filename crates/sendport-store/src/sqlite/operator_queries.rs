@@ -47,7 +47,7 @@ impl OperatorQueries for SqliteStore {
         only: Option<AlertId>,
         limit: u32,
     ) -> Result<Vec<AlertLine>, StoreError> {
-        self.desk
+        self.operator_reader
             .call("list alerts", move |connection| match only {
                 Some(id) => lines(connection, sql!("alerts_one"), params![id.0], alert_line),
                 None => lines(
@@ -68,7 +68,7 @@ impl OperatorQueries for SqliteStore {
     ) -> Result<Vec<AlertLine>, StoreError> {
         let public_id = public_id.map(|id| id.to_string());
         let reference = reference.to_owned();
-        self.desk
+        self.operator_reader
             .call("look for an alert", move |connection| {
                 let values = params![public_id, reference, limit];
                 lines(connection, sql!("alerts_named"), values, alert_line)
@@ -77,7 +77,7 @@ impl OperatorQueries for SqliteStore {
     }
 
     async fn failures(&self, limit: u32) -> Result<Vec<FailureLine>, StoreError> {
-        self.desk
+        self.operator_reader
             .call("list failures", move |connection| {
                 lines(connection, sql!("failures"), params![limit], failure_line)
             })
@@ -85,7 +85,7 @@ impl OperatorQueries for SqliteStore {
     }
 
     async fn relays(&self) -> Result<Vec<RelayLine>, StoreError> {
-        self.desk
+        self.operator_reader
             .call("list relays", |connection| {
                 lines(connection, sql!("relays"), params![], relay_line)
             })
@@ -97,7 +97,7 @@ impl OperatorQueries for SqliteStore {
         only: Option<AlertId>,
         limit: u32,
     ) -> Result<Vec<DeliveryLine>, StoreError> {
-        self.desk
+        self.operator_reader
             .call("list deliveries", move |connection| match only {
                 Some(id) => {
                     let values = params![id.0, limit];
@@ -112,7 +112,7 @@ impl OperatorQueries for SqliteStore {
     }
 
     async fn queue(&self) -> Result<Vec<QueueLine>, StoreError> {
-        self.desk
+        self.operator_reader
             .call("list the queue", |connection| {
                 lines(connection, sql!("queue"), params![], queue_line)
             })
@@ -121,7 +121,7 @@ impl OperatorQueries for SqliteStore {
 
     async fn depths(&self) -> Result<Vec<QueueDepth>, StoreError> {
         let now = time_text(self.clock.now());
-        self.desk
+        self.operator_reader
             .call("count the queue", move |connection| {
                 lines(connection, sql!("depths"), params![now], queue_depth)
             })
@@ -130,7 +130,7 @@ impl OperatorQueries for SqliteStore {
 
     async fn overdue(&self, after: Duration) -> Result<OverdueLeases, StoreError> {
         let before = earlier(self.clock.now(), after);
-        self.desk
+        self.operator_reader
             .call("count alerts that are stuck", move |connection| {
                 let mut statement = connection.prepare_cached(sql!("overdue"))?;
                 let read = statement.query_row([&before], |row| Ok(overdue(&Columns::new(row))))?;
@@ -141,7 +141,7 @@ impl OperatorQueries for SqliteStore {
 
     async fn instances(&self, limit: u32) -> Result<Vec<InstanceLine>, StoreError> {
         let now = time_text(self.clock.now());
-        self.desk
+        self.operator_reader
             .call("list instances", move |connection| {
                 lines(
                     connection,
@@ -174,7 +174,7 @@ impl OperatorQueries for SqliteStore {
     }
 
     async fn in_doubt(&self, limit: u32) -> Result<Vec<InDoubtLine>, StoreError> {
-        self.desk
+        self.operator_reader
             .call("list alerts in doubt", move |connection| {
                 lines(connection, sql!("in_doubt"), params![limit], in_doubt_line)
             })

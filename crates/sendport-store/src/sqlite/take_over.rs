@@ -19,11 +19,11 @@ const TAKE_OVER_ATTEMPT: &str = "INSERT INTO Attempt (AttemptKey, AlertId, Attem
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
 /// A current lease goes to another instance.
-const INHERIT: &str =
+const TAKE_OVER_LEASE: &str =
     "UPDATE AlertState SET LeaseOwner = ?1 WHERE AlertId = ?2 AND LeaseToken = ?3";
 
 /// The alert, where the lease is still current.
-pub(super) const INHERIT_CURRENT: &str =
+pub(super) const TAKE_OVER_LEASE_CURRENT: &str =
     "SELECT AlertId FROM AlertState WHERE AlertId = ?1 AND LeaseToken = ?2";
 
 /// The host of the instance that takes over.
@@ -32,31 +32,31 @@ const TAKE_OVER_SELF: &str = "SELECT HostName FROM Instance WHERE InstanceId = ?
 /// What a dead owner holds.
 pub(super) const TAKE_OVER_ALERTS: &str = "SELECT AlertId, AttemptCount, LeasedAt FROM AlertState WHERE LeaseOwner = ?1 ORDER BY AlertId LIMIT ?2";
 
-/// Gives these leases to `heir`, where their token is still current.
-pub(super) fn inherit(
+/// Gives these leases to `new_owner`, where their token is still current.
+pub(super) fn take_over_leases(
     tx: &Transaction<'_>,
     around: &mut BulkChange,
-    heir: InstanceId,
+    new_owner: InstanceId,
     leases: &[(AlertId, LeaseToken)],
 ) -> Result<u32, SqliteError> {
     leases.iter().try_fold(0, |done, (alert, token)| {
-        Ok(done + inherit_one(tx, around, heir, *alert, *token)?)
+        Ok(done + take_over_lease(tx, around, new_owner, *alert, *token)?)
     })
 }
 
 /// 1 where the lease was still current and goes over.
-fn inherit_one(
+fn take_over_lease(
     tx: &Transaction<'_>,
     around: &mut BulkChange,
-    heir: InstanceId,
+    new_owner: InstanceId,
     alert: AlertId,
     token: LeaseToken,
 ) -> Result<u32, SqliteError> {
-    let (heir, token) = (uuid_text(heir.0), uuid_text(token.0));
-    let current = keys(tx, INHERIT_CURRENT, params![alert.0, token])?;
+    let (new_owner, token) = (uuid_text(new_owner.0), uuid_text(token.0));
+    let current = keys(tx, TAKE_OVER_LEASE_CURRENT, params![alert.0, token])?;
     around.change_each(tx, current, |_| {
-        let mut statement = tx.prepare_cached(INHERIT)?;
-        Ok(statement.execute(params![heir, alert.0, token])?)
+        let mut statement = tx.prepare_cached(TAKE_OVER_LEASE)?;
+        Ok(statement.execute(params![new_owner, alert.0, token])?)
     })
 }
 

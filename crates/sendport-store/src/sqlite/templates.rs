@@ -24,7 +24,7 @@ const ADD_TEMPLATES_TEXT: &str = "INSERT INTO Template (Name, Language, Version,
 #[async_trait]
 impl TemplateStore for SqliteStore {
     async fn templates(&self) -> Result<Templates, StoreError> {
-        self.desk
+        self.operator_reader
             .call("read the templates", |connection| {
                 Ok(Templates {
                     newest: newest(connection)?,

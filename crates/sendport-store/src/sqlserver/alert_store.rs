@@ -59,12 +59,12 @@ impl AlertStore for SqlServerStore {
         record::record(&self.pool, instance, outcomes).await
     }
 
-    async fn inherit(
+    async fn take_over_leases(
         &self,
-        heir: InstanceId,
+        new_owner: InstanceId,
         leases: &[(AlertId, LeaseToken)],
     ) -> Result<Vec<RefusedRow>, StoreError> {
-        take_over::inherit(&self.pool, heir, leases).await
+        take_over::take_over_leases(&self.pool, new_owner, leases).await
     }
 
     async fn show_condition(

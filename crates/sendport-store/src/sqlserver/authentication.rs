@@ -33,7 +33,7 @@ pub enum Authentication {
     Windows(Kerberos),
 }
 
-/// Whose tickets are used.
+/// The account whose tickets are used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Kerberos {
     /// The keys that tickets are asked for with; `None`: the process's own tickets, as

@@ -10,16 +10,19 @@ use super::expiry::top;
 use super::pool::Pool;
 use crate::{Among, RefusedRow, StoreError, SweepResult, TAKEN_OVER};
 
-pub(super) async fn inherit(
+pub(super) async fn take_over_leases(
     pool: &Pool,
-    heir: InstanceId,
+    new_owner: InstanceId,
     leases: &[(AlertId, LeaseToken)],
 ) -> Result<Vec<RefusedRow>, StoreError> {
     const DOING: &str = "take over leases whose outcome is not recorded yet";
     let mut refused = Vec::new();
     for &(alert, token) in leases {
-        let sql = include_str!("sql/inherit.sql");
-        match pool.query(DOING, sql, &[&heir.0, &alert.0, &token.0]).await {
+        let sql = include_str!("sql/take_over_leases.sql");
+        match pool
+            .query(DOING, sql, &[&new_owner.0, &alert.0, &token.0])
+            .await
+        {
             Ok(_) => {}
             Err(error) if may_be_of_one_row(&error) => refused.push(RefusedRow {
                 alert,

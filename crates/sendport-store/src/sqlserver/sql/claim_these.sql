@@ -4,7 +4,7 @@ SET LOCK_TIMEOUT 250;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 DECLARE @ids TABLE (AlertId bigint NOT NULL PRIMARY KEY, NotBefore datetime2(3) NULL);
 BEGIN TRANSACTION;
--- Why so, claim.sql says.
+-- See claim.sql for the reason.
 INSERT @ids
 SELECT a.AlertId, a.NotBefore
 FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (PK_Alert), FORCESEEK)

@@ -15,7 +15,7 @@ DECLARE @held TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @facts TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 -- Held only because the result of the attempt that is recorded now was unknown.
 DECLARE @ended TABLE (AlertId bigint NOT NULL PRIMARY KEY);
--- Whose status is made from its rows.
+-- Alerts whose status is computed from their rows.
 DECLARE @again TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @follows TABLE (AlertId bigint NOT NULL PRIMARY KEY, Status nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL);
 

@@ -9,7 +9,7 @@ DECLARE @dead TABLE (InstanceId uniqueidentifier NOT NULL PRIMARY KEY);
 DECLARE @taken TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @count int = 0;
 
--- Whose leases are looked at without a lock: what the living hold must not be locked, not for a moment.
+-- The leases are read without a lock: those of running instances must never be locked, not for a moment.
 INSERT @dead
 SELECT DISTINCT a.LeaseOwner
 FROM sendport.AlertRow a WITH (READUNCOMMITTED, INDEX (IX_AlertRow_LeaseOwner), FORCESEEK)
