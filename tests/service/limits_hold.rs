@@ -59,7 +59,7 @@ async fn two_instances_never_ask_a_relay_for_more_than_is_configured() {
 /// Nothing of the limits is configured, only the window: they are learned, and the relay is
 /// asked for too much rarely.
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_that_nobody_configured_are_learned() {
+async fn limits_that_are_not_configured_are_learned() {
     let peer = LimitingPeer::start(MOST).await;
     let relay = plain_relay(peer.address) + "message_rate = \"100000/2s\"\n";
     let site = Site::watched(&send_port_over(&relay));

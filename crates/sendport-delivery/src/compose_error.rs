@@ -12,7 +12,7 @@ use super::send_port::Refusal;
 pub enum ComposeError {
     /// The alert fails.
     Never(Refusal),
-    /// The database does not hand out at the moment what the message is made of.
+    /// The database does not return at the moment what the message is made of.
     NotNow {
         /// Such as "its template".
         what: &'static str,

@@ -1,4 +1,4 @@
-//! The mail that tells of failures: pure text, and what it says to the dispatcher.
+//! The message that reports failures: its text, and the alert that carries it.
 //!
 //! A digest is an alert of the origin [`AlertOrigin::Digest`], made by the service. Its
 //! `Payload` names the relays of the failures, so that it goes through another one first.
@@ -17,7 +17,7 @@ const MOST_LINES: usize = 50;
 /// Characters of a text from outside.
 const LONGEST_TEXT: usize = 300;
 
-/// Whose failures a digest tells of.
+/// The source of the failures in a digest.
 #[derive(Debug, Clone, Copy)]
 pub struct About<'a> {
     /// Name of the send port.
@@ -34,7 +34,7 @@ struct Payload {
     failed_relays: BTreeSet<String>,
 }
 
-/// The alert that tells of `unreported`.
+/// The alert that reports `unreported`.
 pub fn compose(unreported: &UnreportedFailures, about: About<'_>) -> NewAlert {
     let failed_relays = unreported
         .lines

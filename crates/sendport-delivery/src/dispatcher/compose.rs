@@ -207,7 +207,7 @@ impl Dispatcher {
             }
         };
         let variant = certificates.variant(alert, &envelope.forward_paths);
-        // Waiting here blocks no other alert, and a death of the process is not held against this one.
+        // Waiting here blocks no other alert, and a crash meanwhile is not charged to this one.
         let turn = sources.templates.turn(alert).await?;
         let submit_guard = &*self.parts.submit_guard;
         let _preparing = Preparing::begin(submit_guard, &self.turns, lease).await;

@@ -47,7 +47,7 @@ use crate::audit::Auditor;
 use crate::digest;
 use crate::send_port::{Refusal, SendPort};
 
-/// How long an alert waits that the database did not hand out something for.
+/// How long an alert waits for which the database did not return something.
 const STORE_WAIT: Duration = Duration::from_secs(5);
 
 /// How long one waits that this instance has no send port for.
@@ -63,7 +63,7 @@ pub struct DispatcherDependencies {
     pub send_ports: BTreeMap<String, SendPort>,
     /// All relays with their circuits.
     pub registry: Arc<RelayRegistry>,
-    /// Who keeps copies, by the name of the send port; most have none.
+    /// Keep copies, by the name of the send port; most have none.
     pub auditors: BTreeMap<String, Auditor>,
     /// What is read while a message is made.
     pub contents: Arc<dyn AttachmentSource>,
@@ -95,7 +95,7 @@ pub trait SubmitGuard: Send + Sync {
     /// Notes that it is made, or will not be.
     fn prepared(&self, alert: AlertId);
 
-    /// A process died while it made the message of this alert, and perhaps of others.
+    /// A process crashed while it made the message of this alert, and perhaps of others.
     fn is_suspect(&self, alert: AlertId) -> bool;
 }
 
@@ -228,7 +228,7 @@ impl Dispatcher {
             port,
             certificates.together(recipients.forward_paths()),
         );
-        if certificates.refuse_all(&envelope.forward_paths) {
+        if certificates.all_refused(&envelope.forward_paths) {
             return decided(recipients.into_decision(None, port.in_doubt, None));
         }
         let composed = self.compose(memory_permit, lease, port, &envelope, &certificates);
@@ -302,7 +302,7 @@ fn refused_or_waiting(
 fn waiting(why: ComposeError, delay: Duration) -> Result<OutcomeKind, Refusal> {
     match why {
         ComposeError::Never(refusal) => Err(refusal),
-        // It goes on as soon as the database hands out what it needs.
+        // It goes on as soon as the database returns what it needs.
         ComposeError::NotNow { what, error } => {
             let why = format!("waits for {what}: {error}");
             Ok(released(STORE_WAIT, Some(why)))

@@ -1,5 +1,5 @@
-//! While a message is made, a hostile alert may end the process: who is made is noted, and who a
-//! process may have died of is made alone.
+//! A hostile alert may kill the process while its message is built: each message is noted while it
+//! is built; one that may have killed a process is built alone.
 
 use sendport_core::domain::{Alert, AlertId, Lease};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -20,8 +20,8 @@ enum Turn<'a> {
 }
 
 impl<'a> Preparing<'a> {
-    /// Waits for its turn. A suspect has all others wait: what it dies of next time is its own
-    /// doing, and nothing is held against those beside it.
+    /// Waits for its turn. A suspect is built alone, so that the next crash is charged to it and to no
+    /// other alert.
     pub(super) async fn begin(
         submit_guard: &'a dyn SubmitGuard,
         turns: &'a RwLock<()>,

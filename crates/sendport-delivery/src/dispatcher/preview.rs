@@ -42,7 +42,7 @@ pub struct Preview {
     pub envelope: Envelope,
     /// The relays in the order in which they would be asked.
     pub relays: Vec<String>,
-    /// Everybody, with what was answer about those who are not sent to.
+    /// All recipients; for those not sent to, the reply that explains it.
     pub recipients: Vec<(Recipient, Option<Reply>)>,
     /// Why waiting recipients would never get it: it has expired, or would before it may be sent.
     pub never: Option<String>,
@@ -65,14 +65,14 @@ impl Preview {
 
     /// Why no recipient would get it, nor has got it.
     pub fn would_fail(&self) -> Option<String> {
-        let somebody_waits = !self.copies.is_empty();
-        if let Some(never) = self.never.clone().filter(|_| somebody_waits) {
+        let any_waits = !self.copies.is_empty();
+        if let Some(never) = self.never.clone().filter(|_| any_waits) {
             return Some(never);
         }
         let relayed = |(it, _): &(Recipient, _)| it.status == RecipientStatus::Relayed;
-        let somebody = somebody_waits || self.recipients.iter().any(relayed);
+        let any_reached = any_waits || self.recipients.iter().any(relayed);
         let unsecured = self.secured.as_ref().is_err_and(ProtectionError::is_final);
-        self.refused().filter(|_| unsecured || !somebody)
+        self.refused().filter(|_| unsecured || !any_reached)
     }
 }
 
@@ -108,7 +108,7 @@ pub struct PreviewCopy {
     pub message_id: String,
     /// What is done to it.
     pub protection: Protection,
-    /// Who gets it.
+    /// Its recipients.
     pub recipients: Vec<PreviewReader>,
     /// By whom and how it is protected, or why it cannot be.
     pub facts: Result<ProtectionFacts, ProtectionError>,
@@ -117,7 +117,7 @@ pub struct PreviewCopy {
 /// A recipient of a message.
 #[derive(Debug)]
 pub struct PreviewReader {
-    /// Who.
+    /// The address.
     pub address: String,
     /// The certificate that it is encrypted to for them: its thumbprint and where it is.
     pub certificate: Option<String>,

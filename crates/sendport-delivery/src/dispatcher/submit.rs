@@ -19,7 +19,7 @@ const ASKED_AGAIN: u32 = 3;
 /// A relay that does not answer, or says "slower" again and again, is left alone for this.
 const REST: Duration = Duration::from_secs(1);
 
-/// Who could be asked does not offer it, and who may offer it could not be asked.
+/// The available relays do not offer SMTPUTF8; those that may offer it are unavailable.
 const NO_SMTPUTF8: &str =
     "waits for a relay that may offer SMTPUTF8, which an address that is not ASCII needs";
 

@@ -129,7 +129,7 @@ async fn a_pinned_version_is_used_whatever_came_after_it() {
 }
 
 #[tokio::test]
-async fn what_was_read_once_is_at_hand_without_the_database() {
+async fn content_read_once_is_cached_without_the_database() {
     let memory = MemoryBudget::new().await;
     memory.add("late", "one").await;
     let alert = alert("late", None, Some(1));

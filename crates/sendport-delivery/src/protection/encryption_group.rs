@@ -1,4 +1,4 @@
-//! Who can be in one message, and what sets it apart from the others of the same alert.
+//! Which recipients can share a message, and what sets it apart from the others of the same alert.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use openssl::sha::sha256;
 use sendport_core::domain::{Alert, ForwardPath, RecipientKind, Timestamp};
 use sendport_smime::{ContentCipher, KeyKind, MessageContext, RecipientCertificate};
 
-/// Recipients that can share one message. Everybody who gets an encrypted message can read whom it is
+/// Recipients that can share one message. Every recipient of an encrypted message can read whom it is
 /// encrypted to, so each Bcc recipient gets one of their own; and not every mail reader opens an
 /// envelope for different kinds of keys. An unencrypted message names no recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(crate) struct Variant {
     pub(crate) unencrypted: bool,
     /// In the Message-ID.
     pub(crate) word: Option<String>,
-    /// Whom an envelope is for.
+    /// The readers of an envelope.
     pub(crate) readers: Vec<Arc<RecipientCertificate>>,
 }
 

@@ -83,7 +83,7 @@ fn refuse_all(missing: &[MissingCertificate], recipients: &mut RecipientSet) {
     recipients.refuse_each(&refused);
 }
 
-/// Names everybody without a usable certificate, of `all` who wait, and what was found of each.
+/// Names each recipient without a usable certificate, of `all` that wait, and what was found of each.
 fn reason(missing: &[MissingCertificate], all: usize) -> String {
     if let ([only], 1) = (missing, all) {
         return only.why.to_string();
@@ -118,8 +118,8 @@ mod tests {
     use crate::recipients::recipient_set::Rules;
     use RecipientStatus::{Queued, Relayed};
 
-    /// Settles an alert to `user0`, `user1`, ... of which the last has no certificate. Who gets
-    /// it all the same, whether that one gets it unencrypted, and what is said to them.
+    /// Settles an alert to `user0`, `user1`, ... of which the last has no certificate. Answers
+    /// which recipients remain, whether the last one gets it unencrypted, and the remark about it.
     fn settled(
         when_missing: WhenMissing,
         protection: Option<&str>,
@@ -147,7 +147,7 @@ mod tests {
         let last = recipients
             .waiting()
             .last()
-            .expect("somebody waits")
+            .expect("a waiting recipient")
             .1
             .ordinal;
         let last = missing(last);
@@ -161,7 +161,7 @@ mod tests {
             .forward_paths()
             .into_iter()
             .map(|path| path.ordinal);
-        let output = recipients.recipients().pop().expect("somebody").1;
+        let output = recipients.recipients().pop().expect("a recipient").1;
         let output = output.map_or_else(String::new, |reply| reply.text);
         (paths.collect(), unencrypted, output)
     }

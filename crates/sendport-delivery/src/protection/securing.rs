@@ -1,4 +1,4 @@
-//! Protection at work: who can be encrypted to together, and the message made secure.
+//! Protection at work: which recipients share an envelope, and the message made secure.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -71,9 +71,9 @@ impl From<SmimeError> for ProtectionError {
 }
 
 impl Certificates {
-    /// Looks up the certificates of everybody who waits, where the alert is to be encrypted.
-    /// What becomes of who has none is as the send port says. A send port that cannot encrypt at
-    /// all is found out when the message is made secure.
+    /// Looks up the certificates of all waiting recipients, where the alert is to be encrypted.
+    /// `when_missing` of the send port decides about recipients without a certificate. A send port
+    /// that cannot encrypt at all is detected when the message is made secure.
     pub(crate) async fn of_those_waiting(
         alert: &Alert,
         port: &SendPort,
@@ -131,7 +131,7 @@ impl Certificates {
     }
 
     /// True where every waiting recipient was refused.
-    pub(crate) fn refuse_all(&self, paths: &[ForwardPath]) -> bool {
+    pub(crate) fn all_refused(&self, paths: &[ForwardPath]) -> bool {
         self.needed && paths.is_empty()
     }
 
@@ -159,7 +159,7 @@ impl Certificates {
         }
     }
 
-    /// What the message for `paths`, who are one group, is like.
+    /// What the message for `paths`, which are one group, is like.
     pub(crate) fn variant(&self, alert: &Alert, paths: &[ForwardPath]) -> Variant {
         let first = paths.first();
         let group = first.and_then(|path| Some((path, self.group(path)?)));

@@ -86,9 +86,8 @@ impl RecipientSet {
             .filter(|entry| entry.recipient.status.is_waiting())
     }
 
-    /// Those that are due. Who was left out of a transaction goes before who had one and
-    /// waits for the next. Who has an address beyond ASCII goes after all others: SMTPUTF8 binds
-    /// every server that a message passes, so the others' must not need it.
+    /// Those that are due. Recipients left out of a transaction go first. Addresses beyond ASCII go
+    /// last: SMTPUTF8 binds every server that a message passes, so the others must not need it.
     pub(crate) fn forward_paths(&self) -> Vec<ForwardPath> {
         let due = self.due_status();
         let is_due = |entry: &&Entry| entry.recipient.status == due;
@@ -104,13 +103,13 @@ impl RecipientSet {
         paths
     }
 
-    /// Everybody who waits, due or not.
+    /// All waiting recipients, due or not.
     pub(crate) fn waiting_paths(&self) -> Vec<ForwardPath> {
         let path = |(_, path)| path;
         self.waiting().map(path).collect()
     }
 
-    /// Everybody, with what was said about them.
+    /// All recipients, with the reply about each.
     pub(crate) fn recipients(&self) -> Vec<(Recipient, Option<Reply>)> {
         let both = |entry: &Entry| (entry.recipient.clone(), entry.reply.clone());
         self.entries.iter().map(both).collect()
@@ -125,7 +124,7 @@ impl RecipientSet {
         }
     }
 
-    /// Fails everybody who waits, for a reason of our own.
+    /// Fails all waiting recipients, for a reason of our own.
     pub(crate) fn refuse(&mut self, refusal: &Refusal) {
         self.reason = Some(refusal.reason.clone());
         for entry in self.waiting_mut() {
@@ -136,7 +135,7 @@ impl RecipientSet {
         }
     }
 
-    /// Who waits.
+    /// The waiting recipients.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = (RecipientKind, ForwardPath)> {
         let waiting = self.entries.iter();
         let waiting = waiting.filter(|entry| entry.recipient.status.is_waiting());
@@ -182,7 +181,7 @@ impl RecipientSet {
         self.entries.iter().any(relayed)
     }
 
-    /// Decides about everybody who was in the transaction: `carried`, of those that were due.
+    /// Decides about all recipients of the transaction: `carried`, of those that were due.
     pub(crate) fn apply(
         &mut self,
         relay: &str,
@@ -212,7 +211,7 @@ impl RecipientSet {
         self.plan_next(is_at_work(report), rules);
     }
 
-    /// When everybody who still waits is due, independent of the others.
+    /// When each recipient that still waits is due, independent of the others.
     fn plan_next(&mut self, at_work: bool, rules: &Rules<'_>) {
         for entry in self.waiting_mut() {
             let queued = entry.recipient.status == RecipientStatus::Queued;
@@ -226,7 +225,7 @@ impl RecipientSet {
         }
     }
 
-    /// Something to know about everybody whom this transaction relayed.
+    /// A remark about each recipient that this transaction relayed.
     pub(crate) fn remark(&mut self, remark: Option<&str>) {
         let relayed =
             |entry: &&mut Entry| entry.tried && entry.recipient.status == RecipientStatus::Relayed;
@@ -315,7 +314,7 @@ impl RecipientSet {
         let held = unseen && in_doubt == InDoubt::Hold && status == AlertStatus::Delayed;
         let reason = match (held, self.entries.is_empty()) {
             (true, _) => Some(HELD_IN_DOUBT.to_owned()),
-            (_, true) => Some(self.reason.unwrap_or_else(|| NOBODY.to_owned())),
+            (_, true) => Some(self.reason.unwrap_or_else(|| NO_ADDRESS.to_owned())),
             _ => self.reason,
         };
         let changed = self.entries.into_iter().filter(|entry| entry.changed);
@@ -331,9 +330,9 @@ impl RecipientSet {
 }
 
 /// Why an alert without recipients fails.
-const NOBODY: &str = "ToRecipients, CcRecipients and BccRecipients hold no address";
+const NO_ADDRESS: &str = "ToRecipients, CcRecipients and BccRecipients hold no address";
 
-/// Why an alert whose end was not seen waits.
+/// Why an alert in doubt waits.
 const HELD_IN_DOUBT: &str = "in doubt: the relay may have taken it; look there for the Message-ID, then use sendport resolve";
 
 impl Entry {

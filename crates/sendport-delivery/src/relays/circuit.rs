@@ -2,7 +2,7 @@
 //!
 //! Pure: time comes in. What happened before MAIL opens the circuit at once; what happened
 //! from MAIL on opens or pauses it only after three different alerts in a row ended so, because
-//! one poisonous message must not take the relay from everybody. A relay that refuses for a limit
+//! one bad message must not make the relay unavailable to others. A relay that refuses for a limit
 //! is throttled after two of them: its circuit is open, and one alert after the other probes it.
 
 use std::time::{Duration, Instant};
@@ -168,7 +168,7 @@ impl Circuit {
     }
 
     /// Asks to begin a message. A trial is the single one of a circuit that is not closed;
-    /// who has it must report with one of the methods below.
+    /// its holder must report with one of the methods below.
     pub(crate) fn try_begin(&mut self, now: Instant) -> Option<Admission> {
         match self.allowance(now) {
             None => Some(Admission::Unlimited),

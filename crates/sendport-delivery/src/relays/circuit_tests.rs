@@ -49,7 +49,7 @@ fn an_open_one_is_tried_no_sooner_than_asked_for() {
 }
 
 #[test]
-fn three_different_alerts_that_break_open_it_and_one_poisonous_alert_does_not() {
+fn three_different_alerts_that_break_open_it_and_one_bad_alert_does_not() {
     let now = moment();
     let mut circuit = Circuit::new(now.utc);
     for _ in 0..10 {

@@ -1,4 +1,4 @@
-//! One relay of the registry, and who has a turn at it.
+//! One relay of the registry, and the permits to use it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
@@ -18,7 +18,7 @@ use crate::relays::circuit::{Admission, Circuit};
 /// over, where there is another one.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How often who waits for a connection looks whether the relay lives.
+/// How often a waiting task checks that the relay responds.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// One relay, and how it is.
@@ -122,7 +122,7 @@ impl RelayEntry {
         self.circuit().throttle_reason().is_some()
     }
 
-    /// Waits for a place. Where there is `another` relay, no longer than this one lives.
+    /// Waits for a place. Where there is `another` relay, only as long as this one responds.
     pub(crate) async fn place(&self, another: bool) -> Result<ConcurrencyPermit, Unavailable> {
         if self.limiter().room() == Some(0) {
             return Err(self.no_room());

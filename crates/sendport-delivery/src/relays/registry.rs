@@ -1,4 +1,4 @@
-//! The relays of this instance with their circuits and limits: who can be asked now.
+//! The relays of this instance with their circuits and limits: which are available now.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -159,8 +159,8 @@ impl RelayRegistry {
         another: bool,
     ) -> Result<SubmitPermit<'_>, Unavailable> {
         let entry = self.entries.get(name).ok_or(Unavailable::Unwell)?;
-        // Permit against shutdown: the lock is released before the wait for a place, and the permit gives
-        // its place and trial back where this future is dropped.
+        // Race between a held permit and shutdown: the lock is released before the wait for a place, and
+        // the permit gives its place and trial back where this future is dropped.
         let allowance = entry.circuit().allowance(self.ticks.now());
         let place = match allowance {
             Some(0) => return Err(Unavailable::Unwell),
@@ -258,7 +258,7 @@ impl RelayRegistry {
         }
     }
 
-    /// Says goodbye to every relay.
+    /// Sends QUIT to every relay.
     pub async fn close(&self) {
         for entry in self.entries.values() {
             entry.relay.close().await;

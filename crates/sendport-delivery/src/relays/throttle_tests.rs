@@ -342,7 +342,7 @@ async fn a_relay_that_refuses_everything_is_asked_rarely_and_for_one_alert_after
 
 /// One that a relay always refuses for a limit waits alone, however often it comes.
 #[tokio::test]
-async fn one_alert_that_is_always_refused_for_a_limit_slows_nobody_else() {
+async fn one_alert_that_is_always_refused_for_a_limit_does_not_throttle_others() {
     // The greeting belongs to no alert.
     for refuses in &ALL_WAYS[1..] {
         let mut world = World::new(&Limits::of_each(10), 1, ALERTS);

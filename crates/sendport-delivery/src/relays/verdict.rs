@@ -10,7 +10,7 @@ use sendport_smtp::relay::observer::SubmissionClass;
 pub(crate) enum Verdict<'r> {
     Well,
     Fault(Fault, &'r Reply),
-    /// It answered, and what it answer of this alert is the configuration's fault.
+    /// It answered, and its reply about this alert is a configuration fault.
     Declined(&'r Reply),
     Broke(&'r Reply),
     /// It refuses everything for a limit.
@@ -39,7 +39,7 @@ pub(crate) fn verdict<'r>(
         SubmissionEnd::Answered if !was_asked(report) => Verdict::Nothing,
         SubmissionEnd::Answered => match configuration_fault(replies, report) {
             Some(reply) => Verdict::Declined(reply),
-            None => goodbye(report).map_or(Verdict::Well, Verdict::Broke),
+            None => closing_reply(report).map_or(Verdict::Well, Verdict::Broke),
         },
         SubmissionEnd::Broken | SubmissionEnd::InDoubt => match report.replies.last() {
             Some(last) => Verdict::Broke(&last.reply),
@@ -99,7 +99,7 @@ pub(crate) fn came_to(report: &SubmissionReport) -> Option<(SubmissionClass, Opt
     })
 }
 
-/// What was answer to the message as a whole, else to its first recipient.
+/// The refusal of the whole message, else of its first recipient.
 fn refusal(report: &SubmissionReport) -> Option<&Reply> {
     let answer = || {
         report
@@ -213,8 +213,8 @@ fn was_asked(report: &SubmissionReport) -> bool {
     report.facts.remote_address.is_some() || report.is_accepted()
 }
 
-/// 421 ends the connection wherever it comes (RFC 5321 section 3.8), after the final dot too.
-fn goodbye(report: &SubmissionReport) -> Option<&Reply> {
+/// 421 closes the connection wherever it comes (RFC 5321 section 3.8), after the final dot too.
+fn closing_reply(report: &SubmissionReport) -> Option<&Reply> {
     let last = report.replies.last().map(|last| &last.reply);
     last.filter(|reply| reply.code == 421)
 }

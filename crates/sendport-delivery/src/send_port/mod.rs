@@ -1,7 +1,7 @@
 //! A send port at work: how to send, and what an alert may ask of it.
 //!
-//! Who may insert may not do everything: the rules of a send port decide about the From, the
-//! recipient domains and the login that inserted the alert.
+//! The right to insert does not allow every From, domain or send port: the rules of a send port
+//! decide about the From, the recipient domains and the login that inserted the alert.
 
 mod attachments;
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeliveryWindowConfig {
-    /// Whose wall clock the hours are of: an IANA name.
+    /// The time zone of the hours: an IANA name.
     #[serde(default = "utc")]
     pub time_zone: String,
     /// It is open in any of these.

@@ -17,7 +17,7 @@ use super::notify::{self, DigestRecipients};
 use super::rules::{DomainRule, FromRule};
 use super::signing::SigningConfig;
 
-/// From, relays in order, protection, retry, and who may use it for what.
+/// From, relays in order, protection, retry, and what each login may use it for.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct SendPortConfig {
@@ -78,7 +78,7 @@ pub struct SendPortConfig {
     /// BizTalk's macros in Subject and recipients are replaced.
     #[serde(default)]
     pub biztalk_macros: bool,
-    /// Whose wall clock `%datetime.tz%` and `%time.tz%` show: an IANA name; without it UTC.
+    /// The time zone of `%datetime.tz%` and `%time.tz%`: an IANA name; without it UTC.
     pub biztalk_time_zone: Option<String>,
     /// From addresses that an alert may ask for beside `from`: `a@b`, or `@b` for a domain.
     #[serde(default)]
