@@ -18,7 +18,7 @@ const TABLE: &str = include_str!("../../../config/replies.toml");
 pub struct Entry {
     /// What `ExplanationKey` holds.
     pub key: String,
-    /// Whose fault.
+    /// The party at fault.
     pub fault: Fault,
     /// Why a server says this.
     pub cause: String,
@@ -171,7 +171,7 @@ impl ReplyTable {
         self.entries.get(found)
     }
 
-    /// Whose fault a refusal is.
+    /// The party at fault for a refusal.
     pub fn fault(&self, reply: &Reply) -> Fault {
         fault_of(self.explain(reply))
     }
@@ -195,7 +195,7 @@ impl ReplyTable {
     }
 }
 
-/// Whose fault a refusal with this entry is; without an entry, the relay's.
+/// The party at fault for a refusal with this entry; without an entry, the relay.
 pub fn fault_of(entry: Option<&Entry>) -> Fault {
     entry.map_or(Fault::Relay, |entry| entry.fault)
 }

@@ -39,7 +39,7 @@ pub struct Circumstances<'a> {
     pub attempt: u32,
     /// What was said, or happened.
     pub reply: &'a Reply,
-    /// Whose fault the table of replies says it is.
+    /// The party at fault, by the table of replies.
     pub fault: Fault,
     /// Where it is a refusal for a limit of the relay: when it may be asked again. That spends no
     /// attempt.

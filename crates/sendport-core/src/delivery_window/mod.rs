@@ -1,4 +1,4 @@
-//! Delivery windows: when a send port may send, by the clock on somebody's wall.
+//! Delivery windows: when a send port may send, by local time.
 //!
 //! Pure: a window is asked with a moment and answers how long it stays shut. A day's hours
 //! are turned into two moments, so that a night with 23 or 25 hours needs no case of its own:
@@ -104,7 +104,7 @@ impl DeliveryWindow {
 pub fn shown(now: Timestamp, wait: Duration) -> String {
     let wait = TimeDelta::from_std(wait).unwrap_or_default();
     let opens = now.checked_add_signed(wait).unwrap_or(now);
-    // A part of a second is for nobody to read, and would show the second before.
+    // A fraction of a second is of no use to a reader, and would show the second before.
     let rounded = DateTime::from_timestamp((opens.timestamp_millis() + 999) / 1000, 0);
     let opens = rounded.unwrap_or(opens);
     crate::clock::utc_text(opens)

@@ -68,7 +68,7 @@ pub struct SessionFacts {
 /// A certificate is named by its thumbprint: SHA-256 of its DER, lower-case hexadecimal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProtectionFacts {
-    /// The thumbprint of who signed.
+    /// The thumbprint of the signer.
     pub signed_by: Option<String>,
     /// Key, digest and form: `rsa-pkcs1 sha256 clear`.
     pub signature_algorithm: Option<String>,
@@ -98,7 +98,7 @@ pub enum SubmissionEnd {
     NotBegun {
         /// What it said, or what happened.
         reply: Reply,
-        /// Whose fault (`Relay` or `Configuration`), where the session knows better than the
+        /// The party at fault (`Relay` or `Configuration`), where the session knows better than the
         /// table of replies: a certificate that does not check, a password that it withheld.
         fault: Option<Fault>,
     },
@@ -210,7 +210,7 @@ pub struct Attempt {
 }
 
 /// What is noted on this machine right before a final dot: enough to write the attempt down as
-/// `unknown`, should nobody see its end.
+/// `unknown`, if its result is never observed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubmissionIntent {
     /// Which alert.
@@ -248,7 +248,7 @@ pub struct RecipientOutcome {
     pub ordinal: u32,
     /// To, Cc or Bcc.
     pub kind: RecipientKind,
-    /// Who.
+    /// The address.
     pub address: RecipientAddress,
     /// Its status now.
     pub status: RecipientStatus,
@@ -260,7 +260,7 @@ pub struct RecipientOutcome {
     pub reply: Option<Reply>,
     /// Key into `ReplyExplanation`: cause and advice.
     pub explanation: Option<String>,
-    /// What else somebody should know: a delivery receipt that the relay does not do.
+    /// A remark for the operator: a delivery receipt that the relay does not support.
     #[serde(default)]
     pub remark: Option<String>,
 }

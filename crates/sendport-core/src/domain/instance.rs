@@ -36,12 +36,12 @@ pub struct InstanceInfo {
 }
 
 word_enum! {
-    /// What becomes of an alert when the end of its attempt was not seen, so that the relay may
-    /// have taken it.
+    /// What becomes of an alert when the result of its attempt was not observed, so that the relay may
+    /// have accepted it.
     pub enum InDoubt {
-        /// Sent again, with the same Message-ID: never lost, rarely doubled.
+        /// Sent again, with the same Message-ID: never lost, rarely sent twice.
         Retry = "retry",
-        /// Held until an operator found out: never doubled, and somebody has to look.
+        /// Held until an operator resolves it; never sent twice.
         Hold = "hold",
     }
 }
@@ -119,7 +119,7 @@ pub struct InstanceCondition {
     pub unclaimed_since: Option<Timestamp>,
 }
 
-/// The place of an instance among those that live: the limits of a relay hold for all of them
+/// The place of an instance among those that run: the limits of a relay hold for all of them
 /// together, and each takes its share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Membership {
@@ -135,7 +135,7 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// No other instance lives or lived lately.
+    /// No other instance runs or ran lately.
     pub const ALONE: Self = Self {
         instances: 1,
         rank: 0,

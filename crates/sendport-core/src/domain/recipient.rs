@@ -46,7 +46,7 @@ impl RecipientStatus {
     }
 }
 
-/// Whom an alert names as a recipient. Only a parsed one can get a message.
+/// A recipient as the alert names it. Only a parsed one can get a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "RecipientTexts", into = "RecipientTexts")]
 pub enum RecipientAddress {
@@ -144,7 +144,7 @@ pub struct Recipient {
     pub ordinal: u32,
     /// To, Cc or Bcc.
     pub kind: RecipientKind,
-    /// Who.
+    /// The address.
     pub address: RecipientAddress,
     /// Its status.
     pub status: RecipientStatus,

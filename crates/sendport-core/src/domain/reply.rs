@@ -385,7 +385,7 @@ pub enum Limit {
     Recipients,
 }
 
-/// Whose fault a refusal is: the retry policy, the circuits and the advice depend on it.
+/// The party at fault for a refusal: the retry policy, the circuits and the advice depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {

@@ -37,7 +37,7 @@ impl ServerLimits {
     }
 
     /// Most transactions that a connection carries here. A session that may have few domains has
-    /// one transaction alone, because nobody counts which it had.
+    /// one transaction alone, because the domains are not counted.
     pub fn transactions(&self) -> u32 {
         let of_domains = self.recipient_domains.map(|_| 1);
         self.mails
