@@ -1,4 +1,4 @@
-//! No password over a connection that everybody can read, unless the operator accepts it.
+//! No password over an unencrypted connection, unless the operator accepts it.
 
 use sendport_core::domain::{Command, Fault};
 

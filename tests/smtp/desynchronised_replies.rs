@@ -177,7 +177,7 @@ async fn a_421_after_the_reply_is_no_second_reply() {
     }
 }
 
-/// The second recipient's refusal would be everybody's, and the first one's the second's.
+/// The second recipient's refusal would count for all, and the first one's for the second.
 #[tokio::test]
 async fn no_recipient_is_refused_by_the_reply_to_another() {
     let shifted = [

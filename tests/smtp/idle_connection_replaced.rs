@@ -42,7 +42,7 @@ async fn replaced_after_421_to_mail() {
     the_second_message_goes_over_a_new_connection(limit).await;
 }
 
-/// Refused for good by a kept connection: it may be a goodbye that crossed the command.
+/// Refused for good by a kept connection: it may be a closing reply that crossed the command.
 #[tokio::test]
 async fn replaced_after_5yz_to_mail() {
     let crossed = vec![
@@ -74,7 +74,7 @@ async fn replaced_after_messages_per_connection() {
     peer.finish().await;
 }
 
-/// A service that lost its lease says goodbye, and begins anew with the same relays.
+/// A service that lost its lease sends QUIT, and begins anew with the same relays.
 #[tokio::test]
 async fn keeps_connections_again_after_a_close() {
     let goodbye = || [Expect("QUIT"), send("221 bye")];

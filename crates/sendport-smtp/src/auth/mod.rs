@@ -5,7 +5,7 @@
 //! a buffer that is zeroised, and is never logged.
 //!
 //! A new mechanism: a file with its `impl Mechanism`, a variant of [`choice::Sasl`] and of
-//! `config::auth::AuthMechanism`, and an arm in [`with_secret`].
+//! `settings::auth::AuthMechanism`, and an arm in [`with_secret`].
 
 mod choice;
 mod cram_md5;

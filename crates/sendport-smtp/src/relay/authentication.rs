@@ -22,7 +22,7 @@ impl AuthLedgerError {
 #[async_trait]
 pub trait AuthLedger: Send + Sync {
     /// Whether the credentials may be tried now. After [`AuthDecision::ProceedAlone`] the caller
-    /// has to report the outcome; an instance that died meanwhile counts as unanswered once its
+    /// has to report the outcome; an instance that crashed meanwhile counts as unanswered once its
     /// lease has expired.
     ///
     /// # Errors

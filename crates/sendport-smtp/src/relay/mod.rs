@@ -40,7 +40,7 @@ pub trait FinalDotGate: Send + Sync {
 pub struct SessionError {
     /// The server's reply, or a local reply in its place: [`Reply::local`] is then the cause.
     pub reply: Reply,
-    /// Whose fault it is, where the session knows better than the table of replies.
+    /// The party at fault, where the session knows better than the table of replies.
     pub fault: Option<Fault>,
 }
 

@@ -39,7 +39,7 @@ pub enum RelayActivity {
     Submission {
         /// Its result.
         class: SubmissionClass,
-        /// Whose fault it is that it was not accepted.
+        /// The party at fault where it was not accepted.
         fault: Option<Fault>,
         /// Size of the message in bytes.
         bytes: usize,
@@ -50,7 +50,7 @@ pub enum RelayActivity {
     Throttled(bool),
 }
 
-/// Whose certificate it is.
+/// The owner of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CertificateRole {
     /// The relay's, from the handshake.

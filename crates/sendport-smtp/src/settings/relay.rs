@@ -154,7 +154,7 @@ impl SmtpRelay {
     }
 }
 
-/// What is no domain name stays as it is written: who uses it says why.
+/// An invalid domain name is kept; its user reports it.
 fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let written = String::deserialize(deserializer)?;
     match domain_to_ascii(&written) {

@@ -104,11 +104,11 @@ impl Transaction<'_> {
         }
     }
 
-    /// Checks that the reply can answer the content, and that no other came with it, except a goodbye.
+    /// Checks that the reply can answer the content, and that no other came with it, except a closing 421 or 221.
     async fn check_single(&mut self, reply: &Reply) -> Result<Result<(), ReplyError>, Abort> {
         let offered = self.session.extensions.enhanced_status_codes;
         let of_another = match reply.code {
-            // x5z is the mail system's (RFC 5321 section 4.2.1); 221 says goodbye.
+            // x5z is the mail system's (RFC 5321 section 4.2.1); 221 closes the connection.
             200..=299 => reply.code / 10 != 25 || (offered && is_about_an_address(reply)),
             code => code < 400,
         };

@@ -23,7 +23,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Something arrived before the command was written: a goodbye, or a reply too many.
+    /// Something arrived before the command was written: a closing reply, or a reply too many.
     pub(super) async fn unsolicited(&mut self, command: Command, found: ReplyError) -> Abort {
         let found = found.into_reply(command);
         self.closed = command == Command::Mail;

@@ -108,7 +108,7 @@ pub(super) async fn submit(
 }
 
 /// The server closed the idle connection: the only reply to MAIL is a 421 or the end of the
-/// connection. A refusal, too, may be a goodbye that crossed MAIL: 5yz, or one before the end.
+/// connection. A refusal, too, may be a closing reply that crossed MAIL: 5yz, or one before the end.
 fn is_stale(replies: &[CommandReply], reusable: bool, closed: bool) -> bool {
     let [only] = replies else { return false };
     let crossed = match only.reply.code {

@@ -40,7 +40,7 @@ pub struct Limiter {
     budget: Mutex<Budget>,
     /// Messages under way.
     turns: Arc<ResizableSemaphore>,
-    /// Connections, idle ones and those that say goodbye included.
+    /// Connections, idle ones and those that send QUIT included.
     connections: Arc<ResizableSemaphore>,
     opening: Mutex<SlowStart>,
     /// A connection was made, was not made, or closed.
@@ -368,7 +368,7 @@ impl Connection {
         } else if std::mem::take(&mut self.established) {
             self.limiter.opening.lock().left();
         } else {
-            // Who waits is woken by changes alone, or those who wait would wake each other.
+            // Waiting tasks are woken by changes alone, or they would wake each other.
             return;
         }
         self.limiter.opened.notify_waiters();
