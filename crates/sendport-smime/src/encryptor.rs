@@ -130,8 +130,8 @@ impl Encryptor {
         Ok(cipher)
     }
 
-    /// Everybody that an envelope for `recipients` is encrypted to: they, and those of the
-    /// sender's own certificates that have the same kind of key.
+    /// All that an envelope for `recipients` is encrypted to: they, and those of the sender's own
+    /// certificates that have the same kind of key.
     fn readers<'a>(
         &'a self,
         recipients: &'a [Arc<RecipientCertificate>],
@@ -166,7 +166,7 @@ impl Encryptor {
         Ok(cipher.chain(transports).collect::<Vec<_>>().join(" "))
     }
 
-    /// The thumbprints of everybody that an envelope would be encrypted to.
+    /// The thumbprints of all certificates that an envelope would be encrypted to.
     pub(super) fn thumbprints(
         &self,
         recipients: &[Arc<RecipientCertificate>],

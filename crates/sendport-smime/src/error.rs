@@ -62,7 +62,7 @@ pub enum SmimeError {
         retry_in: Duration,
     },
     /// An envelope without recipients.
-    #[error("there is nobody to encrypt to")]
+    #[error("there is no recipient to encrypt to")]
     NoRecipients,
     /// A recipient's certificate cannot be used.
     #[error(transparent)]

@@ -79,7 +79,7 @@ pub enum ProtectionPlan {
     SignEncrypt(SignRequest, EncryptRequest),
 }
 
-/// Who signs, and the signing time.
+/// The signer, and the signing time.
 #[derive(Debug)]
 pub struct SignRequest {
     signer: Arc<Signer>,
@@ -88,7 +88,7 @@ pub struct SignRequest {
     headers: HeaderProtected,
 }
 
-/// Who it is encrypted to.
+/// The recipients of the encryption.
 #[derive(Debug)]
 pub struct EncryptRequest {
     encryptor: Arc<Encryptor>,

@@ -13,7 +13,7 @@ use openssl::x509::{
 use super::*;
 use crate::candidate::select;
 
-/// Somebody with a certificate, perhaps an authority.
+/// A person with a certificate, perhaps an authority.
 struct Party {
     certificate: X509,
     key: PKey<Private>,
@@ -23,7 +23,7 @@ struct Party {
 struct Wanted<'a> {
     name: &'a str,
     authority: bool,
-    /// Beside emailProtection for everybody else than authorities.
+    /// Beside emailProtection for all but authorities.
     other_purpose: bool,
     /// Where its list is.
     point: Option<&'a str>,
@@ -330,7 +330,11 @@ fn a_certificate_in_a_crl_is_revoked() {
         );
     }
     let off = site.trust(Revocation::Off);
-    assert_eq!(output(&off, &bad.recipient()).0, "ok", "nobody asks");
+    assert_eq!(
+        output(&off, &bad.recipient()).0,
+        "ok",
+        "revocation is not checked"
+    );
 }
 
 #[test]
@@ -344,7 +348,7 @@ fn a_list_has_to_be_signed_by_the_issuer_and_in_time() {
         (
             Some(forger.list(&[], end)),
             "waits",
-            "is signed by somebody else",
+            "is not signed by the certificate's issuer",
         ),
         (Some(ended), "waits", "expired at 2027-01-15T07:59:00Z"),
         (

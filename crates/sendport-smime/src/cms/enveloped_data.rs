@@ -20,7 +20,7 @@ pub(crate) struct Envelope {
     pub(crate) order: Vec<usize>,
 }
 
-/// EncryptedContent content, and its key.
+/// Encrypted content and its key.
 struct EncryptedContent {
     bytes: Vec<u8>,
     key: Zeroizing<Vec<u8>>,

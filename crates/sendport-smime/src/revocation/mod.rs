@@ -69,7 +69,7 @@ enum NoAnswer {
     NoCrl,
     #[error("the list in {origin} expired at {}", shown(*.end))]
     Expired { origin: String, end: Timestamp },
-    #[error("the list in {0} is signed by somebody else")]
+    #[error("the list in {0} is not signed by the certificate's issuer")]
     WrongSigner(String),
     #[error("the lists of its issuer do not cover it: {0}")]
     NotCovered(#[source] ChainError),

@@ -25,7 +25,7 @@ use sendport_core::domain::Alert;
 use super::set::as_it_is;
 use super::{RenderError, RenderedAlert, TemplateSource, template_name};
 use limits::SLOW;
-use process::{Meter, Worker, WorkerDeath};
+use process::{Meter, Worker, WorkerExit};
 use suspects::TemplateKey;
 use turns::{Busy, Turn, Turns};
 use wire::{Answer, Data, Parts, Reply};
@@ -225,7 +225,7 @@ impl Renderer {
         }
     }
 
-    /// Another template may have caused a worker's death: the second attempt has a new worker.
+    /// Another template may have crashed the worker: the second attempt has a new worker.
     async fn ask(
         &self,
         is_slow: bool,
@@ -238,7 +238,7 @@ impl Renderer {
         if let Some(mut worker) = self.used(is_slow) {
             match worker.ask(source, data(), meter).await {
                 Ok(answer) => return Ok(self.keep(worker, answer)),
-                Err(WorkerDeath::Exceeded { what, certain }) if certain => {
+                Err(WorkerExit::Exceeded { what, certain }) if certain => {
                     return Err(exceeded(name, what).into());
                 }
                 Err(_) => {}
@@ -248,8 +248,8 @@ impl Renderer {
         let mut worker = worker.map_err(|error| NotRendered::NotNow(error.to_string()))?;
         match worker.ask(source, data(), meter).await {
             Ok(answer) => Ok(self.keep(worker, answer)),
-            Err(WorkerDeath::Exceeded { what, .. }) => Err(exceeded(name, what).into()),
-            Err(WorkerDeath::Other(what)) => Err(NotRendered::NotNow(what)),
+            Err(WorkerExit::Exceeded { what, .. }) => Err(exceeded(name, what).into()),
+            Err(WorkerExit::Other(what)) => Err(NotRendered::NotNow(what)),
         }
     }
 

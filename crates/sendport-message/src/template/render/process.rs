@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How a worker ended instead of answering.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum WorkerDeath {
+pub(super) enum WorkerExit {
     /// The request exceeded a limit, as `what` says. `certain`: earlier requests had no part in it.
     Exceeded { what: String, certain: bool },
     /// The system or an operator ended it.
@@ -119,14 +119,14 @@ impl Worker {
         }
     }
 
-    /// Renders `alert`, or compiles the templates where there is none. After a [`WorkerDeath`] the worker must
+    /// Renders `alert`, or compiles the templates where there is none. After a [`WorkerExit`] the worker must
     /// not be used again. `meter` shows its CPU time meanwhile.
     pub(super) async fn ask(
         &mut self,
         source: &TemplateSource,
         alert: Option<Data<'_>>,
         meter: &Meter,
-    ) -> Result<Answer, WorkerDeath> {
+    ) -> Result<Answer, WorkerExit> {
         let request = Request {
             source: source.id,
             content: (!self.has(source.id)).then_some(Cow::Borrowed(&source.content)),
@@ -136,12 +136,12 @@ impl Worker {
         meter.begin(self.child.as_ref().and_then(Child::id));
         let answered = match serde_json::to_vec(&request) {
             Ok(request) => tokio::time::timeout(PATIENCE, self.exchange(&request)).await,
-            Err(error) => return Err(WorkerDeath::Other(error.to_string())),
+            Err(error) => return Err(WorkerExit::Other(error.to_string())),
         };
         match answered {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(self.death(&error).await),
-            Err(_) => Err(WorkerDeath::Other(format!(
+            Ok(Err(error)) => Err(self.exit(&error).await),
+            Err(_) => Err(WorkerExit::Other(format!(
                 "no answer for {} s",
                 PATIENCE.as_secs()
             ))),
@@ -174,15 +174,15 @@ impl Worker {
     }
 
     /// Why it does not answer.
-    async fn death(&mut self, error: &io::Error) -> WorkerDeath {
+    async fn exit(&mut self, error: &io::Error) -> WorkerExit {
         let Some(child) = &mut self.child else {
-            return WorkerDeath::Other(error.to_string());
+            return WorkerExit::Other(error.to_string());
         };
         // A process that already ended keeps its status.
         let _ = child.start_kill();
         match child.wait().await {
-            Ok(status) => death_by(status),
-            Err(error) => WorkerDeath::Other(error.to_string()),
+            Ok(status) => exit_reason(status),
+            Err(error) => WorkerExit::Other(error.to_string()),
         }
     }
 }
@@ -210,24 +210,24 @@ fn signal_of(_status: ExitStatus) -> Option<i32> {
 
 /// Linux' numbers of SIGABRT (failed allocation, stack overflow detected by Rust), SIGBUS, SIGSEGV and
 /// SIGXCPU.
-fn death_by(status: ExitStatus) -> WorkerDeath {
+fn exit_reason(status: ExitStatus) -> WorkerExit {
     match (signal_of(status), status.code()) {
-        (Some(6 | 7 | 11), _) => WorkerDeath::Exceeded {
+        (Some(6 | 7 | 11), _) => WorkerExit::Exceeded {
             what: format!(
                 "takes more than {} MiB of memory, or nests too deep",
                 MEMORY >> 20
             ),
             certain: false,
         },
-        (Some(24), _) => WorkerDeath::Exceeded {
+        (Some(24), _) => WorkerExit::Exceeded {
             what: format!("takes more than {PROCESSOR_TIME} s of a processor"),
             certain: true,
         },
-        (None, Some(code)) if code != 0 && code != i32::from(UNLIMITED) => WorkerDeath::Exceeded {
+        (None, Some(code)) if code != 0 && code != i32::from(UNLIMITED) => WorkerExit::Exceeded {
             what: format!("makes the template engine fail ({status})"),
             certain: false,
         },
-        _ => WorkerDeath::Other(status.to_string()),
+        _ => WorkerExit::Other(status.to_string()),
     }
 }
 

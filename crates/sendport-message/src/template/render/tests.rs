@@ -138,7 +138,7 @@ async fn a_template_that_takes_too_much_is_rendered_one_alert_at_a_time() {
     let slow = renderer
         .turn(&source, &first)
         .await
-        .expect("nobody is there");
+        .expect("the lane is free");
     let good = Alert {
         payload: Some(r#"{"order": 1}"#.to_owned()),
         ..alert()
@@ -153,7 +153,7 @@ async fn a_template_that_takes_too_much_is_rendered_one_alert_at_a_time() {
     assert_eq!(reports, ["late loops too long"]);
 }
 
-/// Nobody knows yet that its template takes too much, and another alert is in the slow lane: it gives
+/// Its template is not yet known to take too much, and another alert is in the slow lane: it gives
 /// its worker back.
 #[tokio::test]
 async fn a_render_that_takes_long_holds_no_worker() {
@@ -167,7 +167,10 @@ async fn a_render_that_takes_long_holds_no_worker() {
     let alert = alert();
     let error = renderer.render(&slow, &alert).await.expect_err("too much");
     assert!(error.to_string().contains("fuel"), "{error}");
-    let lane = renderer.turn(&slow, &alert).await.expect("nobody is there");
+    let lane = renderer
+        .turn(&slow, &alert)
+        .await
+        .expect("the lane is free");
     let error = renderer
         .render(&slower, &alert)
         .await

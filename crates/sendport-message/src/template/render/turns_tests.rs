@@ -57,7 +57,7 @@ async fn send_ports_have_workers_in_turn() {
         .collect();
     let mut served = Vec::new();
     while served.len() < 4 {
-        // Twice: who stood first in its line lets the next one stand there.
+        // Twice: the first of a queue makes way for the next one.
         for (port, slot) in [ports.iter().zip(&mut waiting)].into_iter().flatten() {
             let Some(future) = slot else { continue };
             if let Poll::Ready(turn) = poll(future.as_mut()) {
