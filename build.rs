@@ -13,7 +13,7 @@ fn main() {
     let is_release = std::env::var("PROFILE").is_ok_and(|it| it == "release");
     let look = is_release && std::env::var_os(GIVEN).is_none();
     for line in instructions(Path::new(&folder), look) {
-        // Cargo reads them; nobody else would miss them.
+        // Cargo reads them.
         let _ = writeln!(std::io::stdout(), "cargo::{line}");
     }
 }

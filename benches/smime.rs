@@ -39,7 +39,7 @@ const TURNS: u32 = 20;
 
 const SIZES: [(&str, usize); 2] = [("4 KiB", 4 * 1024), ("1 MiB", 1024 * 1024)];
 
-/// Somebody with a key.
+/// A person with a key.
 struct Who {
     certificate: X509,
     key: PKey<Private>,
@@ -179,7 +179,7 @@ fn on_threads(threads: usize, during: Duration, who: &Who, protector: &Arc<Prote
     let begun = Instant::now();
     let times = runtime.block_on(async {
         let mut lanes = tokio::task::JoinSet::new();
-        // As connections are more than processors: nobody waits for the way to the thread.
+        // As connections are more than processors: no task waits for a thread.
         for _ in 0..threads * 4 {
             let (message, plan) = (message.clone(), who.plan(protector, &WORKS[3]));
             let plan = Arc::new(plan);

@@ -117,7 +117,7 @@ fn without_comments(code: &str) -> String {
         .join("\n")
 }
 
-/// `smtp` for `smtp/tls.rs`, `main` for `main.rs`, `observability/log` for `observability/log.rs`.
+/// `probe` for `probe/event.rs`, `main` for `main.rs`, `observability/log` for `observability/log.rs`.
 fn module(path: &Path) -> String {
     let path = path.with_extension("").to_string_lossy().into_owned();
     let mut names = path.split('/').filter(|name| *name != "mod");

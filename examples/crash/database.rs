@@ -130,7 +130,7 @@ impl Database {
         panic!("the engine does not answer any more");
     }
 
-    /// Nobody else can write until this is dropped.
+    /// No other connection can write until this is dropped.
     pub(crate) fn lock(&self) -> Option<rusqlite::Connection> {
         let Self::Sqlite { file } = self else {
             return None;

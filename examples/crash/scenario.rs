@@ -56,7 +56,7 @@ impl Scenario {
     /// What is missing for it, in words.
     pub(crate) fn cannot_run(self, engine: &Engine, plan: &Plan) -> Option<&'static str> {
         match self {
-            Self::DiskFull => (!Disk::available()).then_some("nobody may mount a file system here"),
+            Self::DiskFull => (!Disk::available()).then_some("file systems cannot be mounted here"),
             _ if self.is_of_the_engine() && plan.engine.command(self).is_none() => Some(
                 "name a command by --engine-restart-immediate, --engine-restart-fast, --engine-kill",
             ),

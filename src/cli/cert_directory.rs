@@ -8,7 +8,7 @@ use sendport_core::secret::Secret;
 use super::Failure;
 use crate::app::Directory;
 
-/// Who has a mail address and a certificate.
+/// Entries with an email address and a certificate.
 const PEOPLE: &str = "(&(mail=*)(|(userCertificate=*)(userSMIMECertificate=*)))";
 
 /// Where people are looked up.

@@ -180,7 +180,7 @@ async fn bring(args: &Args, store: &dyn Store, entries: &mut Entries) -> Result<
     }
 }
 
-/// Those of everybody in a directory; nobody's where it does not hand all of them out.
+/// All certificates of a directory; none where it does not return all of them.
 async fn bring_people(
     args: &Args,
     directory: &Directory,
@@ -201,7 +201,7 @@ async fn bring_people(
     }
     match came {
         0 => Err(Failure::Other(format!(
-            "nothing was imported: below {} nobody has a certificate that could be encrypted to",
+            "nothing was imported: no entry below {} has a certificate usable for encryption",
             directory.base
         ))),
         _ => Ok(()),

@@ -158,7 +158,7 @@ fn left_out(preview: &Preview, recorded: &[DeliveryLine]) {
     }
 }
 
-/// Who waits and is not in the first envelope is in a later one: its number among the messages.
+/// A waiting recipient that is not in the first envelope is in a later one: its number among the messages.
 fn another_message(preview: &Preview, address: &str) -> Option<usize> {
     let has = |copy: &PreviewCopy| copy.recipients.iter().any(|it| it.address == address);
     preview.copies.iter().position(has).map(|index| index + 1)
@@ -193,7 +193,7 @@ fn signature(preview: &Preview) -> Option<String> {
     Some(words.collect::<Vec<_>>().join(", "))
 }
 
-/// Every message, and who could open it, where one is to be protected.
+/// Every message, and its readers, where one is to be protected.
 fn copies(preview: &Preview) {
     let asked = preview.alert.protection.is_some() || preview.draft.protection != Protection::None;
     let copies = preview.copies.iter().enumerate();
@@ -229,7 +229,7 @@ fn for_whom(reader: &PreviewReader) -> String {
     what.map_or_else(|| address.clone(), |what| format!("{address}: {what}"))
 }
 
-/// The thumbprints of who can open a message beside its recipients.
+/// The thumbprints of the readers of a message beside its recipients.
 fn beside(copy: &PreviewCopy) -> Vec<&str> {
     let facts = copy.facts.as_ref().ok();
     let all = facts.and_then(|facts| facts.encrypted_to.as_deref());

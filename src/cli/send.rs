@@ -98,7 +98,7 @@ pub(super) async fn run(mut args: Args, config: Config) -> Result<(), Failure> {
         say(format_args!("alert {id} queued"));
     }
     if let Some(no_port) = no_port {
-        let served = who_sends(&*store, id).await?;
+        let served = sender_status(&*store, id).await?;
         note(format_args!("{no_port}; {served}"));
     }
     let outcome = match wait {
@@ -111,13 +111,13 @@ pub(super) async fn run(mut args: Args, config: Config) -> Result<(), Failure> {
     outcome
 }
 
-/// Whether somebody has the send port of an alert that was just inserted, in words.
-async fn who_sends(store: &dyn Store, id: AlertId) -> Result<String, Failure> {
+/// Whether a running instance has the send port of an alert that was just inserted, as text.
+async fn sender_status(store: &dyn Store, id: AlertId) -> Result<String, Failure> {
     let line = line(store, id).await?;
     let queued = waiting(store, &line).await?;
-    let nobody = queued.filter(QueueLine::has_no_sender);
-    let nobody = nobody.and_then(|it| it.waiting_for);
-    Ok(nobody.map_or_else(
+    let unserved = queued.filter(QueueLine::has_no_sender);
+    let unserved = unserved.and_then(|it| it.waiting_for);
+    Ok(unserved.map_or_else(
         || "another instance that runs has it".to_owned(),
         |why| format!("no instance sends the alert: {why}"),
     ))
@@ -135,14 +135,13 @@ async fn waiting(store: &dyn Store, alert: &AlertLine) -> Result<Option<QueueLin
     Ok(queue.find(|it| it.waiting_for.is_some()))
 }
 
-/// Somebody at least.
+/// At least one recipient.
 fn recipients(text: &str) -> Result<String, String> {
-    let somebody = text
+    let any = text
         .chars()
         .any(|c| !c.is_whitespace() && !";,".contains(c));
     let expected = "expected an address such as ops@contoso.com, or several separated by ;";
-    somebody
-        .then(|| text.to_owned())
+    any.then(|| text.to_owned())
         .ok_or_else(|| expected.to_owned())
 }
 
@@ -214,7 +213,7 @@ fn unreadable(file: &Path) -> impl FnOnce(std::io::Error) -> Failure {
 /// People wonder then why nothing happens.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// Says what it waits for, and who got it, unless all of it becomes a document.
+/// Prints what it waits for, and which recipients got it, unless all of it becomes a document.
 async fn outcome(
     store: &dyn Store,
     id: AlertId,

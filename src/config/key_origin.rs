@@ -139,7 +139,7 @@ fn reduce(whole: &mut Value, path: &[String], words: &str) {
 }
 
 impl KeyOrigin {
-    /// Who is to blame for the first error of the whole, which has these words.
+    /// The source (file or variable) of the first error of the whole, which has this text.
     fn find(whole: &Value, words: &str) -> Self {
         let mut rest = whole.clone();
         reduce(&mut rest, &[], words);

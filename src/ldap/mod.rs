@@ -40,7 +40,7 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Everyone with a certificate, in the directory's order.
+    /// All entries with a certificate, in the directory's order.
     ///
     /// # Errors
     /// [`LdapError`]; there is no partial result.

@@ -109,7 +109,7 @@ pub struct Refusal {
 pub struct Explanation {
     /// Which entry of the table.
     pub key: String,
-    /// Whose fault.
+    /// The party at fault.
     pub fault: Fault,
     /// Why a server replies this.
     pub cause: String,

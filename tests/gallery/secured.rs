@@ -34,7 +34,7 @@ struct Signing {
 struct Sealing {
     cipher: &'static str,
     padding: &'static str,
-    /// Whom it is for.
+    /// Its recipients.
     to: &'static str,
 }
 
@@ -77,7 +77,7 @@ impl Way {
     }
 
     /// Each form, key and digest; each cipher and kind of key; each form and key inside of the
-    /// envelope that everybody opens.
+    /// envelope that all readers open.
     fn all() -> Vec<Self> {
         let keys = || {
             FORMS

@@ -29,7 +29,7 @@ impl Database {
         }
     }
 
-    /// Whose login is refused with this.
+    /// The database refuses the login with this.
     fn refusing(number: u32, text: &'static str) -> Self {
         Self::start(move |_| Verdict::Refuse(number, 1, text))
     }

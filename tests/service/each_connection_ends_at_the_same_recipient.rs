@@ -125,7 +125,11 @@ async fn all_are_relayed_once(goodbye: &'static str, ends: usize) {
     assert_eq!(service.stop(), Some(0));
     assert_eq!(ended(), 2 * ends, "each instance learns it");
     let relayed = "SELECT count(*) FROM Delivery WHERE Status = 'relayed'";
-    assert_eq!(site.value(relayed), (2 * LIST).to_string(), "nobody failed");
+    assert_eq!(
+        site.value(relayed),
+        (2 * LIST).to_string(),
+        "no recipient failed"
+    );
     let seen = seen.lock();
     assert_eq!(seen.messages.len(), 2 * LIST);
     assert!(seen.messages.values().all(|times| *times == 1), "once each");

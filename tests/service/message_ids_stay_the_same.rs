@@ -36,7 +36,7 @@ fn encrypting(relay: SocketAddr, people: &People) -> String {
     format!("{port}\n[send_port.default.encryption]\ncertificates_folder = '{folder}'\n")
 }
 
-/// Everybody is put off once: the second attempt for each has the Message-ID of the first.
+/// Every recipient is deferred once: the second attempt for each has the Message-ID of the first.
 #[tokio::test(flavor = "multi_thread")]
 async fn over_a_retry() {
     let (folder, mails) = (

@@ -8,7 +8,7 @@ use crate::support::maildir::DeliveredMessage;
 use crate::support::people::{People, Person};
 use crate::support::postfix::{Postfix, PostfixOptions};
 
-/// Everybody with a key.
+/// All people with a key.
 const READERS: [&str; 3] = ["rsa", "hidden", "alerts"];
 
 fn people(folder: &std::path::Path) -> People {

@@ -103,7 +103,7 @@ async fn the_relay_sees_only_the_outer_header() {
         let payload = payload(&people, message, protection);
         read_as_meant(&people, name, protection, message, &payload);
     }
-    // With the envelope; the parts that are signed can be read by everybody.
+    // With the envelope; the signed parts are not encrypted.
     let shows_it = envelopes.iter().filter(|file| {
         let bytes = std::fs::read(file).expect("readable");
         String::from_utf8_lossy(&bytes).contains(SECRET)

@@ -190,7 +190,7 @@ fn opened_by(people: &People, company: &[&str], message: &[u8]) {
     }
 }
 
-/// The default is what everybody can read.
+/// The default is what every mail program can read.
 fn read_by_others(people: &People, message: &[u8]) {
     let opened = people.decrypt_by_python(message, "rsa");
     assert!(String::from_utf8_lossy(&opened).contains("Order 4711"));

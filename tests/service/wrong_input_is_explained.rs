@@ -32,7 +32,7 @@ fn a_configuration_without_send_port_says_what_to_write() {
 }
 
 #[test]
-fn a_database_that_is_not_there_says_how_to_make_it() {
+fn a_missing_database_is_explained() {
     let (code, shown) = refused(
         "[database]\nconnection = \"sqlite:absent.db\"\n",
         &["status"],

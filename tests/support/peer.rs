@@ -139,7 +139,7 @@ pub(crate) struct KerberosService {
     pub(crate) keytab: PathBuf,
 }
 
-/// The folder of one server. Others than root find their way in.
+/// The folder of one server. Others than root can enter it.
 pub(crate) fn folder(server: &str) -> TempDir {
     tempfile::Builder::new()
         .prefix(&format!("sendport-{server}-"))
@@ -326,7 +326,7 @@ pub(crate) async fn greets(address: SocketAddr) -> bool {
     timeout(GREETING_WITHIN, greeting).await == Ok(Some(true))
 }
 
-/// Whether anybody listens there.
+/// Whether a server listens there.
 pub(crate) async fn listens(address: SocketAddr) -> bool {
     TcpStream::connect(address).await.is_ok()
 }

@@ -25,7 +25,7 @@ impl Kind {
     }
 }
 
-/// A running server. It takes every message of everybody and keeps none.
+/// A running server. It accepts every message and keeps none.
 pub(crate) struct PythonPeer {
     server: Server,
     plain: SocketAddr,

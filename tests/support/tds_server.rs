@@ -24,7 +24,7 @@ pub(crate) struct Login {
     pub(crate) user: String,
     /// The program of the login.
     pub(crate) application: String,
-    /// Whom it takes this server for.
+    /// The server name that the client expects.
     pub(crate) server: String,
     pub(crate) database: String,
     /// The access token of the feature extension FEDAUTH.

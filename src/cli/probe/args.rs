@@ -12,7 +12,7 @@ use sendport_smtp::settings::tls::TlsMode;
 use super::target::word;
 use crate::probe::Phase;
 
-/// Whom the check for an open relay asks for, where nobody is named (RFC 2606 section 3).
+/// The default recipient of the check for an open relay (RFC 2606 section 3).
 const STRANGER: &str = "open-relay-check@example.com";
 
 /// Talks to a mail server as the service does, shows every step as it happens with its time, and

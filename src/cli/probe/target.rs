@@ -148,7 +148,7 @@ fn changed(
     if args.no_pipelining {
         section.ignore_extensions.push("PIPELINING".to_owned());
     }
-    // The one session is kept until it is said goodbye on.
+    // The one session is kept until QUIT.
     section.messages_per_connection = 100;
     section.idle_timeout = Duration::from_secs(3600);
     if let Some(patience) = patience {

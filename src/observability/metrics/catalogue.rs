@@ -145,13 +145,13 @@ catalogue! {
         "Name resolution and TCP connection.";
     TLS_DURATION = "sendport_tls_handshake_duration_seconds", Histogram(OF_A_RELAY), ["relay"],
         "TLS handshakes that succeeded.";
-    SIGN_IN_DURATION = "sendport_authentication_duration_seconds", Histogram(OF_A_RELAY), ["relay"],
+    AUTHENTICATION_DURATION = "sendport_authentication_duration_seconds", Histogram(OF_A_RELAY), ["relay"],
         "Authentications that succeeded.";
     TRANSACTION_DURATION = "sendport_transaction_duration_seconds", Histogram(OF_A_RELAY), ["relay"],
         "SMTP transactions from MAIL to the last reply, whatever the result.";
     FINAL_DOT_DURATION = "sendport_final_dot_duration_seconds", Histogram(OF_A_RELAY), ["relay"],
         "From the final dot to its reply.";
-    SIGN_IN_REFUSALS = "sendport_authentication_failures_total", Counter, ["relay"],
+    AUTHENTICATION_FAILURES = "sendport_authentication_failures_total", Counter, ["relay"],
         "Authentications that the relay refused permanently (5yz); the next one waits 15 minutes.";
     CONNECTIONS = "sendport_relay_connections", Gauge, ["relay"],
         "Connections of this instance that are open and authenticated.";

@@ -1,4 +1,4 @@
-//! DurationKind one relay: submissions, latencies, its circuit, certificates.
+//! Of one relay: submissions, latencies, its circuit, certificates.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ impl Families {
         let durations = [
             c::CONNECT_DURATION,
             c::TLS_DURATION,
-            c::SIGN_IN_DURATION,
+            c::AUTHENTICATION_DURATION,
             c::TRANSACTION_DURATION,
             c::FINAL_DOT_DURATION,
         ];
@@ -68,7 +68,7 @@ impl Families {
             faults: maker.counter(&c::SUBMISSION_FAULTS),
             bytes: maker.counter(&c::SUBMITTED_BYTES),
             durations: durations.map(|of| maker.histogram(&of)),
-            refusals: maker.counter(&c::SIGN_IN_REFUSALS),
+            refusals: maker.counter(&c::AUTHENTICATION_FAILURES),
             connections: maker.gauge(&c::CONNECTIONS),
             limit: maker.gauge(&c::CONNECTIONS_LIMIT),
             state: maker.gauge(&c::RELAY_STATE),
@@ -79,7 +79,7 @@ impl Families {
         }
     }
 
-    /// DurationKind one of them, everything that a rule may ask for at zero.
+    /// The metrics of one relay; every series that an alerting rule may query starts at zero.
     pub(super) fn of(&self, name: &str) -> RelayMetrics {
         for fault in Fault::ALL {
             self.faults.with_label_values(&[name, fault.as_str()]);

@@ -101,7 +101,7 @@ fn a_queue_that_cannot_be_counted_shows_no_old_figures() {
     shows(&metrics, "sendport_queue_updated_timestamp_seconds 1.5");
     assert!(
         !metrics.render().contains("a@b"),
-        "nobody's words are labels"
+        "no text from outside is a label"
     );
 
     metrics.queue.counted(2_500, []);
