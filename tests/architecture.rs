@@ -1,4 +1,4 @@
-//! The dependencies between the modules, checked by their `use` lines, and the one room that may
+//! The dependencies between the modules, checked by their `use` lines, and the one module that may
 //! name each library. docs/architecture.md has the map.
 
 use std::collections::BTreeMap;

@@ -66,7 +66,7 @@ async fn ask(address: SocketAddr, path: &str) -> std::io::Result<String> {
 }
 
 /// Checks whether a service could listen for health requests now. Returns a note if another
-/// program has the address and the service would start all the same.
+/// program has the address and the service would start anyway.
 ///
 /// # Errors
 /// [`AppError::Http`] if the service would not start.

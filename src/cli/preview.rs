@@ -208,7 +208,7 @@ fn copies(preview: &Preview) {
         let detail = detail.map_or_else(String::new, |it| format!(", {it}"));
         say(format_args!("{what:14}{id}, {protection}{detail}"));
         for reader in &copy.recipients {
-            say(format_args!("{:14}{}", "  for", for_whom(reader)));
+            say(format_args!("{:14}{}", "  for", recipient_line(reader)));
         }
         for thumbprint in beside(copy) {
             say(format_args!(
@@ -219,7 +219,7 @@ fn copies(preview: &Preview) {
     }
 }
 
-fn for_whom(reader: &PreviewReader) -> String {
+fn recipient_line(reader: &PreviewReader) -> String {
     let PreviewReader {
         address,
         certificate,

@@ -1,4 +1,4 @@
-//! What takes longer than two seconds says so: on a terminal a line that shows what it is at and for how
+//! Work that takes longer than two seconds shows its progress: on a terminal a line that shows what it is at and for how
 //! long, and at its end how long all of it took. Nothing of that goes to programs.
 
 use std::fmt::Display;

@@ -145,7 +145,7 @@ fn recipients(text: &str) -> Result<String, String> {
         .ok_or_else(|| expected.to_owned())
 }
 
-/// What an application would find out by the alert's status.
+/// Checks here what an application learns only from the status of the alert.
 fn json_object(text: &str) -> Result<String, String> {
     match serde_json::from_str(text) {
         Ok(serde_json::Value::Object(_)) => Ok(text.to_owned()),
@@ -156,7 +156,7 @@ fn json_object(text: &str) -> Result<String, String> {
     }
 }
 
-/// Another instance may have it, so the alert is inserted all the same.
+/// Another instance may have it, so the alert is inserted anyway.
 fn unknown_send_port(name: &str, config: &Config) -> Option<String> {
     (!config.send_port.contains_key(name)).then(|| {
         let (name, known) = (shown_name(name), shown_names(config.send_port.keys()));

@@ -1,4 +1,4 @@
-//! The audit of a send port at work: a copy before each transaction.
+//! The audit of a send port: a copy before each transaction.
 
 use sendport_core::domain::{Alert, AttemptKey, Envelope, Lease, Message, OutcomeKind};
 use sendport_smime::Protection;

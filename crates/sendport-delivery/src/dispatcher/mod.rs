@@ -349,7 +349,7 @@ fn few_enough(alert: &Alert) -> Result<(), Refusal> {
 }
 
 /// A take-over spends an attempt of the alert too: one that kills each process that works on it ends
-/// here. Transactions for some of the recipients are not held against those who still wait.
+/// here. Transactions for some recipients do not count for those that still wait.
 fn attempts_left(alert: &Alert, port: &SendPort) -> Result<(), Refusal> {
     let spent: u32 = alert.recipients.iter().map(|r| r.attempt_count).sum();
     let waiting = alert.recipients.iter().filter(|r| r.status.is_waiting());

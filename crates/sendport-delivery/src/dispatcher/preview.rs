@@ -36,11 +36,11 @@ pub struct Preview {
     pub headers: HeaderProtected,
     /// Who would sign, where the send port can: addresses, key and until when.
     pub signer: Option<String>,
-    /// Each message that would be made for those who wait.
+    /// Each message that would be made for the waiting recipients.
     pub copies: Vec<PreviewCopy>,
     /// Reverse-path, and the forward-paths that are due.
     pub envelope: Envelope,
-    /// The relays in the order in which they would be asked.
+    /// The relays in the order in which they would be tried.
     pub relays: Vec<String>,
     /// All recipients; for those not sent to, the reply that explains it.
     pub recipients: Vec<(Recipient, Option<Reply>)>,
@@ -214,7 +214,7 @@ fn never(alert: &Alert, rules: &Rules<'_>, now: Timestamp) -> Option<String> {
     expiry(alert, rules, now).or_else(spent).or_else(shut)
 }
 
-/// All messages that would be made for those who wait, in the order in which they would be.
+/// All messages that would be made for the waiting recipients, in their order.
 fn copies(
     alert: &Alert,
     port: &SendPort,

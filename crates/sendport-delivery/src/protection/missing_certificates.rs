@@ -20,7 +20,7 @@ pub(super) struct MissingCertificate {
     pub(super) why: RecipientCertificateError,
 }
 
-/// Does what the send port says about those who lack a certificate. True: they get it
+/// Applies the send port's `when_missing` to recipients without a certificate. True: they get it
 /// unencrypted.
 pub(super) fn settle(
     missing: &[MissingCertificate],
@@ -43,7 +43,7 @@ pub(super) fn settle(
             return true;
         }
         WhenMissing::Split => refuse_each(missing, "", recipients),
-        // A digest goes to those who can read it.
+        // A digest goes to the recipients that can read it.
         WhenMissing::Fail if alert.origin == AlertOrigin::Digest => {
             refuse_each(missing, "", recipients);
         }

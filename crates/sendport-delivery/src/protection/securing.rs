@@ -1,4 +1,4 @@
-//! Protection at work: which recipients share an envelope, and the message made secure.
+//! Which recipients share an envelope, and the message made secure.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::ComposeError;
 use crate::recipients::recipient_set::RecipientSet;
 use crate::send_port::{Refusal, SendPort};
 
-/// The certificates of those who are due; none where nothing is encrypted.
+/// The certificates of the recipients that are due; none where nothing is encrypted.
 #[derive(Debug, Default)]
 pub(crate) struct Certificates {
     needed: bool,

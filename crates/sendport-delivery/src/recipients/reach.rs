@@ -50,13 +50,13 @@ pub(crate) fn was_left_out(
     }
 }
 
-/// The relay is at work: those who were left out may be sent to at once. One that takes nothing
+/// The relay works: the recipients left out may be sent to at once. One that takes nothing
 /// at the moment is not asked again for the next few.
 pub(crate) fn is_at_work(report: &SubmissionReport) -> bool {
     report.is_accepted() || refused_a_recipient(report)
 }
 
-/// For good.
+/// Permanently.
 fn refused_a_recipient(report: &SubmissionReport) -> bool {
     report
         .replies

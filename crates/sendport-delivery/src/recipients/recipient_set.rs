@@ -142,7 +142,7 @@ impl RecipientSet {
         waiting.filter_map(|entry| Some((entry.recipient.kind, entry.path()?)))
     }
 
-    /// Fails some who wait, each for a reason of its own. Where no recipient is left, the first is
+    /// Fails some waiting recipients, each for a reason of its own. Where no recipient is left, the first is
     /// the alert's.
     pub(crate) fn refuse_each(&mut self, refused: &[(u32, Refusal)]) {
         let refused: BTreeMap<_, _> = refused.iter().map(|(of, why)| (*of, why)).collect();

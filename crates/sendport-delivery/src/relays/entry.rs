@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use super::limited_alerts::LimitedAlerts;
 use crate::relays::circuit::{Admission, Circuit};
 
-/// A relay with all its connections in use and no word from any of them for so long is passed
-/// over, where there is another one.
+/// A relay with all its connections in use and no reply on any of them for so long is skipped, where
+/// there is another one.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How often a waiting task checks that the relay responds.
@@ -27,7 +27,7 @@ pub(crate) struct RelayEntry {
     circuit: Mutex<Circuit>,
     /// Claimed alerts that have not begun.
     pub(crate) expected: Arc<AtomicU32>,
-    /// When it was last heard of, or first asked after a rest.
+    /// When it last replied, or was first tried after a pause.
     pub(crate) sign_of_life: Mutex<Instant>,
     pub(crate) patience: Duration,
     /// Alerts that it refused for a limit.

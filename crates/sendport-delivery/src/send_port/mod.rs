@@ -1,4 +1,4 @@
-//! A send port at work: how to send, and what an alert may ask of it.
+//! A send port: how to send, and what an alert may ask of it.
 //!
 //! The right to insert does not allow every From, domain or send port: the rules of a send port
 //! decide about the From, the recipient domains and the login that inserted the alert.

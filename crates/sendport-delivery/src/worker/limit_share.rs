@@ -30,7 +30,7 @@ impl LimitShare {
         self.acknowledged
     }
 
-    /// Reads how many instances live and keeps to the share that follows. Without an answer of the
+    /// Reads how many instances run and keeps to the share that follows. Without an answer of the
     /// database the last share stays in force: the lease fences it.
     pub(super) async fn renew(&mut self, store: &dyn Store, registry: &RelayRegistry) {
         // Often the only thing missing is that this instance publishes its new share.

@@ -84,7 +84,7 @@ pub(super) struct Tasks {
     /// Permits were given back.
     pub(super) freed: Arc<Notify>,
     /// Tokens of claims whose answer was not seen, by send port: asked again with the same
-    /// token, the store hands out what they took.
+    /// token, the store returns what they took.
     pub(super) unanswered: Mutex<BTreeMap<String, LeaseToken>>,
     /// Cancelled at the bound of a drain: transactions that are still under way are cut off.
     pub(super) abandoned: CancellationToken,

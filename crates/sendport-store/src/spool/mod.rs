@@ -5,7 +5,7 @@
 //! known; both are removed when the database has recorded them. So what a dead instance leaves behind says which
 //! few attempts are in doubt, and that nothing else was submitted.
 //!
-//! Both survive the crash of the process at once (no fsync); [`OutcomeSpool::sync`] makes them survive a loss of
+//! Both survive a crash of the process at once (no fsync); [`OutcomeSpool::sync`] makes them survive a loss of
 //! power, when the database cannot take them.
 
 mod preparations;

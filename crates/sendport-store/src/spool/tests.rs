@@ -174,7 +174,7 @@ fn compacting_proves_that_the_folder_can_be_written() {
 }
 
 /// The next instance on a folder whose last one crashed.
-fn after_death(folder: &Path, spool: OutcomeSpool) -> OutcomeSpool {
+fn after_crash(folder: &Path, spool: OutcomeSpool) -> OutcomeSpool {
     drop(spool);
     let spool = enter(folder);
     spool.charge_crash().unwrap();
@@ -182,7 +182,7 @@ fn after_death(folder: &Path, spool: OutcomeSpool) -> OutcomeSpool {
 }
 
 #[test]
-fn the_third_death_while_its_message_is_made_fails_an_alert() {
+fn the_third_crash_while_its_message_is_made_fails_an_alert() {
     let folder = tempfile::tempdir().unwrap();
     let instance = InstanceId::random();
     let (hostile, beside, token) = (AlertId(1), AlertId(2), LeaseToken(Uuid::from_u128(7)));
@@ -196,7 +196,7 @@ fn the_third_death_while_its_message_is_made_fails_an_alert() {
             spool.prepared(beside).unwrap();
         }
         spool.preparing(hostile, token).unwrap();
-        spool = after_death(folder.path(), spool);
+        spool = after_crash(folder.path(), spool);
         let left = spool.left_over().unwrap();
         assert_eq!(
             (left.outcomes.len(), left.instance),
@@ -229,7 +229,7 @@ fn charges_a_death_only_while_the_message_is_being_made() {
             spool.prepared(AlertId(alert)).unwrap();
         }
         spool.preparing(AlertId(0), token).unwrap();
-        spool = after_death(folder.path(), spool);
+        spool = after_crash(folder.path(), spool);
         assert_eq!(spool.left_over().unwrap().outcomes, []);
     }
     assert!(spool.is_suspect(AlertId(0)) && !spool.is_suspect(AlertId(1)));

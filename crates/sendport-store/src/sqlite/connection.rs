@@ -131,7 +131,7 @@ impl Worker {
     {
         let (answer, result) = oneshot::channel();
         let job = Box::new(move |slot: &mut Slot| {
-            // The caller may be gone; the work is done all the same.
+            // The caller may be gone; the work is done anyway.
             let _ = answer.send(slot.run(&*work));
         });
         let gone = || {

@@ -35,7 +35,7 @@ async fn all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     .await
 }
 
-/// A turn that is to be had at once.
+/// A turn that is free at once.
 async fn taken<'a>(turns: &'a Turns, send_port: &str, template: &TemplateKey) -> Turn<'a> {
     let turn = turns.take(send_port, Some((template, AlertId(0)))).await;
     turn.expect("a turn")

@@ -13,7 +13,7 @@ use crate::settings::limits::{Limits, Rate};
 /// A rate is learned for this window where none is configured.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// How long to wait where there is no connection to be had at all.
+/// How long to wait where no connection is available at all.
 const NO_CONNECTION: Duration = Duration::from_secs(1);
 
 /// How long to wait for the one that tries whether the relay takes more.

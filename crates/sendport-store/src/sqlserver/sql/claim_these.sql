@@ -1,5 +1,5 @@
 -- SqlServerStore::claim, where a lock timed out or a row was refused.
--- @P1 instance, @P2 token; {ids} becomes a list of parameters. Answers which of them were taken.
+-- @P1 instance, @P2 token; {ids} becomes a list of parameters. Returns those that were taken.
 SET LOCK_TIMEOUT 250;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 DECLARE @ids TABLE (AlertId bigint NOT NULL PRIMARY KEY, NotBefore datetime2(3) NULL);
