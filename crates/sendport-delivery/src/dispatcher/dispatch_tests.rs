@@ -221,7 +221,7 @@ async fn a_copy_names_the_relay_that_took_the_message() {
     );
 }
 
-/// Rules about the inserting login do not apply to the service, nor are windows; and the relay that the
+/// Rules about the inserting login do not apply to the service, nor do windows; and the relay that the
 /// failures name is tried last.
 #[tokio::test]
 async fn a_digest_goes_through_the_other_relay_whatever_applications_may_do() {

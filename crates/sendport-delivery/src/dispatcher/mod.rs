@@ -63,7 +63,7 @@ pub struct DispatcherDependencies {
     pub send_ports: BTreeMap<String, SendPort>,
     /// All relays with their circuits.
     pub registry: Arc<RelayRegistry>,
-    /// Keep copies, by the name of the send port; most have none.
+    /// By the name of the send port; most send ports have none.
     pub auditors: BTreeMap<String, Auditor>,
     /// What is read while a message is made.
     pub contents: Arc<dyn AttachmentSource>,

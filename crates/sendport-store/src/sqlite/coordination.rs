@@ -191,13 +191,13 @@ fn begin(
     let who = id_text(instance);
     let mut found = known(tx, key, now)?;
     if let Some(abandoned) = found.take_if(|known| known.is_abandoned(who.as_deref(), now)) {
-        let died = Reply::absent(Command::Auth, AUTH_ABANDONED);
+        let no_reply = Reply::absent(Command::Auth, AUTH_ABANDONED);
         note_failure(
             tx,
             key,
             abandoned.instance.as_deref(),
             now,
-            &died,
+            &no_reply,
             sql!("end_authentication_unanswered"),
         )?;
         found = known(tx, key, now)?;

@@ -41,8 +41,8 @@ impl Coordination for SqlServerStore {
         let sql = include_str!("sql/begin_authentication.sql");
         let (relay, secret, instance) = columns(instance, key);
         let (limit, rest) = (seconds(AUTH_TIMEOUT), seconds(AUTH_COOLDOWN));
-        let died = AUTH_ABANDONED;
-        let values: [&dyn ToSql; 6] = [&relay, &secret, &instance, &limit, &rest, &died];
+        let no_reply = AUTH_ABANDONED;
+        let values: [&dyn ToSql; 6] = [&relay, &secret, &instance, &limit, &rest, &no_reply];
         let rows = self.pool.rows(DOING, sql, &values).await?;
         match rows.first() {
             Some(row) => turn(row).map_err(|e| unexpected(DOING, e)),

@@ -213,7 +213,7 @@ impl World {
         self.instances.push(instance);
     }
 
-    /// It dies with what it has under way; the relay notices.
+    /// It crashes with what it has under way; the relay notices.
     fn kill(&mut self, index: usize) {
         self.instances[index].lives = false;
         self.model.open -= self.instances[index].open();

@@ -4,7 +4,7 @@
 -- that it has did not get the answer. Answers whether it is this one's turn alone, and what is stored about the
 -- credentials; nothing where another one removed it meanwhile.
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
--- An instance that died in the middle of it left it unanswered: the relay may have seen it.
+-- An instance that crashed in the middle of it left it unanswered: the relay may have seen it.
 UPDATE s
 SET State = CASE WHEN s.RefusedAt IS NOT NULL OR s.UnansweredCount > 0 THEN N'refused' ELSE N'unanswered' END,
     RefusedAt = CASE WHEN s.RefusedAt IS NOT NULL OR s.UnansweredCount > 0 THEN @now END,
