@@ -60,7 +60,7 @@ const PLANS: &[QueryPlan] = &[
     plan!(super::record::RECIPIENT_STATUSES; seeks ["PRIMARY KEY (AlertId=?)"], scans []),
     plan!(super::instance::RETIRE_HELD; seeks [BY_OWNER], scans []),
     plan!("retire_release" seeks [BY_KEY], scans []),
-    plan!(super::take_over::TAKE_OVER_LEASE_CURRENT; seeks [BY_KEY], scans []),
+    plan!(super::take_over::TAKE_OVER_LEASES_CURRENT; seeks [BY_KEY], scans []),
     plan!("take_over_owners" seeks ["IX_AlertState_LeaseOwner (LeaseOwner>?)"], scans ["o", "AlertState"]),
     plan!(super::take_over::TAKE_OVER_ALERTS; seeks [BY_OWNER], scans []),
     plan!("take_over_release" seeks [BY_KEY], scans ["c"]),

@@ -19,11 +19,11 @@ const TAKE_OVER_ATTEMPT: &str = "INSERT INTO Attempt (AttemptKey, AlertId, Attem
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
 /// A current lease goes to another instance.
-const TAKE_OVER_LEASE: &str =
+const TAKE_OVER_LEASES: &str =
     "UPDATE AlertState SET LeaseOwner = ?1 WHERE AlertId = ?2 AND LeaseToken = ?3";
 
 /// The alert, where the lease is still current.
-pub(super) const TAKE_OVER_LEASE_CURRENT: &str =
+pub(super) const TAKE_OVER_LEASES_CURRENT: &str =
     "SELECT AlertId FROM AlertState WHERE AlertId = ?1 AND LeaseToken = ?2";
 
 /// The host of the instance that takes over.
@@ -53,9 +53,9 @@ fn take_over_lease(
     token: LeaseToken,
 ) -> Result<u32, SqliteError> {
     let (new_owner, token) = (uuid_text(new_owner.0), uuid_text(token.0));
-    let current = keys(tx, TAKE_OVER_LEASE_CURRENT, params![alert.0, token])?;
+    let current = keys(tx, TAKE_OVER_LEASES_CURRENT, params![alert.0, token])?;
     around.change_each(tx, current, |_| {
-        let mut statement = tx.prepare_cached(TAKE_OVER_LEASE)?;
+        let mut statement = tx.prepare_cached(TAKE_OVER_LEASES)?;
         Ok(statement.execute(params![new_owner, alert.0, token])?)
     })
 }
