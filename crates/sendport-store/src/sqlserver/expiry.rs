@@ -110,7 +110,7 @@ pub(super) async fn expire(
     };
     let reason = |c: &SweepCandidate| {
         let passed = sendport_core::clock::format(c.passed, "%Y-%m-%dT%H:%M:%S%.3fZ");
-        expired_reason(&passed.to_string())
+        expired_reason(&passed)
     };
     sweep.run(pool, among, reason).await
 }
