@@ -180,9 +180,9 @@ fn a_library_is_known_in_its_room_alone() {
     let mut wrong = Vec::new();
     for (path, code) in sources() {
         let shown = path.to_string_lossy().into_owned();
-        for (library, rooms) in LIBRARIES {
+        for (library, modules) in LIBRARIES {
             let names_it = code.contains(&format!("{library}::"));
-            if names_it && !rooms.iter().any(|room| shown.starts_with(room)) {
+            if names_it && !modules.iter().any(|module| shown.starts_with(module)) {
                 wrong.push(format!("{shown} names {library}"));
             }
         }

@@ -78,7 +78,7 @@ async fn finds_all_certificates_page_by_page() {
         let found = directory.people().await.expect("everybody");
         assert_eq!(found.len(), PEOPLE + 1);
         let first = DirectoryEntry {
-            name: format!("cn=DirectoryEntry 0,{BASE}"),
+            name: format!("cn=Person 0,{BASE}"),
             addresses: vec!["p0@contoso.com".into(), "second0@contoso.com".into()],
             certificates: vec![der.clone()],
             signed: Vec::new(),

@@ -4,7 +4,7 @@
 //! the settings of the service. Out go mail transactions, and [`Outcome`](sendport_core::domain::Outcome)s in
 //! the database.
 //!
-//! | room | purpose |
+//! | module | purpose |
 //! |---|---|
 //! | [`worker`] | one instance: claims, leases, records, sweeps, recovers |
 //! | [`dispatcher`] | one leased alert: render, build, secure, submit, decide |

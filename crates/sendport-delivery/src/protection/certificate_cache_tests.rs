@@ -18,18 +18,18 @@ use sendport_store::sqlite::SqliteStore;
 
 use super::*;
 
-struct Room {
+struct Fixture {
     _folder: tempfile::TempDir,
     file: std::path::PathBuf,
     store: Arc<SqliteStore>,
     cache: Arc<CertificateCache>,
 }
 
-impl Room {
+impl Fixture {
     async fn new() -> Self {
-        let room = Self::unmigrated();
-        room.store.migrate().await.expect("migrate");
-        room
+        let fixture = Self::unmigrated();
+        fixture.store.migrate().await.expect("migrate");
+        fixture
     }
 
     fn unmigrated() -> Self {
@@ -106,27 +106,33 @@ fn addresses(count: usize) -> Vec<String> {
 
 #[tokio::test]
 async fn a_hundred_recipients_are_found_and_what_is_revoked_is_out_at_once() {
-    let room = Room::new().await;
+    let fixture = Fixture::new().await;
     let all = addresses(100);
-    room.add(&all[..99]).await;
-    let found = room.find(&all).await.expect("asked");
+    fixture.add(&all[..99]).await;
+    let found = fixture.find(&all).await.expect("asked");
     assert!(found[..99].iter().all(Result::is_ok));
     let missing = found[99].as_ref().expect_err("nobody added it");
     assert_eq!(missing.explanation(), "recipient-certificate-missing");
-    let rows = room.store.certificates(WhichCertificates::Of("r7@x.com"));
+    let rows = fixture
+        .store
+        .certificates(WhichCertificates::Of("r7@x.com"));
     let id = rows.await.expect("list")[0].id;
-    let revoked = room.store.revoke_certificate(id, Some("lost")).await;
+    let revoked = fixture.store.revoke_certificate(id, Some("lost")).await;
     assert!(revoked.expect("revoke"));
-    let found = room.find(&all).await.expect("asked");
+    let found = fixture.find(&all).await.expect("asked");
     assert!(
         matches!(&found[7], Err(RecipientCertificateError::Revoked(why)) if why.ends_with(": lost"))
     );
     assert_eq!(found.iter().filter(|it| it.is_ok()).count(), 98);
-    let rows = room.store.certificates(WhichCertificates::All).await;
+    let rows = fixture.store.certificates(WhichCertificates::All).await;
     for row in rows.expect("list") {
-        room.store.remove_certificate(row.id).await.expect("remove");
+        fixture
+            .store
+            .remove_certificate(row.id)
+            .await
+            .expect("remove");
     }
-    let found = room.find(&all).await.expect("asked");
+    let found = fixture.find(&all).await.expect("asked");
     assert!(
         found
             .iter()
@@ -136,34 +142,34 @@ async fn a_hundred_recipients_are_found_and_what_is_revoked_is_out_at_once() {
 
 #[tokio::test]
 async fn parses_a_certificate_once_and_evicts_the_least_recently_used() {
-    let room = Room::new().await;
+    let fixture = Fixture::new().await;
     let all = addresses(2);
-    room.add(&all[..1]).await;
+    fixture.add(&all[..1]).await;
     let certificate = |found: Vec<CertificateLookup>| found[0].clone().expect("there").0;
-    let first = certificate(room.find(&all).await.expect("asked"));
-    let cached = || room.cache.parsed.lock();
+    let first = certificate(fixture.find(&all).await.expect("asked"));
+    let cached = || fixture.cache.parsed.lock();
     let before = cached().len();
-    room.find(&all).await.expect("asked");
+    fixture.find(&all).await.expect("asked");
     assert_eq!((before, cached().len()), (1, 1));
     for n in 0..CAPACITY.get() {
         cached().put(n.to_string(), first.clone());
     }
     assert_eq!(cached().len(), CAPACITY.get());
-    assert!(room.find(&all).await.expect("asked")[0].is_ok());
+    assert!(fixture.find(&all).await.expect("asked")[0].is_ok());
 }
 
 #[tokio::test]
 async fn a_row_whose_certificate_was_exchanged_is_refused_at_once() {
-    let room = Room::new().await;
+    let fixture = Fixture::new().await;
     let all = addresses(1);
-    room.add(&all).await;
-    assert!(room.find(&all).await.expect("asked")[0].is_ok());
+    fixture.add(&all).await;
+    assert!(fixture.find(&all).await.expect("asked")[0].is_ok());
     let other = String::from_utf8(pem(&all)).expect("PEM");
-    let database = rusqlite::Connection::open(&room.file).expect("open");
+    let database = rusqlite::Connection::open(&fixture.file).expect("open");
     let changed = database.execute("UPDATE Certificate SET Pem = ?1", [other]);
     assert_eq!(changed.expect("update"), 1);
     for _ in 0..2 {
-        let found = room.find(&all).await.expect("asked");
+        let found = fixture.find(&all).await.expect("asked");
         let why = found[0].as_ref().expect_err("exchanged");
         assert_eq!(why.explanation(), "recipient-certificate-malformed");
         assert!(why.to_string().contains("Sha256Fingerprint says"), "{why}");
@@ -172,8 +178,8 @@ async fn a_row_whose_certificate_was_exchanged_is_refused_at_once() {
 
 #[tokio::test]
 async fn a_database_that_cannot_be_asked_is_waited_for() {
-    let room = Room::unmigrated();
-    match room.find(&addresses(1)).await {
+    let fixture = Fixture::unmigrated();
+    match fixture.find(&addresses(1)).await {
         Err(ComposeError::Unprotected { why, .. }) => {
             assert!(
                 why.starts_with("its recipients' certificates cannot be read"),
