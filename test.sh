@@ -37,14 +37,14 @@ fi
 step deploy/check.sh
 if pkg-config --exists krb5-gssapi; then
     step cargo clippy --locked --workspace --features gssapi --all-targets -- -D warnings
-    step cargo test --locked --features gssapi --test peers -- relay_matrix ticket_not_given
+    step cargo test --locked --features gssapi --test peers -- relay_matrix kerberos_ticket_refused
 else
     not_run "the feature gssapi" "libkrb5-dev is not installed"
 fi
 # Compiling the bindings of the driver takes minutes, so it is done only if libclang is installed.
 if pkg-config --exists krb5-gssapi && compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' | grep -qv cpp; then
     step cargo clippy --locked --features sqlserver-gssapi --all-targets -- -D warnings
-    step cargo test --locked --features sqlserver-gssapi --test peers -- database_authenticated_by_ticket
+    step cargo test --locked --features sqlserver-gssapi --test peers -- database_kerberos
 else
     not_run "the feature sqlserver-gssapi" "libclang-dev is not installed"
 fi

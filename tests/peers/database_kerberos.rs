@@ -19,7 +19,7 @@ async fn authenticates_with_a_keytab() {
     if !Kdc::available() {
         return;
     }
-    let test = "database_authenticated_by_ticket::for_the_name_of_the_server_with_a_keytab";
+    let test = "database_kerberos::authenticates_with_a_keytab";
     let Some(krb5_conf) = kdc::in_own_process(test).await else {
         return;
     };

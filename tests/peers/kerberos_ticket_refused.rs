@@ -13,7 +13,7 @@ async fn an_expired_account_or_a_missing_key() {
     if !Kdc::available() {
         return;
     }
-    let test = "ticket_not_given::of_an_expired_account_or_without_its_keys";
+    let test = "kerberos_ticket_refused::an_expired_account_or_a_missing_key";
     let Some(krb5_conf) = kdc::in_own_process(test).await else {
         return;
     };
@@ -38,7 +38,7 @@ async fn an_unreachable_kdc() {
     if !Kdc::available() {
         return;
     }
-    let test = "ticket_not_given::by_a_kdc_that_is_not_there";
+    let test = "kerberos_ticket_refused::an_unreachable_kdc";
     let Some(krb5_conf) = kdc::in_own_process(test).await else {
         return;
     };

@@ -13,7 +13,7 @@ use self::mechanism::{Credentials, Mechanism};
 use self::server::{Server, Servers};
 use crate::support::kdc;
 
-const TEST: &str = "relay_matrix::the_table_in_the_docs_is_what_happens";
+const TEST: &str = "relay_matrix::the_documented_matrix_is_true";
 
 /// `tls` of the configuration.
 const TLS_MODES: [&str; 3] = ["none", "starttls", "implicit"];
