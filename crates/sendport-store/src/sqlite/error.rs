@@ -20,8 +20,14 @@ pub(super) enum SqliteError {
 }
 
 impl From<rusqlite::Error> for SqliteError {
+    /// Without the statement, which may be a whole migration.
     fn from(error: rusqlite::Error) -> Self {
-        Self::Engine(error)
+        Self::Engine(match error {
+            rusqlite::Error::SqlInputError { error, msg, .. } => {
+                rusqlite::Error::SqliteFailure(error, Some(msg))
+            }
+            other => other,
+        })
     }
 }
 
@@ -218,6 +224,23 @@ pub(super) fn absent(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// It may be a migration of hundreds of lines.
+    #[test]
+    fn an_error_does_not_quote_the_statement() {
+        let connection = rusqlite::Connection::open_in_memory().expect("a database");
+        let run = |sql: &str| {
+            let run = connection.execute(sql, []).map_err(SqliteError::from);
+            run.err()
+        };
+        assert!(run("CREATE TABLE Alert (x)").is_none());
+        let again = run("-- The schema\nCREATE TABLE Alert (x)").expect("it is there");
+        assert_eq!(again.why(), "table Alert already exists");
+        let missing = run("DELETE FROM Alert WHERE Version = 1").expect("no such column");
+        assert_eq!(missing.why(), "no such column: Version");
+        let error = missing.into_store_error("read", Path::new("a.db"));
+        assert_eq!(error.to_string().lines().count(), 1, "{error}");
+    }
 
     #[test]
     fn only_what_is_about_values_is_rejected() {
