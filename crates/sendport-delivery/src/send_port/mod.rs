@@ -122,7 +122,6 @@ impl SendPort {
     /// [`SendPortError`].
     pub fn from_config(name: &str, config: &SendPortConfig) -> Result<Self, SendPortError> {
         let from = &config.from;
-        let message_id_domain = config.message_id_domain.as_deref();
         Ok(Self {
             name: name.to_owned(),
             return_path: config
@@ -130,7 +129,10 @@ impl SendPort {
                 .clone()
                 .unwrap_or_else(|| ReversePath(Some(from.address.clone()))),
             relays: config.relays.clone(),
-            message_id_domain: in_ascii(message_id_domain.unwrap_or(from.address.domain())),
+            message_id_domain: match &config.message_id_domain {
+                Some(domain) => domain.clone().into(),
+                None => in_ascii(from.address.domain()),
+            },
             protection: config.protection,
             protector: Protector::default(),
             retry: config.retry_policy(),

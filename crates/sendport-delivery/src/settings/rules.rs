@@ -89,3 +89,46 @@ impl From<DomainRule> for String {
         rule.0
     }
 }
+
+/// The right side of a Message-ID: a domain, in ASCII.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct MessageIdDomain(String);
+
+/// A text is no right side of a Message-ID.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{}' is no domain; write one of yours, such as \"mail.contoso.com\"", .0.escape_debug())]
+pub struct MessageIdDomainError(String);
+
+impl TryFrom<String> for MessageIdDomain {
+    type Error = MessageIdDomainError;
+
+    fn try_from(text: String) -> Result<Self, MessageIdDomainError> {
+        match domain_to_ascii(&text) {
+            Ok(ascii) => Ok(Self(ascii.into())),
+            Err(_) => Err(MessageIdDomainError(text)),
+        }
+    }
+}
+
+impl From<MessageIdDomain> for String {
+    fn from(domain: MessageIdDomain) -> Self {
+        domain.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_id_domain_is_a_domain() {
+        for wrong in ["", "<x>", "a b", "a@b.example", "x\r\nBcc: y", ".example"] {
+            let error = MessageIdDomain::try_from(wrong.to_owned()).expect_err(wrong);
+            assert!(error.to_string().contains("is no domain"), "{error}");
+        }
+        let domain = MessageIdDomain::try_from("münchen.example".to_owned());
+        let ascii = String::from(domain.expect("a domain"));
+        assert_eq!(ascii, "xn--mnchen-3ya.example");
+    }
+}

@@ -14,7 +14,7 @@ use super::audit::AuditConfig;
 use super::delivery_window::DeliveryWindowConfig;
 use super::encryption::EncryptionConfig;
 use super::notify::{self, DigestRecipients};
-use super::rules::{DomainRule, FromRule};
+use super::rules::{DomainRule, FromRule, MessageIdDomain};
 use super::signing::SigningConfig;
 
 /// From, relays in order, protection, retry, and what each login may use it for.
@@ -29,7 +29,7 @@ pub struct SendPortConfig {
     /// Names of relays, tried in this order.
     pub relays: Vec<String>,
     /// Right side of the Message-ID; without it the domain of `from`.
-    pub message_id_domain: Option<String>,
+    pub message_id_domain: Option<MessageIdDomain>,
     /// Character set of headers and plain text; what it lacks is written in UTF-8.
     #[serde(default)]
     pub charset: Charset,
