@@ -6,9 +6,9 @@
 --
 -- Names and keys are compared without trailing blanks (COLLATE RTRIM), as SQL Server does it.
 
--- ==== Tables: alerts, and what became of them ====
+-- ==== Tables: alerts and their results ====
 
--- One row an alert: what the application asks for. Applications insert here; three columns are enough.
+-- One row per alert: what the application asks for. Applications insert here; three columns are enough.
 CREATE TABLE Alert (
     AlertId         INTEGER PRIMARY KEY AUTOINCREMENT,
     PublicId        TEXT NOT NULL DEFAULT (lower(
@@ -141,7 +141,7 @@ BEGIN
     SELECT RAISE(ABORT, 'AlertId, SendPort, Priority, NotBefore, ExpiresAt and CreatedAt count as they were inserted and cannot be changed: delete the alert and insert a new one');
 END;
 
--- One row a file, inserted in the transaction that inserts the alert.
+-- One row per file, inserted in the transaction that inserts the alert.
 CREATE TABLE Attachment (
     AttachmentId     INTEGER PRIMARY KEY AUTOINCREMENT,
     AlertId          INTEGER NOT NULL REFERENCES Alert (AlertId) ON DELETE CASCADE,
@@ -184,7 +184,7 @@ BEGIN
     SELECT RAISE(ABORT, 'an attachment of an alert that is not final cannot be deleted');
 END;
 
--- One row a recipient of an alert. The status of an alert follows from the statuses of its recipients.
+-- One row per recipient of an alert. The status of an alert follows from the statuses of its recipients.
 CREATE TABLE Recipient (
     AlertId            INTEGER NOT NULL REFERENCES Alert (AlertId) ON DELETE CASCADE,
     Ordinal            INTEGER NOT NULL,
@@ -211,7 +211,7 @@ CREATE TABLE Recipient (
 
 CREATE INDEX IX_Recipient_Failed ON Recipient (Status, StatusAt) WHERE Status IN ('failed', 'expired');
 
--- One row a mail transaction, inserted once it has ended.
+-- One row per mail transaction, inserted once it has ended.
 CREATE TABLE Attempt (
     AttemptId           INTEGER PRIMARY KEY AUTOINCREMENT,
     AttemptKey          TEXT NOT NULL,
@@ -499,7 +499,7 @@ CREATE TABLE EventLog (
 
 -- ==== Views ====
 
--- One row an alert.
+-- One row per alert.
 CREATE VIEW AlertStatus AS
 SELECT a.AlertId, a.PublicId, a.Reference, a.Source, a.AlertName, a.Severity, a.Subject, a.SendPort, a.Priority,
        s.Status, s.StatusAt, CASE WHEN s.Status <> 'sending' THEN s.StatusReason END AS StatusReason,
@@ -512,7 +512,7 @@ SELECT a.AlertId, a.PublicId, a.Reference, a.Source, a.AlertName, a.Severity, a.
 FROM Alert a
 JOIN AlertState s ON s.AlertId = a.AlertId;
 
--- One row a recipient: status, the relay's reply, cause and advice; and the protection of the message in the
+-- One row per recipient: status, the relay's reply, cause and advice; and the protection of the message in the
 -- latest attempt that has a reply for this recipient.
 CREATE VIEW Delivery AS
 SELECT r.AlertId, a.PublicId, a.Reference, a.SendPort, r.Ordinal, r.Kind, r.Address, r.DisplayName,
@@ -647,7 +647,7 @@ FROM (SELECT SendPort, Status, count(*) AS Depth, min(CreatedAt) AS OldestAt, mi
                      AND p.LastSeenAt > strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-2 minutes')) AS IsKnown
       FROM AlertState WHERE FinalAt IS NULL GROUP BY SendPort, Status) q;
 
--- One row a relay of the running instances: the worst condition that one of them reports, the number of instances
+-- One row per relay of the running instances: the worst condition that one of them reports, the number of instances
 -- in each condition, what they may use together, and the result of the latest authentication.
 CREATE VIEW Relay AS
 WITH Running AS (

@@ -10,10 +10,10 @@ SET QUOTED_IDENTIFIER ON;
 SET ANSI_NULLS ON;
 GO
 
--- ==== Tables: alerts, and what became of them ====
+-- ==== Tables: alerts and their results ====
 GO
 
--- One row an alert: what the application asked for, and from Status on what the service knows of it. Only the
+-- One row per alert: what the application asked for, and from Status on what the service knows of it. Only the
 -- service writes to this table; applications insert into the view Alert. A body longer than 8,000 bytes is
 -- stored off the row, so that a change of status does not rewrite it.
 CREATE TABLE sendport.AlertRow (
@@ -91,7 +91,7 @@ CREATE INDEX IX_AlertRow_Reference ON sendport.AlertRow (Reference);
 CREATE INDEX IX_AlertRow_CreatedBy ON sendport.AlertRow (CreatedBy, Reference);
 GO
 
--- One row a file, inserted through the view Attachment in the transaction that inserts the alert. Content longer
+-- One row per file, inserted through the view Attachment in the transaction that inserts the alert. Content longer
 -- than 8,000 bytes is stored off the row.
 CREATE TABLE sendport.AttachmentRow (
     AttachmentId     bigint IDENTITY(1, 1) NOT NULL,
@@ -118,7 +118,7 @@ ELSE
             DELETE FROM sendport.AttachmentRow WHERE AlertId IN (SELECT d.AlertId FROM deleted d)');
 GO
 
--- One row a recipient of an alert. The status of an alert follows from the statuses of its recipients.
+-- One row per recipient of an alert. The status of an alert follows from the statuses of its recipients.
 CREATE TABLE sendport.Recipient (
     AlertId            bigint NOT NULL,
     Ordinal            int NOT NULL,
@@ -147,7 +147,7 @@ GO
 CREATE INDEX IX_Recipient_Failed ON sendport.Recipient (Status, StatusAt);
 GO
 
--- One row a mail transaction, inserted once it has ended.
+-- One row per mail transaction, inserted once it has ended.
 CREATE TABLE sendport.Attempt (
     AttemptId           bigint IDENTITY(1, 1) NOT NULL,
     AttemptKey          uniqueidentifier NOT NULL,
@@ -553,7 +553,7 @@ GO
 -- ==== Views for operators ====
 GO
 
--- One row an alert.
+-- One row per alert.
 CREATE VIEW sendport.AlertStatus AS
 SELECT a.AlertId, a.PublicId, a.Reference, a.Source, a.AlertName, a.Severity, a.Subject, a.SendPort, a.Priority,
        a.Status, a.StatusAt, CASE WHEN a.Status <> N'sending' THEN a.StatusReason END AS StatusReason,
@@ -565,7 +565,7 @@ SELECT a.AlertId, a.PublicId, a.Reference, a.Source, a.AlertName, a.Severity, a.
        a.FinalAt, a.CreatedAt, a.CreatedBy, a.Origin
 FROM sendport.AlertRow a;
 GO
--- One row a recipient: status, the relay's reply, cause and advice; and the protection of the message in the
+-- One row per recipient: status, the relay's reply, cause and advice; and the protection of the message in the
 -- latest attempt that has a reply for this recipient.
 CREATE VIEW sendport.Delivery AS
 SELECT r.AlertId, a.PublicId, a.Reference, a.SendPort, r.Ordinal, r.Kind, r.Address, r.DisplayName,
@@ -723,7 +723,7 @@ FROM (SELECT g.SendPort, g.Status, g.Depth, g.OldestAt, g.NextDueAt,
                    OR IS_MEMBER(N'db_owner') = 1)
             GROUP BY SendPort, Status) g) q;
 GO
--- One row a relay of the running instances: the worst condition that one of them reports, the number of instances
+-- One row per relay of the running instances: the worst condition that one of them reports, the number of instances
 -- in each condition, what they may use together, and the result of the latest authentication.
 CREATE VIEW sendport.Relay AS
 WITH Running AS (

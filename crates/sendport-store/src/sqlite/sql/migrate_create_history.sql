@@ -1,4 +1,4 @@
--- migrate: what was applied, and when.
+-- The history of migrations.
 CREATE TABLE IF NOT EXISTS SchemaVersion (
     Version   INTEGER PRIMARY KEY,
     Name      TEXT NOT NULL,

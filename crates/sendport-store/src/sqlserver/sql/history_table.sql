@@ -1,4 +1,4 @@
--- SqlServerStore::migrate, and "migrate --print"
+-- The schema, and the history of its migrations.
 IF SCHEMA_ID(N'sendport') IS NULL EXEC (N'CREATE SCHEMA sendport AUTHORIZATION dbo');
 IF OBJECT_ID(N'sendport.SchemaVersion') IS NULL
     CREATE TABLE sendport.SchemaVersion (
