@@ -117,7 +117,7 @@ pub enum ConnectionSourceError {
     Secret(#[from] SecretError),
     /// The file or the variable holds nothing.
     #[error(
-        "connection_file or connection_env leads to an empty connection string; write it there"
+        "the connection string that connection_file or connection_env refers to is empty; store it there"
     )]
     Empty,
 }

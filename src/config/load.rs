@@ -16,7 +16,7 @@ pub const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
 /// Where a configuration file is looked for if none is named, in this order.
 pub const USUAL_FILES: [&str; 2] = ["sendport.toml", "/etc/sendport/sendport.toml"];
 
-/// A configuration to begin with, which works as it is.
+/// A configuration to start from, which works unchanged.
 pub const START_TOML: &str = include_str!("../../config/start.toml");
 
 /// Why there is no usable configuration.

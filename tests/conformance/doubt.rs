@@ -280,7 +280,7 @@ pub(crate) async fn relayed_resolves_every_recipient(f: &dyn Fixture) {
         ["relayed", "failed", "relayed"]
     );
     let replies = replies(store, id).await;
-    assert_eq!(replies[0], "resolved by an operator: the relay had it");
+    assert_eq!(replies[0], "resolved by an operator: the relay accepted it");
     let lines = store.deliveries(Some(id), 10).await.expect("deliveries");
     assert_eq!(lines[1].enhanced_status_code.as_deref(), Some("5.1.3"));
     assert_eq!(lines[2].address, "o'brien@contoso.com");

@@ -425,7 +425,7 @@ impl Resolution {
     /// What is said about it to alert and recipients.
     pub(crate) fn reason(self) -> Option<&'static str> {
         match self {
-            Self::Relayed => Some("resolved by an operator: the relay had it"),
+            Self::Relayed => Some("resolved by an operator: the relay accepted it"),
             Self::Resend => None,
             Self::Cancel => Some("cancelled by an operator; it may have been sent"),
         }

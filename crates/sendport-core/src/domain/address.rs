@@ -301,7 +301,7 @@ fn checked_address(address: &str) -> Result<String, &'static str> {
         return Err("there is nothing before the '@'");
     }
     if local.chars().any(is_invisible) {
-        return Err("there is an invisible character in it, type it anew");
+        return Err("it contains an invisible character; type it again");
     }
     let local = match local.is_ascii() {
         true => Cow::Borrowed(local),

@@ -119,11 +119,11 @@ fn refuses_with_the_one_thing_that_is_wrong() {
         ("ops\u{7}@contoso.com", "it contains a control character"),
         (
             "ops\u{200b}@contoso.com",
-            "there is an invisible character in it, type it anew",
+            "it contains an invisible character; type it again",
         ),
         (
             "\u{feff}ops@contoso.com",
-            "there is an invisible character in it, type it anew",
+            "it contains an invisible character; type it again",
         ),
         (
             "\"a\tb\"@contoso.com",
@@ -168,7 +168,7 @@ fn refuses_what_other_programs_write_or_other_scripts_bring() {
         ),
         (
             "ops@\u{202e}ü.example",
-            "there is an invisible character in it, type it anew",
+            "it contains an invisible character; type it again",
         ),
     ] {
         assert_eq!(read(written), Err(problem), "{written}");

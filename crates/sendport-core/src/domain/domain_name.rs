@@ -21,7 +21,7 @@ pub fn domain_to_ascii(domain: &str) -> Result<Cow<'_, str>, &'static str> {
         .chars()
         .any(|c| is_invisible(c) && !matches!(c, '\u{200c}' | '\u{200d}'))
     {
-        return Err("there is an invisible character in it, type it anew");
+        return Err("it contains an invisible character; type it again");
     }
     if domain.chars().any(char::is_whitespace) {
         return Err("there is a space in it");

@@ -5,7 +5,7 @@
 pub enum MimeError {
     /// A column of the header section contains a control character.
     #[error(
-        "column {column} holds {found} at character {position}; a header is one line of text, so nothing was sent: take it out where the row is written"
+        "column {column} holds {found} at character {position}; a header is one line of text, so nothing was sent: remove it in the application that inserts the row"
     )]
     HeaderInjection {
         /// The column; `Headers.X-Name` for a member of the JSON object.

@@ -17,7 +17,7 @@ pub enum PasswordError {
         source: SecretError,
     },
     /// There is nothing in it.
-    #[error("auth.{key} leads to an empty password; write the password there")]
+    #[error("the password that auth.{key} refers to is empty; store the password there")]
     Empty {
         /// Which key.
         key: &'static str,

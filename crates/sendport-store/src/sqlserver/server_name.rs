@@ -7,7 +7,9 @@ const DEFAULT_PORT: u16 = 1433;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ServerNameError {
     /// Named pipes and others.
-    #[error("'{0}:' is not spoken, TCP is; write 'Server=host\\instance' or 'Server=host,port'")]
+    #[error(
+        "'{0}:' is not supported, only TCP; write 'Server=host\\instance' or 'Server=host,port'"
+    )]
     Protocol(&'static str),
     /// Behind the comma is no port.
     #[error("expected a port from 1 to 65535 behind the comma, found '{0}'")]
@@ -173,7 +175,7 @@ mod tests {
             ("db,abc", "found 'abc'"),
             ("db,0", "found '0'"),
             ("db,1433,1", "found '1433,1'"),
-            ("np:\\\\db\\pipe\\sql\\query", "'np:' is not spoken"),
+            ("np:\\\\db\\pipe\\sql\\query", "'np:' is not supported"),
             ("(localdb)\\v11", "LocalDB"),
             ("tcp:,1433", "names no host"),
             ("", "names no host"),
