@@ -1,4 +1,5 @@
-//! The send port that a SQL Server database is missing.
+//! The send port that a SQL Server database is missing: alerts inserted by SQL become emails, and the
+//! status of every recipient is written back.
 //!
 //! An application inserts a row into an alert table, inside its own transaction. A service claims
 //! the row, renders the message, submits it to an SMTP relay, and writes the relay's reply back

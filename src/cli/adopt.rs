@@ -7,23 +7,23 @@ use super::{Failure, open, print_json, progress, say};
 use crate::config::{Config, checked_environment};
 
 /// A restored or copied database knows which environment it came from, and the service
-/// refuses to mail from it. This makes it this environment's own.
+/// refuses to send from it. This assigns it to this environment.
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("mode").required(true).args(["expire", "hold"])))]
 #[command(after_help = "Examples:
-  sendport adopt --environment test --expire    nothing that waits is ever sent
-  sendport adopt --environment test --hold      until `sendport release` says so")]
+  sendport adopt --environment test --expire    waiting alerts are never sent
+  sendport adopt --environment test --hold      waiting alerts stay until `sendport release`")]
 pub(super) struct Args {
-    /// The environment that the database shall belong to [default: the configured one]
+    /// New environment of the database [default: the configured one]
     #[arg(long, value_name = "NAME", value_parser = checked_environment)]
     environment: Option<String>,
-    /// Everything that waits expires
+    /// Expire every waiting alert
     #[arg(long)]
     expire: bool,
-    /// Everything that waits is held
+    /// Hold every waiting alert
     #[arg(long)]
     hold: bool,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }

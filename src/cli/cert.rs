@@ -22,7 +22,7 @@ use crate::config::Config;
   sendport cert import --ldap ldaps://dc1.contoso.com --base DC=contoso,DC=com \\
       --user reader@contoso.com --password-file reader.password
   sendport cert list
-  sendport cert check                    could each of them be encrypted to now?
+  sendport cert check                    can each be used for encryption now?
   sendport cert revoke 2BB1...C0 --reason 'key was lost'
   sendport cert remove alice@contoso.com")]
 pub(super) struct Args {
@@ -34,42 +34,42 @@ pub(super) struct Args {
 enum Verb {
     /// Add certificates from files (PEM, DER or PKCS #7) or from a directory (--ldap)
     Import(Box<cert_import::Args>),
-    /// Show them
+    /// List certificates
     List {
-        /// Of one address
+        /// Only certificates of this address
         address: Option<String>,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Check whether each can be used for encryption now; fails if an address has no usable one
+    /// Check whether each certificate can be used for encryption now; fails if an address has none that can
     Check {
-        /// Of one address
+        /// Only certificates of this address
         address: Option<String>,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Revoke one with a reason, for all addresses that it is bound to
+    /// Revoke a certificate, with a reason, for all addresses that it is bound to
     Revoke {
-        /// Its thumbprint (SHA-1), as `list` and Windows show it
+        /// Thumbprint (SHA-1), as `list` and Windows show it
         thumbprint: String,
-        /// Why, for the rows of the recipients
+        /// Reason, shown in the rows of the recipients
         #[arg(long)]
         reason: Option<String>,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Remove one from the table
+    /// Remove a certificate from the table
     Remove {
-        /// A thumbprint, or an address that has one certificate
+        /// Thumbprint, or an address that has one certificate
         #[arg(value_name = "THUMBPRINT|ADDRESS")]
         what: String,
-        /// All that the address has
+        /// All certificates of the address
         #[arg(long)]
         all: bool,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },

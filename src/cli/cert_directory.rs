@@ -15,32 +15,32 @@ const PEOPLE: &str = "(&(mail=*)(|(userCertificate=*)(userSMIMECertificate=*)))"
 #[derive(Debug, clap::Args)]
 #[group(id = "directory", requires = "ldap", multiple = true)]
 pub(super) struct DirectoryArgs {
-    /// Instead of files, from a directory such as Active Directory: userCertificate and
-    /// userSMIMECertificate of people with mail or proxyAddresses
+    /// Import from a directory such as Active Directory instead of files: userCertificate and
+    /// userSMIMECertificate of entries with mail or proxyAddresses
     #[arg(long, value_name = "URL", requires = "base")]
     ldap: Option<String>,
-    /// Below which entry people are: DC=contoso,DC=com
+    /// Base DN of the search, such as DC=contoso,DC=com
     #[arg(long, value_name = "DN")]
     base: Option<String>,
-    /// Which of them (RFC 4515)
+    /// Search filter (RFC 4515)
     #[arg(long, value_name = "FILTER", default_value = PEOPLE)]
     filter: String,
-    /// User to bind as: a distinguished name, or user@domain; default: anonymous
+    /// User to bind as: a distinguished name, or user@domain [default: anonymous]
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// File that holds the password
+    /// File that contains the password
     #[arg(long, value_name = "FILE", conflicts_with = "password_env")]
     password_file: Option<PathBuf>,
-    /// Environment variable that holds it
+    /// Environment variable that contains the password
     #[arg(long, value_name = "VARIABLE")]
     password_env: Option<String>,
     /// Switch an ldap: connection to TLS
     #[arg(long)]
     starttls: bool,
-    /// PEM file of authorities to trust beside those of the system
+    /// PEM file of CA certificates to trust in addition to the system's
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// Seconds to wait for the directory
+    /// Longest wait for the directory, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     timeout: u64,
 }

@@ -18,17 +18,17 @@ pub(super) struct Args {
     /// Files, or folders with *.pem, *.crt, *.cer, *.der, *.p7b and *.p7c
     #[arg(required_unless_present = "ldap", conflicts_with = "ldap")]
     paths: Vec<PathBuf>,
-    /// Address to bind it to, if it contains none or belongs to a gateway: one file only
+    /// Address to bind the certificate to, if it contains none or belongs to a gateway; one file only
     #[arg(long, conflicts_with = "ldap")]
     address: Vec<String>,
-    /// Cipher for it instead of the send port's. Thunderbird shows messages encrypted with aes-256-gcm
+    /// Cipher to use instead of the send port's. Thunderbird shows messages encrypted with aes-256-gcm
     /// or aes-128-gcm as empty, without an error
     #[arg(long)]
     cipher: Option<String>,
-    /// RSA padding for it instead of the send port's: pkcs1 or oaep
+    /// RSA padding to use instead of the send port's: pkcs1 or oaep
     #[arg(long)]
     rsa_padding: Option<String>,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -23,15 +23,15 @@ use crate::probe::{Phase, Plan, Report, SLOW, Server, Warning};
     after_help = "Examples:\n  sendport check\n  sendport check --offline\n  sendport check --json"
 )]
 pub(super) struct Args {
-    /// Configuration and templates only: ask neither the database nor a relay
+    /// Check only configuration and templates, without the database and the relays
     #[arg(long)]
     offline: bool,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Warnings about what the server shows to others: `sendport probe` speaks of them.
+/// Warnings about what the server shows to others: only `sendport probe` reports them.
 const OF_THE_SERVER: [&str; 3] = [
     "greeting-reveals-version",
     "greeting-reveals-internals",

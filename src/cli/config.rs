@@ -16,9 +16,9 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Print every setting that is in force, with secrets redacted
+    /// Print every effective setting, with secrets redacted
     Show {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },

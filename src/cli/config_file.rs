@@ -47,7 +47,7 @@ fn nowhere() -> String {
         })
         .collect();
     format!(
-        "no configuration file found; looked for{}\nname yours with --config FILE, or write one to begin with: sendport init",
+        "no configuration file found; looked for{}\nname yours with --config FILE, or create one: sendport init",
         looked.concat()
     )
 }

@@ -68,7 +68,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  sendport demo --folder /tmp/sendport-demo")]
 pub(super) struct Args {
-    /// Folder to work in; it must not exist yet [default: sendport-demo, or sendport-demo-2, ...]
+    /// Working folder; it must not exist yet [default: sendport-demo, or sendport-demo-2, ...]
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
 }

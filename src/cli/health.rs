@@ -11,13 +11,13 @@ use crate::config::Config;
 /// Asks /readyz at the configured `http.listen`. Exit code 0: ready. 1: not ready, or no answer.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  sendport health            can it work? (/readyz)
+  sendport health            is it ready? (/readyz)
   sendport health --alive    would a restart help? (/healthz)")]
 pub(super) struct Args {
     /// Ask /healthz instead: whether the process is alive, even if the database is unavailable
     #[arg(long)]
     alive: bool,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }

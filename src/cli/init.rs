@@ -12,7 +12,7 @@ use crate::config::{START_TOML, USUAL_FILES};
   sendport init
   sendport init /etc/sendport/sendport.toml")]
 pub(super) struct Args {
-    /// Where to; one that is there is never replaced
+    /// File to write; an existing file is never overwritten
     #[arg(default_value = "sendport.toml", value_name = "FILE")]
     file: PathBuf,
 }
@@ -21,7 +21,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let shown = args.file.display();
     let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => Failure::Other(format!(
-            "{shown} is there already and stays as it is; name another file"
+            "{shown} exists already and was not changed; name another file"
         )),
         _ => Failure::Other(format!("{shown} cannot be written: {error}")),
     };
@@ -35,12 +35,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         false => format!(" --config {shown}"),
     };
     say(format_args!(
-        "wrote {shown}; put your relay and your From address into it, then
+        "wrote {shown}; enter your relay and your From address in it, then run
 
-  sendport check --offline{option}    is it right?
-  sendport migrate{option}            make the tables
-  sendport check{option}              database and relays, too
-  sendport run{option}                the service; beside it, until you have a relay: sendport sink"
+  sendport check --offline{option}    check the file
+  sendport migrate{option}            create the tables
+  sendport check{option}              check the database and the relays, too
+  sendport run{option}                run the service; until you have a relay, run `sendport sink` beside it"
     ));
     Ok(())
 }

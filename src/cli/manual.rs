@@ -14,7 +14,7 @@ use super::{Cli, Failure};
   sendport completions bash > /etc/bash_completion.d/sendport
   sendport completions zsh > ~/.zfunc/_sendport")]
 pub(super) struct Completions {
-    /// Which shell
+    /// Shell
     shell: Shell,
 }
 

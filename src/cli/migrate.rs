@@ -13,16 +13,16 @@ use crate::config::{Config, checked_environment};
   sendport migrate --create-database --environment test
   sendport migrate --print > sendport.sql    for sqlcmd, Management Studio or sqlite3")]
 pub(super) struct Args {
-    /// Create the database itself where it does not exist
+    /// Create the database if it does not exist
     #[arg(long)]
     create_database: bool,
-    /// Store this environment's name, unless one is stored already
+    /// Store this environment name, unless one is stored already
     #[arg(long, value_name = "NAME", value_parser = checked_environment)]
     environment: Option<String>,
     /// Print the script instead of running it
     #[arg(long)]
     print: bool,
-    /// As JSON
+    /// Print JSON
     #[arg(long, conflicts_with = "print")]
     json: bool,
 }

@@ -46,15 +46,15 @@ use crate::config::{Config, ConfigError};
 use config_file::load;
 use terminal::{Color, put, say};
 
-/// The send port that a SQL Server database is missing: alerts inserted by SQL become mail,
-/// and the status of every recipient comes back.
+/// The send port that a SQL Server database is missing: alerts inserted by SQL become emails,
+/// and the status of every recipient is written back.
 #[derive(Debug, Parser)]
 #[command(version, long_version = app::VERSIONS.as_str(), about, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Cli {
     /// Configuration file [default: sendport.toml, then /etc/sendport/sendport.toml]
     #[arg(long, short, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Colours
+    /// Color the output
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: Color,
     #[command(subcommand)]
@@ -62,58 +62,58 @@ pub struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
-  sendport demo                          see it work, nothing else needed
-  sendport init                          write a configuration to begin with
-  sendport migrate --environment test    make or update the tables
-  sendport check                         look for everything that may be wrong
+  sendport demo                          see it work; needs nothing else
+  sendport init                          write a configuration to start from
+  sendport migrate --environment test    create or update the tables
+  sendport check                         check configuration, database, schema and relays
   sendport probe --relay main            talk to a relay as the service does, step by step
-  sendport run                           the service
+  sendport run                           run the service
   sendport send --to ops@contoso.com --subject Hello --body 'It works' --wait
   sendport status
 
 Exit codes:
   0 done   1 failed, no such alert   2 wrong usage   3 configuration   4 database
-  5 stopped before everything under way was recorded   6 the alert was not relayed, or would fail
-  7 root would make files in the folder of another user
-  10 and more: the step at which `sendport probe` was refused";
+  5 stopped before all results were recorded   6 the alert was not relayed, or would fail
+  7 root would create files in the folder of another user
+  10 or higher: the step at which `sendport probe` failed";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Write a commented configuration to begin with
+    /// Write a commented configuration to start from
     Init(init::Args),
-    /// Show the configuration that is in force
+    /// Show the effective configuration
     Config(config::Args),
-    /// Run the service: claim alerts, submit them, record what came of it
+    /// Run the service: claim alerts, submit them, record the results
     Run(run::Args),
-    /// Make or update the tables in the database
+    /// Create or update the tables in the database
     Migrate(migrate::Args),
-    /// Take over a restored copy of a database: expire or hold what waits in it
+    /// Take over a restored copy of a database: expire or hold the alerts that wait in it
     Adopt(adopt::Args),
-    /// Talk to a mail server step by step and explain what it answers; sends nothing unless asked
+    /// Talk to a mail server step by step and explain its replies; sends nothing without --send
     Probe(Box<probe::Args>),
     /// Check configuration, database, schema and relays, line by line
     Check(check::Args),
-    /// Show it all on this machine: a database, a mail server, sample alerts, their statuses
+    /// Try everything on this machine: a database, a mail server, sample alerts, their statuses
     Demo(demo::Args),
-    /// Run a small SMTP server on loopback that stores what it gets as .eml files
+    /// Run a small SMTP server on loopback that stores the messages it receives as .eml files
     Sink(sink::Args),
     /// Insert one alert
     Send(Box<send::Args>),
     /// Show queue and instances, or one alert
     Status(status::Args),
-    /// Show what an alert becomes: envelope, relays, protection, and the exact message
+    /// Show what would be sent for an alert: envelope, relays, protection, and the exact message
     Preview(preview::Args),
-    /// Keep templates in the database: import, export, list, check
+    /// Manage templates in the database: import, export, list, check
     Template(template::Args),
-    /// Keep recipients' certificates in the database: import, list, check, revoke, remove
+    /// Manage recipients' certificates in the database: import, list, check, revoke, remove
     Cert(cert::Args),
-    /// Ask the running service whether it can work, or lives
+    /// Ask the running service whether it is ready, or alive
     Health(health::Args),
     /// Put held alerts back into the queue
     Release(release::Args),
     /// Resolve an alert that may have been sent, or list those in doubt
     Resolve(resolve::Args),
-    /// Print completions for a shell
+    /// Print shell completions
     Completions(manual::Completions),
     /// Write the manual pages
     #[command(hide = true)]
@@ -207,7 +207,7 @@ impl From<std::io::Error> for Failure {
 /// Blocks of this size, in bytes, are parts of large messages.
 const LARGE_BLOCK: u32 = 128 * 1024;
 
-/// Parses the command line and does what it says.
+/// Parses the command line and runs the verb.
 pub fn main() -> ExitCode {
     let arguments = match Cli::command().try_get_matches() {
         Ok(arguments) => arguments,
@@ -332,7 +332,7 @@ fn refuse_another_user(owner: Option<app::FileOwner>, arguments: &str) -> Result
     let Some(owner) = owner else { return Ok(()) };
     let (file, folder) = (owner.file.display(), owner.folder.display());
     Err(Failure::AnotherUser(format!(
-        "{file} would be root's, and '{0}', to whom {folder} belongs, could not open it. Nothing was done; run\n  {1}",
+        "{file} would belong to root, and '{0}', who owns {folder}, could not open it. Nothing was done; run\n  {1}",
         owner.user,
         owner.command(arguments)
     )))

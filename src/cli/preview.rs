@@ -10,8 +10,8 @@ use super::one_alert::recorded_reply;
 use super::{Failure, open, preview_json, preview_template, print_json, put, say};
 use crate::app::{self, Preview, PreviewCopy, PreviewReader, PreviewTexts, Protection};
 
-/// Makes what the service would submit for an alert, by the same steps, and changes nothing:
-/// neither the alert nor a relay knows of it. Or what a template makes of a payload.
+/// Builds what the service would submit for an alert, by the same steps, and changes nothing, neither
+/// in the database nor at a relay. Or renders a template with a payload.
 #[derive(Debug, clap::Args)]
 #[command(
     group = clap::ArgGroup::new("what").required(true).args(["alert", "template"]),
@@ -23,18 +23,18 @@ use crate::app::{self, Preview, PreviewCopy, PreviewReader, PreviewTexts, Protec
   sendport preview --template order-late --payload late.json
   sendport preview --template order-late --folder templates --language de --html > late.html
 
-Ends with 6 where the alert would fail."
+The exit code is 6 if the alert would fail."
 )]
 pub(super) struct Args {
-    /// Number, PublicId, Message-ID or Reference of an alert, in whatever state it is
+    /// Number, PublicId, Message-ID or Reference of an alert, in any status
     alert: Option<String>,
-    /// The message alone, byte by byte as it is before protection
+    /// Only the message: its exact bytes before protection
     #[arg(long, conflicts_with = "template")]
     raw: bool,
-    /// Its HTML alone
+    /// Only its HTML
     #[arg(long)]
     html: bool,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -82,7 +82,7 @@ fn show_texts(texts: &PreviewTexts, args: &Args) -> Result<(), Failure> {
     }
     if args.html {
         let html = texts.html.as_ref();
-        let html = html.ok_or_else(|| Failure::Other("there is no HTML in it".to_owned()))?;
+        let html = html.ok_or_else(|| Failure::Other("the message has no HTML".to_owned()))?;
         return put(html.as_bytes());
     }
     line("Subject", &texts.subject);
@@ -100,7 +100,7 @@ fn show_texts(texts: &PreviewTexts, args: &Args) -> Result<(), Failure> {
     if texts.html.is_some() {
         line(
             "HTML",
-            "there is some, add --html; without it, readers show:",
+            "present: show it with --html; readers without HTML show:",
         );
     }
     say("");
@@ -142,7 +142,7 @@ fn left_out(preview: &Preview, recorded: &[DeliveryLine]) {
         }
         if let Some(message) = another_message(preview, recipient.address.text()) {
             let address = recipient.address.text();
-            line("then to", &format!("{address}, message {message}"));
+            line("Also sent to", &format!("{address}, in message {message}"));
             continue;
         }
         let of_it = |it: &&DeliveryLine| it.ordinal == recipient.ordinal;
@@ -154,7 +154,7 @@ fn left_out(preview: &Preview, recorded: &[DeliveryLine]) {
         };
         let (address, status) = (recipient.address.text(), recipient.status);
         let colon = if reason.is_empty() { "" } else { ": " };
-        line("not to", &format!("{address}, {status}{colon}{reason}"));
+        line("Skipped", &format!("{address}, {status}{colon}{reason}"));
     }
 }
 

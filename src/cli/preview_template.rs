@@ -12,7 +12,7 @@ use crate::app::{self, PreviewTexts};
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(super) struct Args {
-    /// A template: the database's, else the configured folder's
+    /// Name of a template in the database or, if it has none, in the configured folder
     #[arg(long, value_name = "NAME")]
     template: Option<String>,
     /// File with a JSON object; - is standard input [default: the template's sample]
@@ -27,12 +27,12 @@ pub(super) struct Args {
         hide_default_value = true
     )]
     language: String,
-    /// The template of this folder, without asking a database
+    /// Read the template from this folder, without a database
     #[arg(long, value_name = "FOLDER", requires = "template")]
     folder: Option<PathBuf>,
 }
 
-/// What it makes of the payload.
+/// Renders the template with the payload.
 pub(super) async fn texts(args: &Args, config: Option<PathBuf>) -> Result<PreviewTexts, Failure> {
     let name = args.template.as_deref().unwrap_or_default();
     let payload = args.payload.as_deref().map(read_text).transpose()?;

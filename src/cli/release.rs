@@ -15,10 +15,10 @@ pub(super) struct Args {
     /// Number, PublicId, Message-ID or Reference of an alert
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     alert: Option<String>,
-    /// Every held alert
+    /// Release every held alert
     #[arg(long)]
     all: bool,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }

@@ -19,18 +19,18 @@ const MOST: u32 = 1000;
 #[command(
     group = clap::ArgGroup::new("resolution").requires("alert"),
     after_help = "Examples:
-  sendport resolve                     what is in doubt; --json for programs
-  sendport resolve 4711 --relayed      the relay had it: who waited becomes relayed
-  sendport resolve 4711 --resend       it had not, or twice is better than never: sent again now
-  sendport resolve 4711 --cancel       nothing more is sent
+  sendport resolve                     list the alerts in doubt; --json for programs
+  sendport resolve 4711 --relayed      the relay accepted it: waiting recipients become relayed
+  sendport resolve 4711 --resend       it did not, or a duplicate does no harm: send it again
+  sendport resolve 4711 --cancel       send nothing more
 
-Look for the Message-ID in the relay's log; where the column is empty, for the PublicId in it."
+Search the relay's log for the Message-ID or, if the alert has none, for the PublicId."
 )]
 pub(super) struct Args {
     /// Number, PublicId, Message-ID or Reference of an alert
     #[arg(requires = "resolution")]
     alert: Option<String>,
-    /// The relay had it
+    /// The relay accepted it
     #[arg(long, group = "resolution")]
     relayed: bool,
     /// Send it again at once, with the same Message-ID
@@ -39,7 +39,7 @@ pub(super) struct Args {
     /// Do not send it again
     #[arg(long, group = "resolution")]
     cancel: bool,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }

@@ -22,7 +22,7 @@ const SHOWN: usize = 20;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  sendport run --config /etc/sendport/sendport.toml")]
 pub(super) struct Args {
-    /// Make or update the tables first
+    /// Create or update the tables first
     #[arg(long)]
     migrate: bool,
 }

@@ -23,22 +23,22 @@ use crate::config::Config;
   sendport send --to 'ops@contoso.com; oncall@contoso.com' --subject 'Order 4711 is late' --body '...' --wait
   sendport send --to ops@contoso.com --template order-late --payload '{\"order\": 4711}'")]
 pub(super) struct Args {
-    /// Recipients, separated by ; or ,
+    /// To recipients, separated by ; or ,
     #[arg(long, value_name = "LIST", value_parser = recipients)]
     to: Option<String>,
-    /// Recipients of a copy
+    /// Cc recipients, separated by ; or ,
     #[arg(long, value_name = "LIST", value_parser = recipients)]
     cc: Option<String>,
-    /// Recipients of a blind copy
+    /// Bcc recipients, separated by ; or ,
     #[arg(long, value_name = "LIST", value_parser = recipients)]
     bcc: Option<String>,
     /// Subject
     #[arg(long)]
     subject: Option<String>,
-    /// Text of the mail
+    /// Body of the message
     #[arg(long, conflicts_with = "body_file")]
     body: Option<String>,
-    /// File that holds it; - is standard input
+    /// File that contains the body; - is standard input
     #[arg(long, value_name = "FILE")]
     body_file: Option<PathBuf>,
     /// The body is HTML
@@ -50,7 +50,7 @@ pub(super) struct Args {
     /// JSON object for the template
     #[arg(long, value_name = "JSON", value_parser = json_object)]
     payload: Option<String>,
-    /// File to attach; may be given several times
+    /// File to attach; can be repeated
     #[arg(long, value_name = "FILE")]
     attach: Vec<PathBuf>,
     /// Language of the template, such as de-AT
@@ -65,16 +65,16 @@ pub(super) struct Args {
     /// Send port
     #[arg(long, default_value = "default", value_name = "NAME")]
     send_port: String,
-    /// urgent, normal or low
+    /// Priority: urgent, normal or low
     #[arg(long, default_value_t = Priority::Normal, value_name = "CLASS")]
     priority: Priority,
-    /// Wait until something final is known, and show it
+    /// Wait until the status of every recipient is final, and show the alert
     #[arg(long)]
     wait: bool,
-    /// Wait no longer than so many seconds
+    /// Longest wait, in seconds
     #[arg(long, default_value_t = 60, value_name = "SECONDS", requires = "wait")]
     timeout: u64,
-    /// The alert as JSON, as `status` shows it
+    /// Print the alert as JSON, as `status --json` does
     #[arg(long)]
     json: bool,
 }
@@ -90,7 +90,7 @@ pub(super) async fn run(mut args: Args, config: Config) -> Result<(), Failure> {
     let alert = new_alert(args)?;
     if let Some(why) = app::dry_run(&config, &store, &alert).await? {
         return Err(Failure::NotRelayed(format!(
-            "nothing was inserted, it would fail: {why}"
+            "nothing was inserted, because the alert would fail: {why}"
         )));
     }
     let id = store.insert(&alert).await?;

@@ -9,14 +9,14 @@ use tokio_util::sync::CancellationToken;
 use super::{Failure, progress, say, stop_signal};
 use crate::sink::{Sink, SinkOptions};
 
-/// Stores every message that it gets as an .eml file. For tests: it accepts
+/// Stores every message that it receives as an .eml file. For tests: it accepts
 /// everything and delivers nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   sendport sink
-  sendport sink --listen 127.0.0.1:2525 --folder mails --refuse nobody --delay busy=2")]
+  sendport sink --listen 127.0.0.1:2525 --folder messages --refuse nobody --delay busy=2")]
 pub(super) struct Args {
-    /// Where to listen
+    /// Address and port to listen on
     #[arg(long, default_value = "127.0.0.1:2525", value_name = "ADDRESS")]
     listen: SocketAddr,
     /// Folder for the .eml files
@@ -25,7 +25,7 @@ pub(super) struct Args {
     /// Answer 550 5.1.1 for this recipient: a whole address or the part before the @
     #[arg(long, value_name = "RECIPIENT")]
     refuse: Vec<String>,
-    /// Answer 451 4.2.1 for this recipient the first so many times
+    /// Answer 451 4.2.1 for this recipient the first TIMES times
     #[arg(long, value_name = "RECIPIENT=TIMES", value_parser = parse_delay)]
     delay: Vec<(String, u32)>,
 }

@@ -31,7 +31,7 @@ const OF_A_REFERENCE: u32 = 100;
 pub(super) struct Args {
     /// Number, PublicId, Message-ID or Reference of an alert
     alert: Option<String>,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }

@@ -15,8 +15,8 @@ use crate::app;
 /// Templates in the database: versions that never change.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  sendport template check templates      try each with its sample; asks no database
-  sendport template import templates     what differs becomes a new version
+  sendport template check templates      render each with its sample; needs no database
+  sendport template import templates     changed templates become new versions
   sendport template list
   sendport template export /tmp/templates")]
 pub(super) struct Args {
@@ -26,39 +26,39 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Bring the database's templates to what a folder holds
+    /// Import the templates of a folder into the database
     Import {
         /// Files <name>[.<language>].subject.j2, .txt.j2, .html.j2, .sample.json, and _<name>...
         folder: PathBuf,
-        /// Remove templates that the folder does not hold
+        /// Remove templates that are not in the folder
         #[arg(long)]
         prune: bool,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// Write the database's templates into a folder, as files that can be imported again
     Export {
-        /// Made where there is none
+        /// Target folder; created if it does not exist
         folder: PathBuf,
-        /// Replace files that say something else
+        /// Replace files that differ
         #[arg(long)]
         overwrite: bool,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// Show the database's templates
     List {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// Render each template in each language with its sample payload
     Check {
-        /// A folder, without asking a database; without it the database's templates
+        /// Folder to check, without a database [default: the templates in the database]
         folder: Option<PathBuf>,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },

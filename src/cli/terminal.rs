@@ -1,4 +1,4 @@
-//! What a person sees: widths, colours, ages in words, and lines that a closed pipe ends quietly.
+//! What a person sees: widths, colors, ages in words, and lines that a closed pipe ends quietly.
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
@@ -8,15 +8,15 @@ use sendport_core::domain::Timestamp;
 
 use super::progress;
 
-/// Whether to use colours.
+/// When to use colors.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Color {
     /// On a terminal, unless `NO_COLOR` is set
     #[default]
     Auto,
-    /// Also in a pipe
+    /// Even in a pipe
     Always,
-    /// Nowhere
+    /// Never
     Never,
 }
 
@@ -69,7 +69,7 @@ impl Paint {
     }
 }
 
-/// In colour, where there are any.
+/// In color, if colors are on.
 pub(super) fn painted(paint: Paint, text: &str) -> String {
     if !Color::on(&std::io::stdout()) {
         return text.to_owned();

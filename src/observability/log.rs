@@ -40,7 +40,7 @@ pub enum LogError {
 ///
 /// # Errors
 /// [`LogError`].
-pub fn init(config: &LogConfig, colours: bool) -> Result<(), LogError> {
+pub fn init(config: &LogConfig, colors: bool) -> Result<(), LogError> {
     let filter = directives(config)?;
     let masks = masks()?;
     let builder = SubscriberBuilder::default()
@@ -48,7 +48,7 @@ pub fn init(config: &LogConfig, colours: bool) -> Result<(), LogError> {
         .with_writer(move || RedactedFields(masks.clone()));
     // Fails only if a log was started before, as tests do.
     let _ = match config.format {
-        LogFormat::Human => builder.with_ansi(colours).with_target(false).try_init(),
+        LogFormat::Human => builder.with_ansi(colors).with_target(false).try_init(),
         LogFormat::Json => builder
             .json()
             .flatten_event(true)

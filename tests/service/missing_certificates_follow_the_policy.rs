@@ -151,7 +151,7 @@ fn preview_reports_missing_certificates(site: &Site, people: &People) {
         "{failing}"
     );
     assert!(
-        failing.contains("not to        bare@example.test, failed: 550 5.7.5 "),
+        failing.contains("Skipped       bare@example.test, failed: 550 5.7.5 "),
         "{failing}"
     );
     let own = text(&site.sendport(&["preview", "2"]));

@@ -39,11 +39,11 @@ async fn byte_by_byte_before_and_after() {
         "Protection    none: submitted as it is, ",
         "MAIL FROM     <alerts@example.test>\n",
         "RCPT TO       <ops@example.test>\nRCPT TO       <cc@example.test>\n",
-        "not to        nobody, failed: 501 5.1.3 ",
+        "Skipped       nobody, failed: 501 5.1.3 ",
     ] {
         assert!(message.contains(line), "{line} is missing in\n{message}");
     }
-    let shown = "Subject       Grüße\nHTML          there is some, add --html; without it, readers show:\n\nSöhne & <Co>\n.\n";
+    let shown = "Subject       Grüße\nHTML          present: show it with --html; readers without HTML show:\n\nSöhne & <Co>\n.\n";
     assert!(message.ends_with(shown), "{message}");
     let html = site.sendport(&["preview", "1", "--html"]);
     assert_eq!(text(&html), "<p>Söhne &amp; &lt;Co&gt;</p>");
@@ -63,7 +63,7 @@ async fn byte_by_byte_before_and_after() {
     );
     let message = text(&site.sendport(&["preview", "1"]));
     assert!(
-        message.contains("not to        ops@example.test, relayed\n"),
+        message.contains("Skipped       ops@example.test, relayed\n"),
         "{message}"
     );
     assert!(
@@ -122,7 +122,7 @@ async fn preview_explains_why_an_alert_would_fail() {
     assert_eq!(service.stop(), Some(0));
     let message = text(&site.sendport(&["preview", "4"]));
     assert!(
-        message.contains("not to        b: c@example.test, failed: 501 5.1.3 'b: c@example.test' is not a mail address: groups"),
+        message.contains("Skipped       b: c@example.test, failed: 501 5.1.3 'b: c@example.test' is not a mail address: groups"),
         "{message}"
     );
     let reason = site.value("SELECT StatusReason FROM AlertStatus WHERE AlertId = 1");
@@ -142,7 +142,7 @@ fn preview_separates_other_messages_from_no_message() {
     let message = text(&site.sendport(&["preview", "1"]));
     for line in [
         "RCPT TO       <ops@example.test>\n",
-        "then to       jörg@example.test, message 2\n",
+        "Also sent to  jörg@example.test, in message 2\n",
         "  for         jörg@example.test\n",
     ] {
         assert!(message.contains(line), "'{line}' is not in\n{message}");

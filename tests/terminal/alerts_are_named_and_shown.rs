@@ -57,7 +57,7 @@ fn text_as_text_and_bytes_only_when_asked() {
     asked(&site, &["preview", "1"]).is_as_expected("preview");
     let raw = asked(&site, &["preview", "1", "--raw"]);
     raw.prints(0, &["Content-Transfer-Encoding: ", "\r\n"]);
-    asked(&site, &["preview", "1", "--html"]).prints(1, &["there is no HTML in it"]);
+    asked(&site, &["preview", "1", "--html"]).prints(1, &["the message has no HTML"]);
     asked(&site, &["preview", "1", "--json"]).prints(
         0,
         &[
@@ -93,7 +93,7 @@ fn an_alert_that_would_only_expire() {
         }
     }
     // No recipient waits any more, so none misses it.
-    asked(&site, &["preview", "3"]).prints(0, &["not to        ops@example.test, relayed"]);
+    asked(&site, &["preview", "3"]).prints(0, &["Skipped       ops@example.test, relayed"]);
 }
 
 /// It waits for a delivery window that opens too late.

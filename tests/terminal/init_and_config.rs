@@ -12,7 +12,7 @@ fn init_writes_a_working_file_and_never_replaces_one() {
     run(folder.path(), &["migrate"]).prints(0, &["sendport.db", "environment  development"]);
 
     std::fs::write(&file, "mine").expect("write");
-    run(folder.path(), &["init"]).prints(1, &["sendport.toml is there already"]);
+    run(folder.path(), &["init"]).prints(1, &["sendport.toml exists already"]);
     assert_eq!(std::fs::read_to_string(&file).expect("read"), "mine");
 }
 

@@ -40,7 +40,7 @@ fn verbs_that_would_make_files_there_say_how_to_run_them() {
         (&["run", "--migrate"], format!("{line} run")),
     ] {
         let output = run(folder.path(), verb);
-        output.prints(7, &["would be root's", "'nobody'", &command]);
+        output.prints(7, &["would belong to root", "'nobody'", &command]);
         assert!(content(&home).is_empty(), "{verb:?} made something");
     }
     for verb in ["check", "status"] {

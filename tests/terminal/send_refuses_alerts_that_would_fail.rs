@@ -58,7 +58,13 @@ fn refuses_invalid_alerts_without_inserting() {
             "Bcc",
         ),
     ] {
-        send(&site, more).prints(6, &["nothing was inserted, it would fail: ", words]);
+        send(&site, more).prints(
+            6,
+            &[
+                "nothing was inserted, because the alert would fail: ",
+                words,
+            ],
+        );
     }
     for (more, words) in [
         (&["--to", "", "--subject", "x"][..], "expected an address"),
@@ -132,7 +138,7 @@ fn check_reports_no_send_port_as_good_that_run_refuses() {
     run(&site.path(""), &["run"]).prints(3, &["there is no [relay.mian]"]);
 }
 
-/// Colours where they are asked for, none in a pipe; and a line that closes it.
+/// Colors if they are requested, none in a pipe; and a line that closes it.
 #[test]
 fn check_closes_with_a_line_and_paints_where_it_may() {
     let site = Site::new(PORT);

@@ -22,25 +22,25 @@ const STRANGER: &str = "open-relay-check@example.com";
     override_usage = "sendport probe [OPTIONS] <HOST[:PORT] | --relay <NAME> | --mx <DOMAIN>>",
     after_help = "Examples:
   sendport probe --relay main                          as the service does, up to AUTH
-  sendport probe --relay main --to ops@contoso.com     would this recipient be taken?
+  sendport probe --relay main --to ops@contoso.com     would this recipient be accepted?
   sendport probe --relay main --to ops@contoso.com --send
   sendport probe mail.contoso.com:587 --auth auto --user alerts --password-env PW
   sendport probe --mx contoso.com --from a@fabrikam.com --to ops@contoso.com
 
-Exit codes: 0 all went well; 10 resolve, 11 connect, 12 tls, 13 greeting, 14 ehlo, 15 starttls,
+Exit codes: 0 success; 10 resolve, 11 connect, 12 tls, 13 greeting, 14 ehlo, 15 starttls,
 16 auth, 17 mail, 18 rcpt, 19 data, 20 content, 21 quit: the first step that failed; 30 open relay"
 )]
 pub(in crate::cli) struct Args {
-    /// Server, as mail.contoso.com, mail.contoso.com:587 or [2001:db8::1]:25
+    /// Server, such as mail.contoso.com, mail.contoso.com:587 or [2001:db8::1]:25
     #[arg(required_unless_present_any = ["relay", "mx"], conflicts_with_all = ["relay", "mx"])]
     pub(super) host: Option<String>,
-    /// Relay of the configuration, with everything that its section says
+    /// Relay of the configuration, with all settings of its section
     #[arg(long, value_name = "NAME", conflicts_with = "mx")]
     pub(super) relay: Option<String>,
-    /// Where mail for this domain goes, by the DNS: MX, A, AAAA, and SRV of submission
+    /// Mail servers of this domain, from DNS: MX, A, AAAA, and SRV of submission
     #[arg(long, value_name = "DOMAIN")]
     pub(super) mx: Option<String>,
-    /// Name server to ask instead of the system's, as 127.0.0.1:53
+    /// Name server to ask instead of the system's, such as 127.0.0.1:53
     #[arg(long, value_name = "ADDRESS", requires = "mx")]
     pub(super) name_server: Option<SocketAddr>,
     /// Port of the servers that --mx finds
@@ -49,71 +49,71 @@ pub(in crate::cli) struct Args {
     /// Sender [default: From of a send port of the relay, or sendport-probe@ this host]
     #[arg(long, value_name = "ADDRESS", value_parser = str::parse::<Address>)]
     pub(super) from: Option<Address>,
-    /// Recipient; may be given several times
+    /// Recipient; can be repeated
     #[arg(long, value_name = "ADDRESS", value_parser = str::parse::<Address>)]
     pub(super) to: Vec<Address>,
-    /// Submit a message to the recipients; without it they are asked for and nothing is sent
+    /// Send a message to the recipients; without it, the probe stops after RCPT and sends nothing
     #[arg(long, requires = "to", conflicts_with = "stop_after")]
     pub(super) send: bool,
     /// Last step: connect, greeting, ehlo, starttls, auth, mail, rcpt or data [default: rcpt with
     /// --to, mail with --from, else auth]
     #[arg(long, value_name = "STEP")]
     pub(super) stop_after: Option<Phase>,
-    /// Size of the message, such as 10MB, as it is announced and sent
+    /// Size of the message to announce and send, such as 10MB
     #[arg(long, value_parser = size)]
     pub(super) size: Option<usize>,
-    /// Ask for notifications: never, or some of success,failure,delay
+    /// Request notifications: never, or any of success,failure,delay
     #[arg(long, value_name = "WHEN", value_parser = notify, requires = "to")]
     pub(super) notify: Option<Notify>,
-    /// How to encrypt: none, opportunistic, starttls or implicit [default: the relay's, or what
-    /// belongs to the port]
+    /// How to encrypt: none, opportunistic, starttls or implicit [default: the relay's, or the
+    /// port's]
     #[arg(long, value_name = "HOW", value_parser = word::<TlsMode>)]
     pub(super) tls: Option<TlsMode>,
-    /// Authentication mechanism: none, auto, plain, login, ntlm and so on [default: the relay's, or none]
+    /// Authentication mechanism: none, auto, plain, login, ntlm, ... [default: the relay's, or none]
     #[arg(long, value_name = "MECHANISM", value_parser = word::<AuthMechanism>)]
     pub(super) auth: Option<AuthMechanism>,
-    /// User to authenticate as. Where HOST, port and user are no relay of the configuration, each probe
-    /// tries the password, and too many wrong ones may lock the account
+    /// User to authenticate as. Unless HOST, port and user match a relay of the configuration, each
+    /// probe tries the password, and too many wrong ones may lock the account
     #[arg(long, value_name = "NAME")]
     pub(super) user: Option<String>,
-    /// File that holds the password
+    /// File that contains the password
     #[arg(long, value_name = "FILE", conflicts_with = "password_env")]
     pub(super) password_file: Option<PathBuf>,
-    /// Environment variable that holds the password
+    /// Environment variable that contains the password
     #[arg(long, value_name = "VARIABLE")]
     pub(super) password_env: Option<String>,
-    /// Let the password travel over a connection that is not encrypted
+    /// Allow the password on an unencrypted connection
     #[arg(long)]
     pub(super) allow_cleartext_auth: bool,
-    /// Name to greet with
+    /// Name to send in EHLO
     #[arg(long, value_name = "NAME")]
     pub(super) ehlo: Option<String>,
-    /// PEM file of the authorities to trust
+    /// PEM file of the CA certificates to trust
     #[arg(long, value_name = "FILE")]
     pub(super) ca_file: Option<PathBuf>,
-    /// Name that the certificate has to bear, where it is not the host's
+    /// Name to expect in the certificate, if it is not the host's
     #[arg(long, value_name = "NAME")]
     pub(super) verify_name: Option<String>,
     /// Accept any certificate
     #[arg(long)]
     pub(super) no_verify: bool,
-    /// One command at a time, although the server offers PIPELINING
+    /// Send one command at a time, even if the server offers PIPELINING
     #[arg(long)]
     pub(super) no_pipelining: bool,
-    /// Wait no longer than this for each step, such as 10s [default: the relay's time-outs, or 30s]
+    /// Longest wait for each step, such as 10s [default: the relay's timeouts, or 30s]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(super) timeout: Option<Duration>,
-    /// Speak of replies that take longer than this
+    /// Report replies that take longer than this
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "4s")]
     pub(super) slow: Duration,
-    /// Ask without authentication whether the server accepts mail for a foreign domain
+    /// Test, without authentication, whether the server accepts mail for a foreign domain
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true,
           default_missing_value = STRANGER, value_parser = str::parse::<Address>)]
     pub(super) open_relay_check: Option<Address>,
-    /// Keep the dialogue in this file, secrets redacted
+    /// Write the dialogue to this file, secrets redacted
     #[arg(long, value_name = "FILE")]
     pub(super) log: Option<PathBuf>,
-    /// One JSON document at the end instead of lines
+    /// Print one JSON document at the end instead of lines
     #[arg(long)]
     pub(super) json: bool,
 }

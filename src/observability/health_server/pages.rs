@@ -12,7 +12,7 @@ pub const NAME: &str = "sendport";
 
 const INDEX: &str = "sendport\n\n\
     /healthz  200 while the process lives\n\
-    /readyz   200 while it can work, else 503 and why not\n\
+    /readyz   200 if it is ready, else 503 and the reason\n\
     /metrics  for Prometheus\n";
 
 /// The page of the path; does not read the body of the request.
