@@ -14,12 +14,12 @@ step() {
     local begun=$SECONDS
     current=$*
     echo "== $current"
-    local before word
+    local all=$* before word
     before=$(wc -l <"$log")
     "$@" 2>&1 | tee -a "$log"
     # A name that no test has any more would succeed.
-    if [[ $* == "cargo test "*" -- "* ]]; then
-        for word in ${*##* -- }; do
+    if [[ $all == "cargo test"*" -- "* ]]; then
+        for word in ${all##* -- }; do
             tail -n "+$((before + 1))" "$log" | grep -q "^test .*$word.* ok$" ||
                 { echo "no test is named $word"; return 1; }
         done
