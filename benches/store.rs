@@ -15,14 +15,16 @@ use rusqlite::Connection;
 use sendport_core::clock::{Clock, SystemClock};
 use sendport_core::domain::{
     AlertId, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Command, CommandReply, Decision,
-    InstanceId, LeaseToken, Outcome, OutcomeKind, ProtectionFacts, RecipientAddress, RecipientKind,
-    RecipientOutcome, RecipientStatus, Reply, SessionFacts,
+    InstanceId, InstanceInfo, LeaseToken, Outcome, OutcomeKind, ProtectionFacts, RecipientAddress,
+    RecipientKind, RecipientOutcome, RecipientStatus, Reply, SessionFacts,
 };
 use sendport_store::sqlite::SqliteStore;
 use sendport_store::{AlertStore, Among, Claim, StoreAdmin};
 use tokio::runtime::Runtime;
 
 const BATCH: u32 = 50;
+/// Longer than a run.
+const LEASE: Duration = Duration::from_secs(24 * 3600);
 /// Of the comparison.
 const ROUNDS: usize = 600;
 
@@ -101,6 +103,21 @@ const HISTORY: &str = "
     SELECT AttemptId, 0, 'END-OF-DATA', 250, 'queued' FROM Attempt;
     COMMIT;";
 
+/// Only a registered instance claims.
+async fn register(store: &SqliteStore, id: InstanceId) {
+    let info = InstanceInfo {
+        id,
+        name: "bench".to_owned(),
+        host_name: "bench".to_owned(),
+        process_id: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        environment: "bench".to_owned(),
+    };
+    store.name_environment("bench").await.expect("a name");
+    let registered = store.register(&info, LEASE, &[], &[]).await;
+    registered.expect("register");
+}
+
 /// A filled database, the store on it, and an application that inserts.
 struct World {
     store: SqliteStore,
@@ -121,10 +138,12 @@ impl World {
         let first_new = application
             .query_row("SELECT max(AlertId) + 1 FROM Alert", [], |row| row.get(0))
             .expect("a key");
+        let instance = InstanceId::random();
+        runtime.block_on(register(&store, instance));
         Self {
             store,
             application,
-            instance: InstanceId::random(),
+            instance,
             first_new,
         }
     }
