@@ -14,9 +14,10 @@ use sendport_core::domain::{AlertId, AlertStatus, InstanceId, Timestamp};
 use sendport_store::digest::UnreportedFailures;
 use sendport_store::{AlertLine, Event, EventSeverity, RefusedRow, Store, StoreError};
 
+use super::log_event;
 use super::refused_rows::{RefusedRows, event, names};
 use crate::digest::{self, About};
-use crate::observer::{WorkerActivity, WorkerObserver};
+use crate::observer::WorkerObserver;
 
 /// Older failures are not reported: a service that starts to report must not start with
 /// the failures of years.
@@ -231,10 +232,7 @@ impl FailureNotifier {
             instance: Some(self.instance),
             ..event
         };
-        self.observer.record(WorkerActivity::Event(&event));
-        if let Err(error) = self.store.log_event(&event).await {
-            tracing::warn!(%error, event = %event.message, "event log write failed");
-        }
+        log_event(&*self.store, &*self.observer, &event).await;
     }
 }
 

@@ -330,10 +330,7 @@ impl Worker {
             instance: Some(self.instance.id),
             ..event
         };
-        self.observer.record(WorkerActivity::Event(&event));
-        if let Err(error) = self.store.log_event(&event).await {
-            tracing::warn!(%error, event = %event.message, "event log write failed");
-        }
+        log_event(&*self.store, &*self.observer, &event).await;
     }
 
     async fn retire(&self, recorded: bool) {
@@ -347,5 +344,13 @@ impl Worker {
                 tracing::warn!(%error, "instance deregistration failed, lease will expire");
             }
         }
+    }
+}
+
+/// Counts the event and writes it to `EventLog`. Where that fails, it is in the log alone.
+async fn log_event(store: &dyn Store, observer: &dyn WorkerObserver, event: &Event) {
+    observer.record(WorkerActivity::Event(event));
+    if let Err(error) = store.log_event(event).await {
+        tracing::warn!(%error, event = %event.message, "event log write failed");
     }
 }

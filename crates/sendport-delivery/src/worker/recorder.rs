@@ -16,13 +16,14 @@ use tokio::time::Instant;
 use super::batches::{Batch, PATIENCE, PATIENCE_WITH_ONE, RetryPause, all_but_locked};
 use super::failures;
 use super::guarded_spool::{GuardedSpool, MOST_ASIDE};
+use super::log_event;
 use super::rejected_outcomes::{
     LockedOutcomes, RejectedOutcome, RejectedOutcomes, bare, not_recorded, recorded_in_part,
     recorded_late,
 };
 use super::tally::{Faults, Origin};
 use super::tasks::WorkCounter;
-use crate::observer::{Operation, WorkerActivity, WorkerObserver};
+use crate::observer::{Operation, WorkerObserver};
 
 /// So many outcomes go into one transaction at most.
 pub(super) const BATCH: usize = 200;
@@ -329,10 +330,7 @@ impl Recorder {
     }
 
     async fn log(&self, event: &Event) {
-        self.observer.record(WorkerActivity::Event(event));
-        if let Err(error) = self.store.log_event(event).await {
-            tracing::warn!(%error, event = %event.message, "event log write failed");
-        }
+        log_event(&*self.store, &*self.observer, event).await;
     }
 }
 
