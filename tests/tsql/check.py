@@ -177,6 +177,13 @@ def name_of(name):
     return ".".join(i.Value for i in name.Identifiers) if hasattr(name, "Identifiers") else name.Value
 
 
+def name_made(s):
+    """The name of the object that a CREATE statement makes."""
+    if hasattr(s, "ProcedureReference"):
+        return s.ProcedureReference.Name
+    return s.SchemaObjectName if hasattr(s, "SchemaObjectName") else s.Name
+
+
 def replay(text, objects):
     script, errors = parse(text)
     if errors:
@@ -206,7 +213,7 @@ def apply(s, objects):
     elif kind in ("Grant", "Deny"):
         objects[kind, text_of(s)] = s
     elif kind.startswith("Create") and not kind.startswith("CreateOrAlter"):
-        objects[kind, name_of(s.SchemaObjectName if hasattr(s, "SchemaObjectName") else s.Name)] = s
+        objects[kind, name_of(name_made(s))] = s
     elif kind.startswith("Drop"):
         drop(s, kind, objects)
     elif kind != "PredicateSet":
