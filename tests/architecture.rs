@@ -407,6 +407,74 @@ const UNMIRRORED_STATEMENTS: &[(&str, &str)] = &[
     ("open", "sessions of SQLite are set by PRAGMA"),
 ];
 
+/// The columns of the view `sendport.<view>`, into which applications insert.
+fn columns_of_view(schema: &str, view: &str) -> Vec<String> {
+    let head = format!("CREATE VIEW sendport.{view} (");
+    let (_, rest) = schema.split_once(&head).expect("the view");
+    let (columns, _) = rest.split_once(')').expect("its columns");
+    columns.split(',').map(|it| it.trim().to_owned()).collect()
+}
+
+/// The table of each constraint of a schema, with the name of the constraint.
+fn constraints(schema: &str) -> Vec<(String, String)> {
+    let name = |text: &str| -> String {
+        let letters = text.trim_start_matches(['[', '"']).chars();
+        letters
+            .take_while(|c| !c.is_whitespace() && !"]\"(".contains(*c))
+            .collect()
+    };
+    let mut table = String::new();
+    let mut found = Vec::new();
+    for line in schema
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("--"))
+    {
+        for statement in ["CREATE TABLE ", "ALTER TABLE "] {
+            if let Some((_, rest)) = line.split_once(statement) {
+                table = name(rest.trim_start_matches("sendport."));
+            }
+        }
+        found.extend(
+            line.split("CONSTRAINT ")
+                .skip(1)
+                .map(|rest| (table.clone(), name(rest))),
+        );
+    }
+    found
+}
+
+/// An application reads the name of a check or of a unique key when its insert is refused: that names the view of the
+/// insert. Each other constraint names its table.
+#[test]
+fn a_constraint_is_named_for_its_table_or_for_the_view_of_the_application() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |store: &str| {
+        let path = root.join("migrations").join(store).join("0001_initial.sql");
+        std::fs::read_to_string(path).expect("a schema")
+    };
+    let sqlserver = read("sqlserver");
+    let views = [("AlertRow", "Alert"), ("AttachmentRow", "Attachment")]
+        .map(|(table, view)| (table, view, columns_of_view(&sqlserver, view)));
+    for (table, constraint) in [read("sqlite"), sqlserver]
+        .iter()
+        .flat_map(|it| constraints(it))
+    {
+        let mut parts = constraint.split('_');
+        let [kind, owner, column] = std::array::from_fn(|_| parts.next().unwrap_or_default());
+        let view = views.iter().find(|(of, _, columns)| {
+            *of == table && ["CK", "UQ"].contains(&kind) && columns.iter().any(|it| it == column)
+        });
+        let expected = view.map_or(table.as_str(), |(_, view, _)| view);
+        assert_eq!(owner, expected, "{constraint} of {table}");
+        if kind == "FK" {
+            assert!(
+                !["Alert", "Attachment"].contains(&column),
+                "{constraint}: the table, not the view"
+            );
+        }
+    }
+}
+
 /// What makes the schema is named for what it makes.
 const OF_THE_SCHEMA: [&str; 4] = ["history", "migrat", "schema_owner", "script_"];
 

@@ -65,7 +65,7 @@ CREATE TABLE sendport.AlertRow (
     -- 'digest': inserted by the service to report failures. The view Alert does not have this column, so
     -- applications cannot write it.
     Origin          nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_AlertRow_Origin DEFAULT N'application',
-    CONSTRAINT PK_Alert PRIMARY KEY (AlertId),
+    CONSTRAINT PK_AlertRow PRIMARY KEY (AlertId),
     CONSTRAINT UQ_Alert_PublicId UNIQUE (PublicId),
     CONSTRAINT CK_Alert_BodyFormat_text_or_html CHECK (LOWER(BodyFormat) IN (N'text', N'html')),
     CONSTRAINT CK_Alert_Priority_urgent_normal_or_low CHECK (Priority IN (N'urgent', N'normal', N'low')),
@@ -103,7 +103,7 @@ CREATE TABLE sendport.AttachmentRow (
     ContentId        nvarchar(255) COLLATE Latin1_General_BIN2 NULL,
     Description      nvarchar(400) NULL,
     TransferEncoding nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_AttachmentRow_TransferEncoding DEFAULT N'base64',
-    CONSTRAINT PK_Attachment PRIMARY KEY (AlertId, AttachmentId),
+    CONSTRAINT PK_AttachmentRow PRIMARY KEY (AlertId, AttachmentId),
     CONSTRAINT CK_Attachment_Disposition_attachment_or_inline CHECK (LOWER(Disposition) IN (N'attachment', N'inline')),
     CONSTRAINT [CK_Attachment_TransferEncoding_base64_quoted-printable_or_7bit] CHECK (LOWER(TransferEncoding) IN (N'base64', N'quoted-printable', N'7bit'))
 );
@@ -111,7 +111,7 @@ GO
 -- Files are deleted with their alert. Babelfish checks a foreign key with the permissions of the inserting user,
 -- so there a trigger deletes them.
 IF SERVERPROPERTY(N'Babelfish') IS NULL
-    EXEC (N'ALTER TABLE sendport.AttachmentRow ADD CONSTRAINT FK_Attachment_Alert
+    EXEC (N'ALTER TABLE sendport.AttachmentRow ADD CONSTRAINT FK_AttachmentRow_AlertRow
             FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE')
 ELSE
     EXEC (N'CREATE TRIGGER sendport.TR_AlertRow_Delete ON sendport.AlertRow AFTER DELETE AS
@@ -138,7 +138,7 @@ CREATE TABLE sendport.Recipient (
     -- What an operator should know beside the reply, such as a receipt that the relay cannot ask for.
     Remark             nvarchar(400) NULL,
     CONSTRAINT PK_Recipient PRIMARY KEY (AlertId, Ordinal),
-    CONSTRAINT FK_Recipient_Alert FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE,
+    CONSTRAINT FK_Recipient_AlertRow FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE,
     CONSTRAINT CK_Recipient_Kind CHECK (Kind IN (N'to', N'cc', N'bcc')),
     CONSTRAINT CK_Recipient_Status CHECK (Status IN (N'queued', N'delayed', N'relayed', N'failed', N'expired',
         N'cancelled', N'suppressed'))
@@ -177,7 +177,7 @@ CREATE TABLE sendport.Attempt (
     HeaderProtection    nvarchar(64) NULL,
     CONSTRAINT PK_Attempt PRIMARY KEY (AttemptId),
     CONSTRAINT UQ_Attempt_AttemptKey UNIQUE (AttemptKey),
-    CONSTRAINT FK_Attempt_Alert FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE,
+    CONSTRAINT FK_Attempt_AlertRow FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE,
     CONSTRAINT CK_Attempt_Outcome CHECK (Outcome IN (N'relayed', N'partial', N'delayed', N'failed', N'unknown'))
 );
 GO
@@ -217,7 +217,7 @@ CREATE TABLE sendport.FailureNotification (
     DigestAlertId bigint NOT NULL,
     NotifiedAt    datetime2(3) NOT NULL,
     CONSTRAINT PK_FailureNotification PRIMARY KEY (AlertId),
-    CONSTRAINT FK_FailureNotification_Alert FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE
+    CONSTRAINT FK_FailureNotification_AlertRow FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE
 );
 GO
 
@@ -544,7 +544,7 @@ CREATE VIEW sendport.Attachment (
     AttachmentId, AlertId, FileName, MediaType, Content, Disposition, ContentId, Description, TransferEncoding) AS
 SELECT AttachmentId, AlertId, FileName, MediaType, Content, Disposition, ContentId, Description, TransferEncoding
 FROM sendport.AttachmentRow r
-WHERE EXISTS (SELECT 1 FROM sendport.AlertRow a WITH (UPDLOCK, ROWLOCK, FORCESEEK (PK_Alert (AlertId)))
+WHERE EXISTS (SELECT 1 FROM sendport.AlertRow a WITH (UPDLOCK, ROWLOCK, FORCESEEK (PK_AlertRow (AlertId)))
               WHERE a.AlertId = r.AlertId AND a.Status = N'queued' AND a.AttemptCount = 0
                 AND a.CreatedBy = SUSER_SNAME())
 WITH CHECK OPTION;

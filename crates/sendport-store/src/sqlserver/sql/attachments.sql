@@ -1,4 +1,4 @@
 -- SqlServerStore::attachments
 SELECT AttachmentId, FileName, MediaType, Disposition, ContentId, Description, TransferEncoding,
        CAST(DATALENGTH(Content) AS bigint)
-FROM sendport.AttachmentRow WITH (INDEX (PK_Attachment), FORCESEEK) WHERE AlertId = @P1 ORDER BY AttachmentId;
+FROM sendport.AttachmentRow WITH (INDEX (PK_AttachmentRow), FORCESEEK) WHERE AlertId = @P1 ORDER BY AttachmentId;

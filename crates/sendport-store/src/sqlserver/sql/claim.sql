@@ -55,7 +55,7 @@ BEGIN
     -- DueAt cannot be NotBefore by default: what is met too early is put there now.
     IF EXISTS (SELECT 1 FROM @ids i WHERE i.NotBefore > @now)
         UPDATE a SET DueAt = a.NotBefore
-        FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
+        FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
         WHERE a.DueAt <= @now AND a.NotBefore > @now;
 
     IF @candidates > 0
@@ -66,11 +66,11 @@ BEGIN
         UPDATE a
         SET Status = N'sending', StatusAt = @now, DueAt = NULL,
             LeaseToken = @P2, LeaseOwner = @P1, LeasedAt = @now
-        FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
+        FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
         WHERE a.DueAt <= @now;
         INSERT @taken
         SELECT a.AlertId
-        FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
+        FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
         WHERE a.LeaseToken = @P2 AND a.LeaseOwner = @P1;
         SET @count = @@ROWCOUNT;
     END;

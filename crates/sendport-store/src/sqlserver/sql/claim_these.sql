@@ -7,18 +7,18 @@ BEGIN TRANSACTION;
 -- See claim.sql for the reason.
 INSERT @ids
 SELECT a.AlertId, a.NotBefore
-FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (PK_Alert), FORCESEEK)
+FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (PK_AlertRow), FORCESEEK)
 WHERE a.AlertId IN ({ids}) AND a.DueAt <= @now AND a.LeaseToken IS NULL
   AND EXISTS (SELECT 1 FROM sendport.Instance i WITH (READUNCOMMITTED) WHERE i.InstanceId = @P1);
 IF EXISTS (SELECT 1 FROM @ids i WHERE i.NotBefore > @now)
     UPDATE a SET DueAt = a.NotBefore
-    FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
+    FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
     WHERE a.DueAt <= @now AND a.NotBefore > @now;
 UPDATE a
 SET Status = N'sending', StatusAt = @now, DueAt = NULL,
     LeaseToken = @P2, LeaseOwner = @P1, LeasedAt = @now
-FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
+FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
 WHERE a.DueAt <= @now;
 COMMIT TRANSACTION;
-SELECT a.AlertId FROM sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (PK_Alert), FORCESEEK)
+SELECT a.AlertId FROM sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (PK_AlertRow), FORCESEEK)
 WHERE a.AlertId IN ({ids}) AND a.LeaseToken = @P2 AND a.LeaseOwner = @P1;

@@ -40,5 +40,5 @@ SELECT a.AlertId, a.StatusAt, a.SendPort, a.DueAt,
        (SELECT COUNT(*) FROM sendport.Recipient r WITH (READUNCOMMITTED, INDEX (PK_Recipient), FORCESEEK) WHERE r.AlertId = a.AlertId),
        a.ToRecipients, a.CcRecipients, a.BccRecipients
 FROM @ids i
-JOIN sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (PK_Alert), FORCESEEK) ON a.AlertId = i.AlertId
+JOIN sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (PK_AlertRow), FORCESEEK) ON a.AlertId = i.AlertId
 ORDER BY a.AlertId;

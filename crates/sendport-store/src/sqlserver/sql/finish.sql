@@ -18,17 +18,17 @@ BEGIN TRANSACTION;
 -- waits for applications that insert.
 INSERT @locked
 SELECT o.AlertId
-FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (PK_Alert), FORCESEEK)
+FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (PK_AlertRow), FORCESEEK)
 JOIN @outcomes o ON o.AlertId = a.AlertId;
 -- The mark says what this statement took, on an engine without lock hints too.
 UPDATE a SET DueAt = NULL, FinalAt = @now, LeaseToken = @mark
-FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK)
+FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK)
 JOIN @locked l ON l.AlertId = a.AlertId
 JOIN @outcomes o ON o.AlertId = l.AlertId
 WHERE a.StatusAt = o.SeenStatusAt AND a.LeaseToken IS NULL AND a.Status IN (N'queued', N'delayed', N'held');
 INSERT @held
 SELECT a.AlertId
-FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @locked l ON l.AlertId = a.AlertId
+FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK) JOIN @locked l ON l.AlertId = a.AlertId
 WHERE a.LeaseToken = @mark;
 
 INSERT INTO sendport.Recipient (AlertId, Status, StatusAt, {recipient})
@@ -63,7 +63,7 @@ BEGIN
                        ELSE N'' END
         FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
         JOIN @held h ON h.AlertId = r.AlertId
-        JOIN sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) ON a.AlertId = h.AlertId
+        JOIN sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK) ON a.AlertId = h.AlertId
         JOIN @outcomes o ON o.AlertId = h.AlertId
         WHERE r.Ordinal >= @from AND r.Ordinal < @from + 1000 AND r.Status IN (N'queued', N'delayed');
         SET @from = @from + 1000;
@@ -78,13 +78,13 @@ BEGIN
     UPDATE a
     SET Status = COALESCE(w.Status, N'failed'), StatusAt = @now, LeaseToken = NULL,
         StatusReason = {text o.StatusReason}, StatusReasonCode = NULL
-    FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK)
+    FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK)
     JOIN @held h ON h.AlertId = a.AlertId
     JOIN @outcomes o ON o.AlertId = a.AlertId
     LEFT JOIN @follows w ON w.AlertId = a.AlertId;
     -- A trigger of the site may leave rows as they were, and no statement fails of it.
     IF EXISTS (SELECT 1 FROM @follows w WHERE w.Status IN (N'queued', N'delayed'))
-       OR EXISTS (SELECT 1 FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @held h ON h.AlertId = a.AlertId
+       OR EXISTS (SELECT 1 FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK) JOIN @held h ON h.AlertId = a.AlertId
                   WHERE a.LeaseToken = @mark)
         THROW 50002, N'a trigger leaves its row or its recipients as they were', 1;
 END;

@@ -21,7 +21,7 @@ BEGIN TRY
     -- The key refuses the second one on an engine without lock hints.
     IF @digest IS NOT NULL
         INSERT INTO sendport.FailureNotification (AlertId, DigestAlertId, NotifiedAt)
-        SELECT a.AlertId, @digest, @now FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @alerts n ON n.AlertId = a.AlertId
+        SELECT a.AlertId, @digest, @now FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK) JOIN @alerts n ON n.AlertId = a.AlertId
         WHERE NOT EXISTS (SELECT 1 FROM sendport.FailureNotification t WHERE t.AlertId = a.AlertId AND t.DigestAlertId = @digest);
     COMMIT TRANSACTION;
 END TRY

@@ -11,13 +11,13 @@ SELECT AlertId, PublicId, ToRecipients, CcRecipients, BccRecipients, FromAddress
        Importance, Sensitivity, Headers, DeliveryReceipt, ReadReceipt, ReplyBy, Protection, DedupKey,
        NotBefore, ExpiresAt, CreatedAt, CreatedBy, AttemptCount, TemplateVersion, Origin,
        CASE WHEN Template IS NOT NULL THEN (SELECT MAX(n.Version) FROM sendport.TemplateChange n) END,
-       (SELECT COUNT(*) FROM sendport.AttachmentRow t WITH (INDEX (PK_Attachment), FORCESEEK) WHERE t.AlertId = a.AlertId),
+       (SELECT COUNT(*) FROM sendport.AttachmentRow t WITH (INDEX (PK_AttachmentRow), FORCESEEK) WHERE t.AlertId = a.AlertId),
        CASE WHEN ISNULL(DATALENGTH(Body), 0) + ISNULL(DATALENGTH(Payload), 0) > {limit}
             THEN CAST(ISNULL(DATALENGTH(Body), 0) + ISNULL(DATALENGTH(Payload), 0)
                  + ISNULL((SELECT SUM(CAST(DATALENGTH(t.Content) AS bigint))
-                           FROM sendport.AttachmentRow t WITH (INDEX (PK_Attachment), FORCESEEK) WHERE t.AlertId = a.AlertId), 0) AS bigint)
+                           FROM sendport.AttachmentRow t WITH (INDEX (PK_AttachmentRow), FORCESEEK) WHERE t.AlertId = a.AlertId), 0) AS bigint)
        END
-FROM sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (PK_Alert), FORCESEEK)
+FROM sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (PK_AlertRow), FORCESEEK)
 WHERE AlertId IN ({ids});
 SELECT AlertId, Ordinal, Kind, Address, DisplayName, Status, AttemptCount
 FROM sendport.Recipient WITH (INDEX (PK_Recipient), FORCESEEK)

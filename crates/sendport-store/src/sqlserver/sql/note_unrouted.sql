@@ -39,7 +39,7 @@ BEGIN
         IF @count > 0
         BEGIN
             UPDATE a SET StatusReason = @reason, StatusReasonCode = N'no-such-send-port'
-            FROM sendport.AlertRow a WITH (ROWLOCK, INDEX (PK_Alert), FORCESEEK)
+            FROM sendport.AlertRow a WITH (ROWLOCK, INDEX (PK_AlertRow), FORCESEEK)
             JOIN @ids i ON i.AlertId = a.AlertId
             WHERE a.LeaseToken IS NULL AND a.DueAt IS NOT NULL AND a.StatusReason IS NULL;
             INSERT @noted (SendPort, Alerts) VALUES (@port, @count);

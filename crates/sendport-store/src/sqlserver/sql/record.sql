@@ -25,7 +25,7 @@ BEGIN TRANSACTION;
 -- waits for applications that insert.
 INSERT @locked
 SELECT o.AlertId
-FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (PK_Alert), FORCESEEK)
+FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (PK_AlertRow), FORCESEEK)
 JOIN @outcomes o ON o.AlertId = a.AlertId;
 
 -- What not even a dirty read sees is gone, or its deletion is not committed: then this waits, and fails.
@@ -33,24 +33,24 @@ INSERT @missing
 SELECT o.AlertId
 FROM @outcomes o
 WHERE NOT EXISTS (SELECT 1 FROM @locked l WHERE l.AlertId = o.AlertId)
-  AND NOT EXISTS (SELECT 1 FROM sendport.AlertRow a WITH (READUNCOMMITTED, INDEX (PK_Alert), FORCESEEK)
+  AND NOT EXISTS (SELECT 1 FROM sendport.AlertRow a WITH (READUNCOMMITTED, INDEX (PK_AlertRow), FORCESEEK)
                   WHERE a.AlertId = o.AlertId);
 IF @@ROWCOUNT > 0
     INSERT @gone
     SELECT m.AlertId
     FROM @missing m
-    WHERE NOT EXISTS (SELECT 1 FROM sendport.AlertRow a WITH (READCOMMITTEDLOCK, INDEX (PK_Alert), FORCESEEK)
+    WHERE NOT EXISTS (SELECT 1 FROM sendport.AlertRow a WITH (READCOMMITTEDLOCK, INDEX (PK_AlertRow), FORCESEEK)
                       WHERE a.AlertId = m.AlertId);
 
 -- Shows which leases are current, and is the lock on an engine without lock hints.
 UPDATE a SET StatusAt = @now
-FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK)
+FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK)
 JOIN @locked l ON l.AlertId = a.AlertId
 JOIN @outcomes o ON o.AlertId = l.AlertId
 WHERE a.LeaseToken = o.LeaseToken;
 INSERT @held
 SELECT a.AlertId
-FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK)
+FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK)
 JOIN @locked l ON l.AlertId = a.AlertId
 JOIN @outcomes o ON o.AlertId = l.AlertId
 WHERE a.LeaseToken = o.LeaseToken;
@@ -68,7 +68,7 @@ IF EXISTS (SELECT 1 FROM @facts)
 BEGIN
     -- An attempt that was made counts, whichever instance has the alert now.
     UPDATE a SET AttemptCount = CASE WHEN o.AttemptNumber > a.AttemptCount THEN o.AttemptNumber ELSE a.AttemptCount END
-    FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK)
+    FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK)
     JOIN @facts f ON f.AlertId = a.AlertId
     JOIN @outcomes o ON o.AlertId = f.AlertId;
     -- As the view InDoubt has it.
@@ -76,7 +76,7 @@ BEGIN
     SELECT f.AlertId
     FROM @facts f
     JOIN @outcomes o ON o.AlertId = f.AlertId
-    JOIN sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) ON a.AlertId = f.AlertId
+    JOIN sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK) ON a.AlertId = f.AlertId
     WHERE o.Outcome <> N'unknown' AND a.Status = N'held' AND a.StatusReasonCode = N'in-doubt'
       AND EXISTS (SELECT 1 FROM sendport.Attempt t WITH (INDEX (IX_Attempt_AlertId), FORCESEEK)
                   WHERE t.AlertId = f.AlertId AND t.AttemptNumber = o.AttemptNumber AND t.Outcome = N'unknown'
@@ -122,7 +122,7 @@ SELECT n.AlertId, @now, {n.recipient},
          ELSE n.Status END
 FROM @recipients n
 JOIN @locked l ON l.AlertId = n.AlertId
-JOIN sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) ON a.AlertId = n.AlertId
+JOIN sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK) ON a.AlertId = n.AlertId
 LEFT JOIN @held h ON h.AlertId = n.AlertId
 LEFT JOIN @facts f ON f.AlertId = n.AlertId
 WHERE (h.AlertId IS NOT NULL OR f.AlertId IS NOT NULL)
@@ -164,7 +164,7 @@ BEGIN
         AttemptCount = CASE WHEN o.AttemptNumber > a.AttemptCount THEN o.AttemptNumber ELSE a.AttemptCount END,
         TemplateVersion = COALESCE(a.TemplateVersion, {text o.TemplateVersion}),
         LeaseToken = NULL, LeaseOwner = NULL, LeasedAt = NULL
-    FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK)
+    FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK)
     JOIN @outcomes o ON o.AlertId = a.AlertId
     JOIN @held h ON h.AlertId = a.AlertId
     LEFT JOIN @follows w ON w.AlertId = a.AlertId;
@@ -179,7 +179,7 @@ BEGIN
         DueAt = CASE WHEN w.Status NOT IN (N'queued', N'delayed') THEN NULL
                      WHEN e.AlertId IS NULL THEN a.DueAt ELSE @now END,
         FinalAt = CASE WHEN w.Status IN (N'queued', N'delayed') THEN NULL ELSE COALESCE(a.FinalAt, @now) END
-    FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK)
+    FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK)
     JOIN @follows w ON w.AlertId = a.AlertId
     JOIN @facts f ON f.AlertId = a.AlertId
     LEFT JOIN @ended e ON e.AlertId = a.AlertId
@@ -191,7 +191,7 @@ END;
 DECLARE @ignored nvarchar(100) = CASE
     WHEN @last = 1 AND EXISTS (
         SELECT 1
-        FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK)
+        FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK)
         JOIN @held h ON h.AlertId = a.AlertId
         JOIN @outcomes o ON o.AlertId = h.AlertId
         LEFT JOIN @follows w ON w.AlertId = h.AlertId

@@ -15,7 +15,7 @@ WHERE a.LeaseOwner = @P1
 UPDATE a
 SET Status = {waiting_status},
     StatusAt = @now, DueAt = @now, LeaseToken = NULL, LeaseOwner = NULL, LeasedAt = NULL
-FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
+FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
 WHERE a.LeaseOwner = @P1;
 DELETE FROM sendport.RelayState WHERE InstanceId = @P1;
 -- What it could not record or claim is done, or another one's.

@@ -32,11 +32,11 @@ IF EXISTS (SELECT 1 FROM @ids)
 BEGIN
     -- The mark says what this statement took, on an engine without lock hints too.
     UPDATE a SET LeaseToken = @P4
-    FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
+    FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
     WHERE a.LeaseToken = i.LeaseToken;
     INSERT @taken
     SELECT a.AlertId
-    FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
+    FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
     WHERE a.LeaseToken = @P4;
     SET @count = @@ROWCOUNT;
 
@@ -49,20 +49,20 @@ BEGIN
                                                            WHERE c.CreatedAt <= a.LeasedAt))
                                ELSE a.TemplateVersion END,
         LeaseToken = NULL, LeaseOwner = NULL, LeasedAt = NULL
-    FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @taken t ON t.AlertId = a.AlertId;
+    FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK) JOIN @taken t ON t.AlertId = a.AlertId;
 
     -- Where the send port wants it so, an operator has to look first.
     UPDATE a SET Status = N'held', DueAt = NULL, StatusReason = @P3, StatusReasonCode = N'in-doubt'
-    FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @taken t ON t.AlertId = a.AlertId
+    FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK) JOIN @taken t ON t.AlertId = a.AlertId
     WHERE EXISTS (SELECT 1 FROM sendport.SendPort p WHERE p.Name = a.SendPort AND p.InDoubt = 'hold');
 
     INSERT INTO sendport.Attempt (AttemptKey, AlertId, AttemptNumber, Outcome, InstanceId, StartedAt, EndedAt)
     SELECT NEWID(), a.AlertId, a.AttemptCount, N'unknown', i.LeaseOwner, i.LeasedAt, @now
     FROM @taken t
     JOIN @ids i ON i.AlertId = t.AlertId
-    JOIN sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) ON a.AlertId = t.AlertId;
+    JOIN sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK) ON a.AlertId = t.AlertId;
     -- A trigger of the site may leave rows as they were, and no statement fails of it.
-    IF EXISTS (SELECT 1 FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @taken t ON t.AlertId = a.AlertId
+    IF EXISTS (SELECT 1 FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK) JOIN @taken t ON t.AlertId = a.AlertId
                WHERE a.LeaseToken = @P4
                   OR NOT EXISTS (SELECT 1 FROM sendport.Attempt x WITH (INDEX (IX_Attempt_AlertId), FORCESEEK)
                                  WHERE x.AlertId = a.AlertId AND x.AttemptNumber = a.AttemptCount))

@@ -23,7 +23,7 @@ SELECT u.AlertId, a.Reference, a.Subject, r.Address, COALESCE(r.Status, a.Status
                 COALESCE(r.EnhancedStatusCode + N' ', N'') + r.ReplyText, a.StatusReason),
        e.Advice
 FROM (SELECT TOP (@P3) f.AlertId, f.FinalAt FROM @found f ORDER BY f.FinalAt, f.AlertId) u
-JOIN sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) ON a.AlertId = u.AlertId
+JOIN sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK) ON a.AlertId = u.AlertId
 LEFT JOIN sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
   ON r.AlertId = u.AlertId AND r.Status IN (N'failed', N'expired')
 LEFT JOIN sendport.ReplyExplanation e ON e.ExplanationKey = r.ExplanationKey
