@@ -101,9 +101,21 @@ CREATE TABLE AlertState (
     FinalAt         TEXT,
     -- 'digest': inserted by the service to report failures. Applications cannot write it.
     Origin          TEXT NOT NULL DEFAULT 'application',
+    -- The latest requeue: the age counts from then on, and an ExpiresAt before it no longer counts.
+    RequeuedAt      TEXT,
+    -- AttemptCount at that time: the attempts of the send port's retry are counted from there.
+    AttemptsBefore  INTEGER NOT NULL DEFAULT 0,
+    -- How often a requeue asked for a new Message-ID.
+    MessageGeneration INTEGER NOT NULL DEFAULT 0,
+    -- The request that took it out of the queue (OperatorRequest), while StatusReasonCode is 'operator-hold' or
+    -- 'cancelling'.
+    HoldRequestId   INTEGER,
+    -- When the service deleted Body, Payload and the files.
+    BodyPurgedAt    TEXT,
     CONSTRAINT CK_AlertState_Status CHECK (Status IN ('queued', 'sending', 'delayed', 'held', 'relayed',
         'partial', 'failed', 'expired', 'cancelled', 'suppressed')),
-    CONSTRAINT CK_AlertState_StatusReasonCode CHECK (StatusReasonCode IN ('waiting', 'in-doubt', 'no-such-send-port')),
+    CONSTRAINT CK_AlertState_StatusReasonCode CHECK (StatusReasonCode IN ('waiting', 'in-doubt', 'no-such-send-port',
+        'operator-hold', 'cancelling')),
     CONSTRAINT CK_AlertState_DueAt CHECK (DueAt GLOB
         '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
     CONSTRAINT CK_AlertState_Origin CHECK (Origin IN ('application', 'digest'))
@@ -496,6 +508,66 @@ CREATE TABLE EventLog (
     Message    TEXT NOT NULL,
     CONSTRAINT CK_EventLog_Severity CHECK (Severity IN ('information', 'warning', 'error'))
 ) STRICT;
+
+-- ==== Tables: requests of operators ====
+
+-- One row for each request of an operator. The service applies it in batches; a request changes no alert itself. A
+-- column of the filter that is NULL matches every alert. Nothing deletes a row: they say who did what, when, and to
+-- how many alerts.
+CREATE TABLE OperatorRequest (
+    RequestId      INTEGER PRIMARY KEY AUTOINCREMENT,
+    Verb           TEXT NOT NULL,
+    -- The filter.
+    AlertId        INTEGER,
+    SendPort       TEXT COLLATE RTRIM,
+    AlertName      TEXT,
+    Reference      TEXT COLLATE RTRIM,
+    CreatedBy      TEXT,
+    -- Of a recipient.
+    Relay          TEXT,
+    ExplanationKey TEXT,
+    Status         TEXT,
+    CreatedFrom    TEXT,
+    -- Alerts that are inserted later are never cancelled or requeued.
+    CreatedUntil   TEXT,
+    -- A release: the hold that ends.
+    HoldRequestId  INTEGER,
+    -- Without this a request without a filter is refused.
+    MatchesAll     INTEGER NOT NULL DEFAULT 0,
+    -- A requeue: the recipients that failed, expired or were cancelled, or all.
+    Recipients     TEXT,
+    NewMessageId   INTEGER NOT NULL DEFAULT 0,
+    Comment        TEXT,
+    RequestedAt    TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+    RequestedBy    TEXT NOT NULL DEFAULT 'sqlite',
+    HostName       TEXT,
+    State          TEXT NOT NULL DEFAULT 'open',
+    -- Alerts that were changed, and alerts that could not be.
+    AppliedCount   INTEGER NOT NULL DEFAULT 0,
+    RefusedCount   INTEGER NOT NULL DEFAULT 0,
+    CompletedAt    TEXT,
+    Result         TEXT,
+    CONSTRAINT CK_OperatorRequest_Verb CHECK (Verb IN ('cancel', 'hold', 'release', 'requeue', 'purge', 'redirect')),
+    CONSTRAINT CK_OperatorRequest_State_open_or_done CHECK (State IN ('open', 'done')),
+    CONSTRAINT CK_OperatorRequest_needs_a_filter_or_MatchesAll CHECK (MatchesAll = 1 OR
+        coalesce(AlertId, HoldRequestId, CreatedFrom, CreatedUntil, SendPort, Reference, ExplanationKey, Status,
+                 AlertName, CreatedBy, Relay) IS NOT NULL),
+    CONSTRAINT CK_OperatorRequest_hold_has_one_of_AlertId_SendPort_AlertName CHECK (Verb <> 'hold' OR
+        (AlertId IS NOT NULL) + (SendPort IS NOT NULL) + (AlertName IS NOT NULL) = 1 AND MatchesAll = 0 AND
+        coalesce(HoldRequestId, Reference, ExplanationKey, Status, CreatedBy, Relay, CreatedFrom, CreatedUntil) IS NULL),
+    CONSTRAINT CK_OperatorRequest_cancel_and_requeue_have_CreatedUntil CHECK (
+        Verb NOT IN ('cancel', 'requeue') OR CreatedUntil IS NOT NULL),
+    CONSTRAINT CK_OperatorRequest_Recipients_failed_or_all CHECK (Recipients IN ('failed', 'all')),
+    CONSTRAINT CK_OperatorRequest_requeue_has_Recipients CHECK (Verb <> 'requeue' OR Recipients IS NOT NULL),
+    CONSTRAINT CK_OperatorRequest_MatchesAll_0_or_1 CHECK (MatchesAll IN (0, 1)),
+    CONSTRAINT CK_OperatorRequest_NewMessageId_0_or_1 CHECK (NewMessageId IN (0, 1)),
+    CONSTRAINT CK_OperatorRequest_CreatedFrom_like_2026_01_31T12_00_00_000Z CHECK (CreatedFrom GLOB
+        '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
+    CONSTRAINT CK_OperatorRequest_CreatedUntil_like_2026_01_31T12_00_00_000Z CHECK (CreatedUntil GLOB
+        '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z')
+) STRICT;
+
+CREATE INDEX IX_OperatorRequest_Open ON OperatorRequest (State) WHERE State = 'open';
 
 -- ==== Views ====
 

@@ -65,6 +65,17 @@ CREATE TABLE sendport.AlertRow (
     -- 'digest': inserted by the service to report failures. The view Alert does not have this column, so
     -- applications cannot write it.
     Origin          nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_AlertRow_Origin DEFAULT N'application',
+    -- The latest requeue: the age counts from then on, and an ExpiresAt before it no longer counts.
+    RequeuedAt      datetime2(3) NULL,
+    -- AttemptCount at that time: the attempts of the send port's retry are counted from there.
+    AttemptsBefore  int NOT NULL CONSTRAINT DF_AlertRow_AttemptsBefore DEFAULT 0,
+    -- How often a requeue asked for a new Message-ID.
+    MessageGeneration int NOT NULL CONSTRAINT DF_AlertRow_MessageGeneration DEFAULT 0,
+    -- The request that took it out of the queue (OperatorRequest), while StatusReasonCode is 'operator-hold' or
+    -- 'cancelling'.
+    HoldRequestId   bigint NULL,
+    -- When the service deleted Body, Payload and the files.
+    BodyPurgedAt    datetime2(3) NULL,
     CONSTRAINT PK_AlertRow PRIMARY KEY (AlertId),
     CONSTRAINT UQ_Alert_PublicId UNIQUE (PublicId),
     CONSTRAINT CK_Alert_BodyFormat_text_or_html CHECK (LOWER(BodyFormat) IN (N'text', N'html')),
@@ -74,7 +85,8 @@ CREATE TABLE sendport.AlertRow (
     CONSTRAINT [CK_Alert_Protection_none_sign_encrypt_or_sign+encrypt] CHECK (Protection IS NULL OR LOWER(Protection) IN (N'none', N'sign', N'encrypt', N'sign+encrypt')),
     CONSTRAINT CK_AlertRow_Status CHECK (Status IN (N'queued', N'sending', N'delayed', N'held', N'relayed',
         N'partial', N'failed', N'expired', N'cancelled', N'suppressed')),
-    CONSTRAINT CK_AlertRow_StatusReasonCode CHECK (StatusReasonCode IN (N'waiting', N'in-doubt', N'no-such-send-port')),
+    CONSTRAINT CK_AlertRow_StatusReasonCode CHECK (StatusReasonCode IN (N'waiting', N'in-doubt', N'no-such-send-port',
+        N'operator-hold', N'cancelling')),
     CONSTRAINT CK_AlertRow_Origin CHECK (Origin IN (N'application', N'digest'))
 );
 GO
@@ -82,9 +94,9 @@ GO
 CREATE INDEX IX_AlertRow_Due ON sendport.AlertRow (SendPort, Priority, DueAt);
 -- For the alerts that an instance has leased, and those that one claim leased.
 CREATE INDEX IX_AlertRow_LeaseOwner ON sendport.AlertRow (LeaseOwner, LeaseToken);
--- For the view Queue, expiry by age, and the failure digest.
-CREATE INDEX IX_AlertRow_Live ON sendport.AlertRow (Status, SendPort, CreatedAt)
-    INCLUDE (DueAt, CreatedBy, FinalAt, AttemptCount);
+-- For the view Queue, expiry by age, the failure digest, and requests of operators.
+CREATE INDEX IX_AlertRow_Live ON sendport.AlertRow (Status, SendPort, CreatedAt, AlertId)
+    INCLUDE (DueAt, CreatedBy, FinalAt, AttemptCount, RequeuedAt);
 CREATE INDEX IX_AlertRow_ExpiresAt ON sendport.AlertRow (Status, ExpiresAt);
 CREATE INDEX IX_AlertRow_Reference ON sendport.AlertRow (Reference);
 -- For the alerts of one writer.
@@ -447,6 +459,70 @@ CREATE TABLE sendport.EventLog (
     CONSTRAINT PK_EventLog PRIMARY KEY (EventId),
     CONSTRAINT CK_EventLog_Severity CHECK (Severity IN (N'information', N'warning', N'error'))
 );
+GO
+
+-- ==== Tables: requests of operators ====
+GO
+
+-- One row for each request of an operator. The service applies it in batches; a request changes no alert itself, so
+-- that an open transaction keeps nobody waiting. A column of the filter that is NULL matches every alert. Nothing
+-- deletes a row: they say who did what, when, and to how many alerts.
+CREATE TABLE sendport.OperatorRequest (
+    RequestId      bigint IDENTITY(1, 1) NOT NULL,
+    Verb           nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL,
+    -- The filter.
+    AlertId        bigint NULL,
+    SendPort       nvarchar(64) COLLATE Latin1_General_BIN2 NULL,
+    AlertName      nvarchar(128) NULL,
+    Reference      nvarchar(200) COLLATE Latin1_General_BIN2 NULL,
+    CreatedBy      nvarchar(128) NULL,
+    -- Of a recipient.
+    Relay          nvarchar(128) NULL,
+    ExplanationKey nvarchar(64) COLLATE Latin1_General_BIN2 NULL,
+    Status         nvarchar(16) COLLATE Latin1_General_BIN2 NULL,
+    CreatedFrom    datetime2(3) NULL,
+    -- Alerts that are inserted later are never cancelled or requeued.
+    CreatedUntil   datetime2(3) NULL,
+    -- A release: the hold that ends.
+    HoldRequestId  bigint NULL,
+    -- Without this a request without a filter is refused.
+    MatchesAll     bit NOT NULL CONSTRAINT DF_OperatorRequest_MatchesAll DEFAULT 0,
+    -- A requeue: the recipients that failed, expired or were cancelled, or all.
+    Recipients     nvarchar(8) COLLATE Latin1_General_BIN2 NULL,
+    NewMessageId   bit NOT NULL CONSTRAINT DF_OperatorRequest_NewMessageId DEFAULT 0,
+    Comment        nvarchar(400) NULL,
+    RequestedAt    datetime2(3) NOT NULL CONSTRAINT DF_OperatorRequest_RequestedAt DEFAULT SYSUTCDATETIME(),
+    RequestedBy    nvarchar(128) NOT NULL CONSTRAINT DF_OperatorRequest_RequestedBy DEFAULT SUSER_SNAME(),
+    HostName       nvarchar(128) NULL CONSTRAINT DF_OperatorRequest_HostName DEFAULT HOST_NAME(),
+    State          nvarchar(8) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_OperatorRequest_State DEFAULT N'open',
+    -- Alerts that were changed, and alerts that could not be.
+    AppliedCount   bigint NOT NULL CONSTRAINT DF_OperatorRequest_AppliedCount DEFAULT 0,
+    RefusedCount   bigint NOT NULL CONSTRAINT DF_OperatorRequest_RefusedCount DEFAULT 0,
+    CompletedAt    datetime2(3) NULL,
+    Result         nvarchar(400) NULL,
+    CONSTRAINT PK_OperatorRequest PRIMARY KEY (RequestId),
+    CONSTRAINT CK_OperatorRequest_Verb CHECK (Verb IN (N'cancel', N'hold', N'release', N'requeue', N'purge', N'redirect')),
+    CONSTRAINT CK_OperatorRequest_State_open_or_done CHECK (State IN (N'open', N'done')),
+    CONSTRAINT CK_OperatorRequest_needs_a_filter_or_MatchesAll CHECK (MatchesAll = 1 OR
+        COALESCE(AlertId, HoldRequestId) IS NOT NULL OR COALESCE(CreatedFrom, CreatedUntil) IS NOT NULL OR
+        COALESCE(SendPort, Reference, ExplanationKey, Status) IS NOT NULL OR
+        COALESCE(AlertName, CreatedBy, Relay) IS NOT NULL),
+    CONSTRAINT CK_OperatorRequest_hold_has_one_of_AlertId_SendPort_AlertName CHECK (Verb <> N'hold' OR
+        CASE WHEN AlertId IS NULL THEN 0 ELSE 1 END + CASE WHEN SendPort IS NULL THEN 0 ELSE 1 END +
+        CASE WHEN AlertName IS NULL THEN 0 ELSE 1 END = 1 AND MatchesAll = 0 AND HoldRequestId IS NULL AND
+        COALESCE(Reference, ExplanationKey, Status) IS NULL AND COALESCE(CreatedBy, Relay) IS NULL AND
+        COALESCE(CreatedFrom, CreatedUntil) IS NULL),
+    CONSTRAINT CK_OperatorRequest_cancel_and_requeue_have_CreatedUntil CHECK (
+        Verb NOT IN (N'cancel', N'requeue') OR CreatedUntil IS NOT NULL),
+    CONSTRAINT CK_OperatorRequest_Recipients_failed_or_all CHECK (Recipients IN (N'failed', N'all')),
+    CONSTRAINT CK_OperatorRequest_requeue_has_Recipients CHECK (Verb <> N'requeue' OR Recipients IS NOT NULL)
+);
+GO
+-- All that a claim reads of a request, without what the service writes while it applies it: a claim passes over rows
+-- that are locked, and must meet every request that is committed.
+CREATE INDEX IX_OperatorRequest_Open ON sendport.OperatorRequest (State, RequestId)
+    INCLUDE (Verb, AlertId, SendPort, AlertName, Reference, CreatedBy, Relay, ExplanationKey, Status, CreatedFrom,
+             CreatedUntil, RequestedBy, RequestedAt, Comment);
 GO
 
 -- ==== Types: the service records many outcomes in one statement ====
@@ -985,6 +1061,7 @@ GRANT SELECT ON sendport.FailedDelivery TO sendport_reader;
 GRANT SELECT ON sendport.FailureNotification TO sendport_reader;
 GRANT SELECT ON sendport.InDoubt TO sendport_reader;
 GRANT SELECT ON sendport.Instance TO sendport_reader;
+GRANT SELECT ON sendport.OperatorRequest TO sendport_reader;
 GRANT SELECT ON sendport.Queue TO sendport_reader;
 GRANT SELECT ON sendport.Recipient TO sendport_reader;
 GRANT SELECT ON sendport.Relay TO sendport_reader;
@@ -1016,6 +1093,7 @@ GRANT SELECT ON sendport.FailedDelivery TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.FailureNotification TO sendport_service;
 GRANT SELECT ON sendport.InDoubt TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.Instance TO sendport_service;
+GRANT SELECT, INSERT, UPDATE ON sendport.OperatorRequest TO sendport_service;
 GRANT SELECT ON sendport.Queue TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.Recipient TO sendport_service;
 GRANT SELECT ON sendport.Relay TO sendport_service;
@@ -1102,6 +1180,7 @@ DENY SELECT, INSERT, UPDATE, DELETE ON sendport.FailureNotification TO sendport_
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.FixedRoleMember TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.InDoubt TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Instance TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.OperatorRequest TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.OwnAlertStatus TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.OwnDelivery TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Queue TO sendport_writer;

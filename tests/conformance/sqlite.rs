@@ -27,6 +27,8 @@ const TIMES: &[(&str, &[&str])] = &[
             "CreatedAt",
             "LeasedAt",
             "FinalAt",
+            "RequeuedAt",
+            "BodyPurgedAt",
         ],
     ),
     ("Recipient", &["StatusAt"]),
@@ -41,6 +43,10 @@ const TIMES: &[(&str, &[&str])] = &[
     ("RelayAuthentication", &["StateAt", "RefusedAt"]),
     ("AuditCopy", &["CreatedAt"]),
     ("FailureNotification", &["NotifiedAt"]),
+    (
+        "OperatorRequest",
+        &["CreatedFrom", "CreatedUntil", "RequestedAt", "CompletedAt"],
+    ),
 ];
 
 /// A file in a folder of its own.

@@ -32,6 +32,8 @@ const TIMES: &[(&str, &[&str])] = &[
             "DueAt",
             "LeasedAt",
             "FinalAt",
+            "RequeuedAt",
+            "BodyPurgedAt",
         ],
     ),
     ("Recipient", &["StatusAt"]),
@@ -46,6 +48,10 @@ const TIMES: &[(&str, &[&str])] = &[
     ("RelayAuthentication", &["StateAt", "RefusedAt"]),
     ("AuditCopy", &["CreatedAt"]),
     ("FailureNotification", &["NotifiedAt"]),
+    (
+        "OperatorRequest",
+        &["CreatedFrom", "CreatedUntil", "RequestedAt", "CompletedAt"],
+    ),
 ];
 
 /// Databases are made and dropped one at a time: some engines cannot do it side by side.
