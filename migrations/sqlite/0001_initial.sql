@@ -509,6 +509,8 @@ CREATE TABLE EventLog (
     CONSTRAINT CK_EventLog_Severity CHECK (Severity IN ('information', 'warning', 'error'))
 ) STRICT;
 
+CREATE INDEX IX_EventLog_AlertId ON EventLog (AlertId) WHERE AlertId IS NOT NULL;
+
 -- ==== Tables: requests of operators ====
 
 -- One row for each request of an operator. The service applies it in batches; a request changes no alert itself. A
@@ -764,6 +766,132 @@ JOIN Total t ON t.Relay = w.Relay
 LEFT JOIN LatestAuth s ON s.Relay = w.Relay AND s.Place = 1
 LEFT JOIN ReplyExplanation e ON e.ExplanationKey = w.ExplanationKey
 WHERE w.Place = 1;
+
+-- Why an alert has its status, what happens next, and what a person can do: one sentence a row, in the order of Part,
+-- At and Number. Read it for one alert.
+CREATE VIEW AlertExplanation AS
+-- What happened.
+SELECT a.AlertId, 1 AS Part, 0 AS Number, 'history' AS Kind, a.CreatedAt AS At,
+       CASE s.Origin WHEN 'digest' THEN 'the service' ELSE a.CreatedBy END ||
+       ' inserted the alert for send port ''' || a.SendPort || '''' ||
+       CASE s.Origin WHEN 'digest' THEN ', to report failures' ELSE '' END AS Sentence
+FROM Alert a
+JOIN AlertState s ON s.AlertId = a.AlertId
+UNION ALL
+SELECT t.AlertId, 1, t.AttemptId, 'history', t.EndedAt,
+       'attempt ' || t.AttemptNumber || coalesce(' over relay ''' || t.Relay || '''', '') || ': ' ||
+       CASE t.Outcome
+           WHEN 'relayed' THEN 'the relay accepted the message'
+           WHEN 'partial' THEN 'the relay accepted the message for some recipients'
+           WHEN 'delayed' THEN 'the relay accepted the message for no recipient, and some wait for another attempt'
+           WHEN 'failed' THEN 'the relay refused the message for all recipients'
+           ELSE 'its end was not observed, so the relay may have accepted the message' END ||
+       coalesce((SELECT ', with ' || p.ReplyCode || coalesce(' ' || p.EnhancedStatusCode, '') || ' ' || p.ReplyText
+                 FROM AttemptReply p
+                 WHERE p.AttemptId = t.AttemptId AND p.RecipientOrdinal IS NULL AND p.ReplyCode BETWEEN 200 AND 299
+                   AND t.Outcome IN ('relayed', 'partial')
+                 ORDER BY p.Ordinal DESC LIMIT 1), '') ||
+       coalesce((SELECT ', the first refusal: ' || p.Command || ' ' || p.ReplyCode || coalesce(' ' || p.EnhancedStatusCode, '') ||
+                        ' ' || p.ReplyText
+                 FROM AttemptReply p
+                 WHERE p.AttemptId = t.AttemptId AND (p.ReplyCode >= 400 OR p.ReplyCode = 0)
+                 ORDER BY p.Ordinal LIMIT 1), '') ||
+       coalesce(', Message-ID ' || t.MessageId, '')
+FROM Attempt t
+UNION ALL
+SELECT e.AlertId, 1, e.EventId, 'history', e.LoggedAt, e.EventType || ': ' || e.Message
+FROM EventLog e
+WHERE e.AlertId IS NOT NULL
+UNION ALL
+-- The status now.
+SELECT a.AlertId, 2, 0, 'status', a.StatusAt,
+       'the alert is ' || a.Status || coalesce(': ' || a.StatusReason, '') ||
+       CASE WHEN a.RecipientCount = 0 THEN ''
+            ELSE ' (' || a.RelayedCount || ' of ' || a.RecipientCount || ' recipients relayed, ' || a.WaitingCount || ' waiting)' END
+FROM AlertStatus a
+UNION ALL
+-- Why recipients have no message.
+SELECT g.AlertId, 3, g.Ordinal, 'cause', r.StatusAt,
+       CASE g.RecipientCount WHEN 1 THEN r.Address || ' is ' ELSE g.RecipientCount || ' recipients are ' END || g.Status ||
+       CASE g.RecipientCount WHEN 1 THEN ': ' ELSE ', for example ' || r.Address || ': ' END ||
+       coalesce(r.Command || ' ', '') || coalesce(nullif(r.ReplyCode, 0) || ' ', '') ||
+       coalesce(r.EnhancedStatusCode || ' ', '') || coalesce(r.ReplyText, '') || coalesce('. ' || e.Cause, '')
+FROM (SELECT AlertId, Status, ExplanationKey, count(*) AS RecipientCount, min(Ordinal) AS Ordinal
+      FROM Recipient
+      WHERE Status <> 'relayed' AND (ReplyCode IS NOT NULL OR ReplyText IS NOT NULL)
+      GROUP BY AlertId, Status, ExplanationKey) g
+JOIN Recipient r ON r.AlertId = g.AlertId AND r.Ordinal = g.Ordinal
+LEFT JOIN ReplyExplanation e ON e.ExplanationKey = g.ExplanationKey
+UNION ALL
+-- What happens next.
+SELECT s.AlertId, 4, 0, 'next',
+       CASE WHEN s.Status IN ('queued', 'delayed') AND s.DueAt > strftime('%Y-%m-%dT%H:%M:%fZ', 'now') THEN s.DueAt END,
+       CASE
+           WHEN s.Status = 'relayed'
+               THEN 'nothing more: the relay has promised to deliver the message or to report that it could not'
+           WHEN s.FinalAt IS NOT NULL THEN 'nothing more, unless an operator sends it again'
+           WHEN s.Status = 'held' AND s.StatusReasonCode = 'in-doubt' THEN 'nothing, until an operator resolves it'
+           WHEN s.Status = 'held' THEN 'nothing, until an operator releases it'
+           WHEN s.Status = 'sending'
+               THEN coalesce((SELECT CASE WHEN i.StoppedAt IS NULL AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+                                          THEN 'instance ' || i.Name || ' is processing it, and records the outcome' ||
+                                               coalesce(', once this is over: ' || i.WaitingFor, '')
+                                          ELSE 'the lease of instance ' || i.Name ||
+                                               ' has ended: another running instance takes the alert over' END
+                              FROM Instance i WHERE i.InstanceId = s.LeaseOwner),
+                             'a running instance takes the alert over')
+           WHEN q.HasInstance = 0 THEN 'nothing: ' || q.WaitingFor
+           WHEN s.DueAt > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+               THEN CASE s.Status WHEN 'delayed' THEN 'an instance tries it again' ELSE 'an instance sends it' END
+           WHEN q.WaitingFor IS NOT NULL THEN 'an instance sends it, once this is over: ' || q.WaitingFor
+           ELSE 'an instance sends it within seconds' END
+FROM AlertState s
+LEFT JOIN Queue q ON q.SendPort = s.SendPort AND q.Status = s.Status AND s.FinalAt IS NULL
+UNION ALL
+SELECT s.AlertId, 4, 1, 'next',
+       min(CASE WHEN s.ExpiresAt > coalesce(s.RequeuedAt, s.CreatedAt) THEN s.ExpiresAt ELSE '9999' END,
+           strftime('%Y-%m-%dT%H:%M:%fZ', coalesce(s.RequeuedAt, s.CreatedAt), '+' || p.MaxAgeSeconds || ' seconds')),
+       'it expires, unless it is final by then'
+FROM AlertState s
+JOIN SendPort p ON p.Name = s.SendPort
+WHERE s.FinalAt IS NULL
+UNION ALL
+-- What a person can do.
+SELECT g.AlertId, 5, g.Ordinal, 'advice', NULL, e.Advice
+FROM (SELECT AlertId, ExplanationKey, min(Ordinal) AS Ordinal FROM Recipient
+      WHERE Status <> 'relayed' AND ExplanationKey IS NOT NULL
+      GROUP BY AlertId, ExplanationKey) g
+JOIN ReplyExplanation e ON e.ExplanationKey = g.ExplanationKey
+UNION ALL
+SELECT s.AlertId, 5, 1000000 + pr.Ordinal, 'advice', NULL, 'relay ''' || r.Relay || ''': ' || r.Advice
+FROM AlertState s
+JOIN SendPortRelay pr ON pr.SendPort = s.SendPort
+JOIN Relay r ON r.Relay = pr.Relay
+WHERE s.Status IN ('queued', 'delayed') AND r.Condition <> 'closed' AND r.Advice IS NOT NULL
+UNION ALL
+SELECT s.AlertId, 5, 2000000, 'advice', NULL,
+       CASE
+           WHEN s.Status = 'relayed'
+               THEN 'if a recipient has no message, the administrator of the relay finds it by its Message-ID'
+           WHEN s.BodyPurgedAt IS NOT NULL THEN 'its body was purged: insert it again'
+           WHEN s.FinalAt IS NOT NULL THEN 'remove the cause, and send it again: sendport requeue --alert ' || s.AlertId
+           WHEN s.Status = 'held' AND s.StatusReasonCode = 'in-doubt'
+               THEN 'search the log of the relay for the Message-ID, then sendport resolve ' || s.AlertId ||
+                    ' with --relayed, --resend or --cancel'
+           WHEN s.Status = 'held' THEN 'sendport release --alert ' || s.AlertId || ', or sendport cancel --alert ' || s.AlertId
+           WHEN NOT EXISTS (SELECT 1 FROM Instance i WHERE i.StoppedAt IS NULL
+                            AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+               THEN 'start the service, and read its log'
+           WHEN NOT EXISTS (SELECT 1 FROM SendPort p WHERE p.Name = s.SendPort
+                            AND p.LastSeenAt > strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-2 minutes'))
+               THEN 'add the send port to the configuration of an instance, or cancel the alert and insert it again for another send port' END
+FROM AlertState s
+WHERE s.FinalAt IS NOT NULL OR s.Status = 'held'
+   OR s.Status IN ('queued', 'delayed')
+      AND (NOT EXISTS (SELECT 1 FROM Instance i WHERE i.StoppedAt IS NULL
+                       AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+           OR NOT EXISTS (SELECT 1 FROM SendPort p WHERE p.Name = s.SendPort
+                          AND p.LastSeenAt > strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-2 minutes')));
 
 -- The current version of each template.
 CREATE VIEW CurrentTemplate AS

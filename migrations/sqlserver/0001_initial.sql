@@ -460,6 +460,8 @@ CREATE TABLE sendport.EventLog (
     CONSTRAINT CK_EventLog_Severity CHECK (Severity IN (N'information', N'warning', N'error'))
 );
 GO
+CREATE INDEX IX_EventLog_AlertId ON sendport.EventLog (AlertId);
+GO
 
 -- ==== Tables: requests of operators ====
 GO
@@ -846,6 +848,136 @@ LEFT JOIN LatestAuth s ON s.Relay = w.Relay AND s.Place = 1
 LEFT JOIN sendport.ReplyExplanation e WITH (READUNCOMMITTED) ON e.ExplanationKey = w.ExplanationKey
 WHERE w.Place = 1;
 GO
+-- Why an alert has its status, what happens next, and what a person can do: one sentence a row, in the order of Part,
+-- At and Number. The procedure Why shows it for one alert.
+CREATE VIEW sendport.AlertExplanation AS
+-- What happened.
+SELECT a.AlertId, 1 AS Part, CAST(0 AS bigint) AS Number, N'history' AS Kind, a.CreatedAt AS At,
+       CASE a.Origin WHEN N'digest' THEN N'the service' ELSE a.CreatedBy COLLATE Latin1_General_BIN2 END +
+       N' inserted the alert for send port ''' + a.SendPort COLLATE Latin1_General_BIN2 + N'''' +
+       CASE a.Origin WHEN N'digest' THEN N', to report failures' ELSE N'' END AS Sentence
+FROM sendport.AlertRow a
+UNION ALL
+SELECT t.AlertId, 1, t.AttemptId, N'history', t.EndedAt,
+       N'attempt ' + CONVERT(nvarchar(10), t.AttemptNumber) + COALESCE(N' over relay ''' + t.Relay COLLATE Latin1_General_BIN2 + N'''', N'') + N': ' +
+       CASE t.Outcome
+           WHEN N'relayed' THEN N'the relay accepted the message'
+           WHEN N'partial' THEN N'the relay accepted the message for some recipients'
+           WHEN N'delayed' THEN N'the relay accepted the message for no recipient, and some wait for another attempt'
+           WHEN N'failed' THEN N'the relay refused the message for all recipients'
+           ELSE N'its end was not observed, so the relay may have accepted the message' END +
+       COALESCE((SELECT TOP (1) N', with ' + CONVERT(nvarchar(10), p.ReplyCode) + COALESCE(N' ' + p.EnhancedStatusCode COLLATE Latin1_General_BIN2, N'') +
+                        N' ' + p.ReplyText COLLATE Latin1_General_BIN2
+                 FROM sendport.AttemptReply p
+                 WHERE p.AttemptId = t.AttemptId AND p.RecipientOrdinal IS NULL AND p.ReplyCode BETWEEN 200 AND 299
+                   AND t.Outcome IN (N'relayed', N'partial')
+                 ORDER BY p.Ordinal DESC), N'') +
+       COALESCE((SELECT TOP (1) N', the first refusal: ' + p.Command COLLATE Latin1_General_BIN2 + N' ' + CONVERT(nvarchar(10), p.ReplyCode) +
+                        COALESCE(N' ' + p.EnhancedStatusCode COLLATE Latin1_General_BIN2, N'') + N' ' + p.ReplyText COLLATE Latin1_General_BIN2
+                 FROM sendport.AttemptReply p
+                 WHERE p.AttemptId = t.AttemptId AND (p.ReplyCode >= 400 OR p.ReplyCode = 0)
+                 ORDER BY p.Ordinal), N'') +
+       COALESCE(N', Message-ID ' + t.MessageId COLLATE Latin1_General_BIN2, N'')
+FROM sendport.Attempt t
+UNION ALL
+SELECT e.AlertId, 1, e.EventId, N'history', e.LoggedAt, e.EventType COLLATE Latin1_General_BIN2 + N': ' + e.Message COLLATE Latin1_General_BIN2
+FROM sendport.EventLog e
+WHERE e.AlertId IS NOT NULL
+UNION ALL
+-- The status now.
+SELECT a.AlertId, 2, 0, N'status', a.StatusAt,
+       N'the alert is ' + a.Status COLLATE Latin1_General_BIN2 + COALESCE(N': ' + a.StatusReason COLLATE Latin1_General_BIN2, N'') +
+       CASE WHEN a.RecipientCount = 0 THEN N''
+            ELSE N' (' + CONVERT(nvarchar(10), a.RelayedCount) + N' of ' + CONVERT(nvarchar(10), a.RecipientCount) +
+                 N' recipients relayed, ' + CONVERT(nvarchar(10), a.WaitingCount) + N' waiting)' END
+FROM sendport.AlertStatus a
+UNION ALL
+-- Why recipients have no message.
+SELECT g.AlertId, 3, g.Ordinal, N'cause', r.StatusAt,
+       CASE g.RecipientCount WHEN 1 THEN r.Address COLLATE Latin1_General_BIN2 + N' is '
+            ELSE CONVERT(nvarchar(10), g.RecipientCount) + N' recipients are ' END + g.Status COLLATE Latin1_General_BIN2 +
+       CASE g.RecipientCount WHEN 1 THEN N': ' ELSE N', for example ' + r.Address COLLATE Latin1_General_BIN2 + N': ' END +
+       COALESCE(r.Command COLLATE Latin1_General_BIN2 + N' ', N'') + COALESCE(CONVERT(nvarchar(10), NULLIF(r.ReplyCode, 0)) + N' ', N'') +
+       COALESCE(r.EnhancedStatusCode COLLATE Latin1_General_BIN2 + N' ', N'') + COALESCE(r.ReplyText COLLATE Latin1_General_BIN2, N'') + COALESCE(N'. ' + e.Cause COLLATE Latin1_General_BIN2, N'')
+FROM (SELECT n.AlertId, n.Status, n.ExplanationKey, COUNT(*) AS RecipientCount, MIN(n.Ordinal) AS Ordinal
+      FROM sendport.Recipient n
+      WHERE n.Status <> N'relayed' AND (n.ReplyCode IS NOT NULL OR n.ReplyText IS NOT NULL)
+      GROUP BY n.AlertId, n.Status, n.ExplanationKey) g
+JOIN sendport.Recipient r ON r.AlertId = g.AlertId AND r.Ordinal = g.Ordinal
+LEFT JOIN sendport.ReplyExplanation e ON e.ExplanationKey = g.ExplanationKey
+UNION ALL
+-- What happens next.
+SELECT a.AlertId, 4, 0, N'next',
+       CASE WHEN a.Status IN (N'queued', N'delayed') AND a.DueAt > SYSUTCDATETIME() THEN a.DueAt END,
+       CASE
+           WHEN a.Status = N'relayed'
+               THEN N'nothing more: the relay has promised to deliver the message or to report that it could not'
+           WHEN a.FinalAt IS NOT NULL THEN N'nothing more, unless an operator sends it again'
+           WHEN a.Status = N'held' AND a.StatusReasonCode = N'in-doubt' THEN N'nothing, until an operator resolves it'
+           WHEN a.Status = N'held' THEN N'nothing, until an operator releases it'
+           WHEN a.Status = N'sending'
+               THEN COALESCE((SELECT CASE WHEN i.StoppedAt IS NULL AND i.LeaseUntil > SYSUTCDATETIME()
+                                          THEN N'instance ' + i.Name COLLATE Latin1_General_BIN2 + N' is processing it, and records the outcome' +
+                                               COALESCE(N', once this is over: ' + i.WaitingFor COLLATE Latin1_General_BIN2, N'')
+                                          ELSE N'the lease of instance ' + i.Name COLLATE Latin1_General_BIN2 +
+                                               N' has ended: another running instance takes the alert over' END
+                              FROM sendport.Instance i WHERE i.InstanceId = a.LeaseOwner),
+                             N'a running instance takes the alert over')
+           WHEN q.HasInstance = 0 THEN N'nothing: ' + q.WaitingFor COLLATE Latin1_General_BIN2
+           WHEN a.DueAt > SYSUTCDATETIME()
+               THEN CASE a.Status WHEN N'delayed' THEN N'an instance tries it again' ELSE N'an instance sends it' END
+           WHEN q.WaitingFor IS NOT NULL THEN N'an instance sends it, once this is over: ' + q.WaitingFor COLLATE Latin1_General_BIN2
+           ELSE N'an instance sends it within seconds' END
+FROM sendport.AlertRow a
+LEFT JOIN sendport.Queue q ON q.SendPort = a.SendPort AND q.Status = a.Status AND a.FinalAt IS NULL
+UNION ALL
+SELECT a.AlertId, 4, 1, N'next',
+       CASE WHEN a.ExpiresAt > COALESCE(a.RequeuedAt, a.CreatedAt)
+             AND a.ExpiresAt < DATEADD(second, p.MaxAgeSeconds, COALESCE(a.RequeuedAt, a.CreatedAt)) THEN a.ExpiresAt
+            ELSE DATEADD(second, p.MaxAgeSeconds, COALESCE(a.RequeuedAt, a.CreatedAt)) END,
+       N'it expires, unless it is final by then'
+FROM sendport.AlertRow a
+JOIN sendport.SendPort p ON p.Name = a.SendPort
+WHERE a.FinalAt IS NULL
+UNION ALL
+-- What a person can do.
+SELECT g.AlertId, 5, g.Ordinal, N'advice', NULL, e.Advice COLLATE Latin1_General_BIN2
+FROM (SELECT n.AlertId, n.ExplanationKey, MIN(n.Ordinal) AS Ordinal
+      FROM sendport.Recipient n
+      WHERE n.Status <> N'relayed' AND n.ExplanationKey IS NOT NULL
+      GROUP BY n.AlertId, n.ExplanationKey) g
+JOIN sendport.ReplyExplanation e ON e.ExplanationKey = g.ExplanationKey
+UNION ALL
+SELECT a.AlertId, 5, 1000000 + pr.Ordinal, N'advice', NULL, N'relay ''' + r.Relay COLLATE Latin1_General_BIN2 + N''': ' + r.Advice COLLATE Latin1_General_BIN2
+FROM sendport.AlertRow a
+JOIN sendport.SendPortRelay pr ON pr.SendPort = a.SendPort
+JOIN sendport.Relay r ON r.Relay = pr.Relay
+WHERE a.Status IN (N'queued', N'delayed') AND r.Condition <> N'closed' AND r.Advice IS NOT NULL
+UNION ALL
+SELECT a.AlertId, 5, 2000000, N'advice', NULL,
+       CASE
+           WHEN a.Status = N'relayed'
+               THEN N'if a recipient has no message, the administrator of the relay finds it by its Message-ID'
+           WHEN a.BodyPurgedAt IS NOT NULL THEN N'its body was purged: insert it again'
+           WHEN a.FinalAt IS NOT NULL
+               THEN N'remove the cause, and send it again: EXEC sendport.Requeue @AlertId = ' + CONVERT(nvarchar(20), a.AlertId)
+           WHEN a.Status = N'held' AND a.StatusReasonCode = N'in-doubt'
+               THEN N'search the log of the relay for the Message-ID, then sendport resolve ' + CONVERT(nvarchar(20), a.AlertId) +
+                    N' with --relayed, --resend or --cancel'
+           WHEN a.Status = N'held'
+               THEN N'EXEC sendport.Release @AlertId = ' + CONVERT(nvarchar(20), a.AlertId) +
+                    N', or EXEC sendport.Cancel @AlertId = ' + CONVERT(nvarchar(20), a.AlertId)
+           WHEN NOT EXISTS (SELECT 1 FROM sendport.Instance i
+                            WHERE i.StoppedAt IS NULL AND i.LeaseUntil > SYSUTCDATETIME())
+               THEN N'start the service, and read its log'
+           ELSE N'add the send port to the configuration of an instance, or cancel the alert and insert it again for another send port' END
+FROM sendport.AlertRow a
+WHERE a.FinalAt IS NOT NULL OR a.Status = N'held'
+   OR a.Status IN (N'queued', N'delayed')
+      AND (NOT EXISTS (SELECT 1 FROM sendport.Instance i WHERE i.StoppedAt IS NULL AND i.LeaseUntil > SYSUTCDATETIME())
+           OR NOT EXISTS (SELECT 1 FROM sendport.SendPort p WHERE p.Name = a.SendPort
+                          AND p.LastSeenAt > DATEADD(minute, -2, SYSUTCDATETIME())));
+GO
 -- The current version of each template.
 CREATE VIEW sendport.CurrentTemplate AS
 SELECT t.Name, t.Language, t.Version, c.CreatedAt, c.CreatedBy, t.Subject, t.Text, t.Html, t.Sample
@@ -1011,6 +1143,20 @@ ELSE
             END');
 GO
 
+-- ==== Procedures for operators ====
+GO
+
+-- Why an alert has its status, what happens next, and what a person can do.
+CREATE PROCEDURE sendport.Why @AlertId bigint AS
+SET NOCOUNT ON;
+IF NOT EXISTS (SELECT 1 FROM sendport.AlertRow a WITH (READUNCOMMITTED) WHERE a.AlertId = @AlertId)
+    THROW 50005, N'@AlertId: there is no alert with this number', 1;
+SELECT x.Kind, x.At, x.Sentence
+FROM sendport.AlertExplanation x
+WHERE x.AlertId = @AlertId
+ORDER BY x.Part, x.At, x.Number;
+GO
+
 -- ==== Roles ====
 GO
 
@@ -1045,6 +1191,7 @@ GRANT SELECT ON sendport.MyDelivery TO sendport_writer;
 GRANT SELECT ON sendport.ReplyExplanation TO sendport_writer;
 GO
 GRANT SELECT ON sendport.Alert TO sendport_reader;
+GRANT SELECT ON sendport.AlertExplanation TO sendport_reader;
 GRANT SELECT ON sendport.AlertRow TO sendport_reader;
 GRANT SELECT ON sendport.AlertStatus TO sendport_reader;
 GRANT SELECT ON sendport.AttachmentRow TO sendport_reader;
@@ -1073,8 +1220,10 @@ GRANT SELECT ON sendport.SendPort TO sendport_reader;
 GRANT SELECT ON sendport.SendPortRelay TO sendport_reader;
 GRANT SELECT ON sendport.Template TO sendport_reader;
 GRANT SELECT ON sendport.TemplateChange TO sendport_reader;
+GRANT EXECUTE ON sendport.Why TO sendport_reader;
 GO
 GRANT SELECT, INSERT ON sendport.Alert TO sendport_service;
+GRANT SELECT ON sendport.AlertExplanation TO sendport_service;
 GRANT SELECT, UPDATE, DELETE ON sendport.AlertRow TO sendport_service;
 GRANT SELECT ON sendport.AlertStatus TO sendport_service;
 GRANT SELECT, INSERT ON sendport.Attachment TO sendport_service;
@@ -1162,6 +1311,7 @@ DENY SELECT (FileName, MediaType, Content, Disposition, ContentId, Description, 
     ON sendport.Attachment TO sendport_writer;
 DENY UPDATE, DELETE ON sendport.Attachment TO sendport_writer;
 DENY INSERT, UPDATE, DELETE ON sendport.ReplyExplanation TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.AlertExplanation TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.AlertRow TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.AlertStatus TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.AttachmentRow TO sendport_writer;

@@ -28,6 +28,7 @@ mod status;
 mod table;
 mod template;
 mod terminal;
+mod why;
 
 use std::fmt::Display;
 use std::io::{Read as _, Write as _};
@@ -101,6 +102,8 @@ enum Verb {
     Send(Box<send::Args>),
     /// Show queue and instances, or one alert
     Status(status::Args),
+    /// Explain an alert: what happened, what happens next, and what a person can do
+    Why(why::Args),
     /// Show what would be sent for an alert: envelope, relays, protection, and the exact message
     Preview(preview::Args),
     /// Manage templates in the database: import, export, list, check
@@ -297,6 +300,7 @@ impl Cli {
             Verb::Probe(args) => probe::run(*args, self.config).await,
             Verb::Send(args) => send::run(*args, load(self.config)?).await,
             Verb::Status(args) => status::run(args, load(self.config)?).await,
+            Verb::Why(args) => why::run(args, load(self.config)?).await,
             Verb::Health(args) => health::run(args, load(self.config)?).await,
             Verb::Preview(args) => preview::run(args, self.config).await,
             Verb::Template(args) => template::run(args, self.config).await,

@@ -77,7 +77,7 @@ fn facts(one: &OneAlert) -> Vec<(&'static str, String)> {
 }
 
 /// What is of an application cannot disturb the terminal.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.replace(char::is_control, " ")
 }
 

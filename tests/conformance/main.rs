@@ -15,6 +15,7 @@ mod digest;
 mod doubt;
 mod environment;
 mod expiry;
+mod explanation;
 mod facts;
 mod fixture;
 mod harness;
@@ -62,6 +63,16 @@ fn main() {
 macro_rules! scenarios {
     ($run:ident) => {
         $run! {
+            explanation {
+                a_queued_alert_says_what_it_waits_for;
+                a_leased_alert_names_the_instance_or_its_end;
+                a_delayed_and_then_failed_alert_has_its_history_and_cause;
+                a_relayed_alert_says_what_the_relay_promised;
+                an_alert_that_failed_as_a_whole_has_its_reason;
+                an_alert_in_doubt_is_resolved_and_an_adopted_one_released;
+                an_expired_alert_has_its_cause;
+                an_unknown_alert_has_no_line;
+            }
             claim {
                 three_columns_are_enough;
                 a_claimed_alert_is_sending_and_not_due;

@@ -37,6 +37,14 @@ fn by_number_public_id_message_id_and_reference() {
         "order-4711",
     ] {
         asked(&site, &["status", name]).prints(0, &["Alert 1: queued", "Order 4711 is late"]);
+        asked(&site, &["why", name]).prints(
+            0,
+            &[
+                "Alert 1",
+                "What happens next",
+                "no instance of the service is running",
+            ],
+        );
         asked(&site, &["preview", name]).prints(0, &["RCPT TO       <oncall@example.test>"]);
         asked(&site, &["release", name]).prints(1, &["alert 1 is not held"]);
         asked(&site, &["resolve", name, "--cancel"]).prints(1, &["alert 1 is not in doubt"]);

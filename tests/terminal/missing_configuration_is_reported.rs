@@ -7,7 +7,7 @@ use crate::not_run::not_run;
 use crate::program::{run, run_with};
 
 /// Every verb that needs a configuration.
-const VERBS: [&[&str]; 17] = [
+const VERBS: [&[&str]; 18] = [
     &["run"],
     &["run", "--migrate"],
     &["migrate"],
@@ -19,6 +19,7 @@ const VERBS: [&[&str]; 17] = [
     &["probe", "--relay", "main"],
     &["send", "--to", "ops@example.test", "--subject", "x"],
     &["status"],
+    &["why", "1"],
     &["preview", "1"],
     &["health"],
     &["release", "--all"],

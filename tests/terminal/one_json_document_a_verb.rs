@@ -211,6 +211,7 @@ fn every_verb_that_shows_something_has_it() {
         "check",
         "send",
         "status",
+        "why",
         "preview",
         "health",
         "release",

@@ -44,7 +44,7 @@ pub use claim::{
 };
 pub(crate) use error::ColumnError;
 pub use error::{StoreError, StoreErrorKind, other_environment_message};
-pub use lines::{FailureLine, RelayLine};
+pub use lines::{ExplanationLine, FailureLine, RelayLine};
 pub use types::{
     AdoptMode, AdoptReport, AlertLine, DeliveryLine, Event, EventSeverity, Explanation,
     FixedRoleMember, InDoubtLine, InstanceLine, LARGE_TEXTS, LoadResult, MigrationStep, NewAlert,
@@ -271,6 +271,9 @@ pub trait OperatorQueries: Send + Sync {
         only: Option<AlertId>,
         limit: u32,
     ) -> Result<Vec<DeliveryLine>, StoreError>;
+
+    /// The view `AlertExplanation` of one alert, in its order; empty where there is no such alert.
+    async fn explanation(&self, id: AlertId) -> Result<Vec<ExplanationLine>, StoreError>;
 
     /// The view `Queue`.
     async fn queue(&self) -> Result<Vec<QueueLine>, StoreError>;

@@ -1,4 +1,4 @@
-//! Lines of views that `status` shows beside the queue.
+//! Lines of views for operators, beside the queue.
 
 use sendport_core::domain::{AlertId, Timestamp};
 use serde::Serialize;
@@ -38,4 +38,16 @@ pub struct RelayLine {
     pub authentication: Option<String>,
     pub authentication_retry_at: Option<Timestamp>,
     pub send_ports: Option<String>,
+}
+
+/// A line of the view `AlertExplanation`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ExplanationLine {
+    /// `history`, `status`, `cause`, `next` or `advice`.
+    pub kind: String,
+    /// When it happened, or will happen.
+    pub at: Option<Timestamp>,
+    /// What the line says, without a full stop.
+    pub sentence: String,
 }

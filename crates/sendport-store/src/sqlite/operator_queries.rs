@@ -13,14 +13,18 @@ use super::record::{Recorder, waiting_status};
 use super::values::{Columns, earlier, time_text};
 use super::{SqliteStore, attachments, sql};
 use crate::{
-    AlertLine, ColumnError, DeliveryLine, FailureLine, InDoubtLine, InstanceLine, NewAlert,
-    OperatorQueries, OverdueLeases, QueueDepth, QueueLine, RelayLine, Resolution, StoreError,
-    SweepResult,
+    AlertLine, ColumnError, DeliveryLine, ExplanationLine, FailureLine, InDoubtLine, InstanceLine,
+    NewAlert, OperatorQueries, OverdueLeases, QueueDepth, QueueLine, RelayLine, Resolution,
+    StoreError, SweepResult,
 };
 
 /// All that are held.
 pub(super) const RELEASE_HELD_ALL: &str =
     "SELECT AlertId FROM AlertState WHERE FinalAt IS NULL AND Status = 'held'";
+
+const EXPLANATION: &str =
+    "SELECT Kind, At, Sentence FROM AlertExplanation WHERE AlertId = ?1 AND Sentence IS NOT NULL
+    ORDER BY Part, At, Number";
 
 #[async_trait]
 impl OperatorQueries for SqliteStore {
@@ -173,6 +177,14 @@ impl OperatorQueries for SqliteStore {
         Ok(released)
     }
 
+    async fn explanation(&self, id: AlertId) -> Result<Vec<ExplanationLine>, StoreError> {
+        self.operator_reader
+            .call("explain an alert", move |connection| {
+                lines(connection, EXPLANATION, params![id.0], explanation_line)
+            })
+            .await
+    }
+
     async fn in_doubt(&self, limit: u32) -> Result<Vec<InDoubtLine>, StoreError> {
         self.operator_reader
             .call("list alerts in doubt", move |connection| {
@@ -315,6 +327,14 @@ fn relay_line(row: &Columns<'_, '_>) -> Result<RelayLine, ColumnError> {
         authentication: row.lossy("Authentication")?,
         authentication_retry_at: row.optional_time("AuthenticationRetryAt")?,
         send_ports: row.lossy("SendPorts")?,
+    })
+}
+
+fn explanation_line(row: &Columns<'_, '_>) -> Result<ExplanationLine, ColumnError> {
+    Ok(ExplanationLine {
+        kind: row.text("Kind")?,
+        at: row.shown_time("At")?,
+        sentence: row.lossy("Sentence")?.unwrap_or_default(),
     })
 }
 

@@ -15,10 +15,13 @@ use super::expiry::{BATCH, top};
 use super::resolve;
 use super::values::{Fields, seconds, stored};
 use crate::{
-    AlertLine, ColumnError, DeliveryLine, FailureLine, InDoubtLine, InstanceLine, NewAlert,
-    OperatorQueries, OverdueLeases, QueueDepth, QueueLine, RelayLine, Resolution, StoreError,
-    SweepResult,
+    AlertLine, ColumnError, DeliveryLine, ExplanationLine, FailureLine, InDoubtLine, InstanceLine,
+    NewAlert, OperatorQueries, OverdueLeases, QueueDepth, QueueLine, RelayLine, Resolution,
+    StoreError, SweepResult,
 };
+
+const EXPLANATION: &str = "SELECT x.Kind, x.At, x.Sentence FROM sendport.AlertExplanation x
+    WHERE x.AlertId = @P1 AND x.Sentence IS NOT NULL ORDER BY x.Part, x.At, x.Number;";
 
 #[async_trait]
 impl OperatorQueries for SqlServerStore {
@@ -135,6 +138,12 @@ impl OperatorQueries for SqlServerStore {
             locked: OnLocked::Fail,
         })
         .await
+    }
+
+    async fn explanation(&self, id: AlertId) -> Result<Vec<ExplanationLine>, StoreError> {
+        const DOING: &str = "explain an alert";
+        let rows = self.pool.rows(DOING, EXPLANATION, &[&id.0]).await?;
+        lines(DOING, &rows, explanation_line)
     }
 
     async fn in_doubt(&self, limit: u32) -> Result<Vec<InDoubtLine>, StoreError> {
@@ -261,6 +270,14 @@ fn relay_line(f: &mut Fields<'_>) -> Result<RelayLine, ColumnError> {
         authentication: f.maybe_text()?,
         authentication_retry_at: f.maybe_time()?,
         send_ports: f.maybe_text()?,
+    })
+}
+
+fn explanation_line(f: &mut Fields<'_>) -> Result<ExplanationLine, ColumnError> {
+    Ok(ExplanationLine {
+        kind: f.text()?,
+        at: f.maybe_time()?,
+        sentence: f.maybe_text()?.unwrap_or_default(),
     })
 }
 

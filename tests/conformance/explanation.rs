@@ -1,0 +1,276 @@
+//! The view `AlertExplanation`: for every status what happened, why, what happens next, and what a person can do.
+
+use std::sync::Arc;
+
+use RecipientStatus::{Delayed, Failed, Relayed};
+use regex::Regex;
+use sendport_core::domain::{AlertId, AlertStatus, Decision, RecipientStatus, RelayCondition};
+use sendport_store::{AdoptMode, Among, Resolution, Store};
+
+use crate::fixture::*;
+use crate::queue::relay;
+
+/// The lines of an alert as `kind: sentence`, without what differs between two runs or two engines.
+async fn explained(store: &Arc<dyn Store>, id: AlertId) -> Vec<String> {
+    let lines = store.explanation(id).await.expect("explanation");
+    let time = Regex::new(r"\d{4}-\d\d-\d\d[T ][0-9:.]+Z").expect("a pattern");
+    let writer = Regex::new(r"^history: .* inserted the alert").expect("a pattern");
+    let procedure =
+        Regex::new(r"EXEC sendport\.(Requeue|Release|Cancel) @AlertId = \d+").expect("a pattern");
+    let verb =
+        |found: &regex::Captures<'_>| format!("sendport {} --alert {id}", found[1].to_lowercase());
+    let mut shown = Vec::new();
+    for line in lines {
+        let sentence = format!("{}: {}", line.kind, line.sentence);
+        let sentence = time.replace_all(&sentence, "<time>");
+        let sentence = writer.replace(&sentence, "history: <user> inserted the alert");
+        let sentence = procedure.replace_all(&sentence, verb);
+        let at = if line.at.is_some() { " at <time>" } else { "" };
+        let sentence = ["resolve", "--alert"]
+            .iter()
+            .fold(sentence.into_owned(), |line, before| {
+                line.replace(&format!("{before} {id}"), &format!("{before} <id>"))
+            });
+        shown.push(format!("{sentence}{at}"));
+    }
+    shown
+}
+
+const INSERTED: &str = "history: <user> inserted the alert for send port 'default' at <time>";
+const EXPIRES: &str = "next: it expires, unless it is final by then at <time>";
+const REQUEUE: &str = "advice: remove the cause, and send it again: sendport requeue --alert <id>";
+
+pub(crate) async fn a_queued_alert_says_what_it_waits_for(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let id = f.alert_to("ops0@contoso.com").await;
+    assert_eq!(
+        explained(&store, id).await,
+        [
+            INSERTED,
+            "status: the alert is queued at <time>",
+            "next: nothing: no instance of the service is running",
+            "advice: start the service, and read its log",
+        ]
+    );
+    let one = instance(&store, "one").await;
+    let paused = [
+        relay("mail", RelayCondition::Paused, Some("535 5.7.8 wrong")),
+        relay("backup", RelayCondition::Paused, None),
+    ];
+    let ports = ["default".to_owned()];
+    store
+        .renew(one, LEASE, &ports, &paused)
+        .await
+        .expect("renew");
+    assert_eq!(
+        explained(&store, id).await,
+        [
+            INSERTED,
+            "status: the alert is queued at <time>",
+            "next: an instance sends it, once this is over: relay mail paused since <time>, tried again at <time>: 535 5.7.8 wrong",
+            EXPIRES,
+        ]
+    );
+    let usable = [relay("mail", RelayCondition::Closed, None)];
+    store
+        .renew(one, LEASE, &ports, &usable)
+        .await
+        .expect("renew");
+    assert_eq!(
+        explained(&store, id).await[2..],
+        ["next: an instance sends it within seconds", EXPIRES]
+    );
+    let other = f
+        .insert("ToRecipients, SendPort", "'ops0@contoso.com', 'nope'")
+        .await;
+    assert_eq!(
+        explained(&store, other).await,
+        [
+            "history: <user> inserted the alert for send port 'nope' at <time>",
+            "status: the alert is queued at <time>",
+            "next: nothing: no running instance has a send port named 'nope'",
+            "advice: add the send port to the configuration of an instance, or cancel the alert and insert it again for another send port",
+        ]
+    );
+}
+
+pub(crate) async fn a_leased_alert_names_the_instance_or_its_end(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let id = f.alert_to("ops0@contoso.com").await;
+    let one = instance(&store, "one").await;
+    claim_one(&store, one).await;
+    assert_eq!(
+        explained(&store, id).await,
+        [
+            INSERTED,
+            "status: the alert is sending at <time>",
+            "next: instance one is processing it, and records the outcome",
+            EXPIRES,
+        ]
+    );
+    f.advance(LEASE_AND_MORE).await;
+    assert_eq!(
+        explained(&store, id).await[2],
+        "next: the lease of instance one has ended: another running instance takes the alert over"
+    );
+}
+
+pub(crate) async fn a_delayed_and_then_failed_alert_has_its_history_and_cause(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let id = f
+        .alert_to("ops0@contoso.com; ops1@contoso.com; ops2@contoso.com")
+        .await;
+    let one = instance(&store, "one").await;
+    let (token, _) = claim_one(&store, one).await;
+    record(
+        &store,
+        one,
+        &outcome(id, token, 1, &[Delayed, Delayed, Failed]),
+    )
+    .await;
+    assert_eq!(
+        explained(&store, id).await,
+        [
+            INSERTED,
+            "history: attempt 1 over relay 'mail': the relay accepted the message for no recipient, and some wait for another attempt, the first refusal: RCPT 450 4.7.1 greylisted, Message-ID <4711@contoso.com> at <time>",
+            "status: the alert is delayed (0 of 3 recipients relayed, 2 waiting) at <time>",
+            "cause: 2 recipients are delayed, for example ops0@contoso.com: RCPT 450 4.7.1 greylisted at <time>",
+            "cause: ops2@contoso.com is failed: RCPT 550 5.1.1 no such user. the mailbox does not exist at <time>",
+            "next: an instance tries it again at <time>",
+            EXPIRES,
+            "advice: correct the address",
+        ]
+    );
+    f.advance(minutes(6)).await;
+    let (token, _) = claim_one(&store, instance(&store, "two").await).await;
+    record(
+        &store,
+        one,
+        &outcome(id, token, 2, &[Relayed, Failed, Failed]),
+    )
+    .await;
+    assert_eq!(
+        explained(&store, id).await,
+        [
+            INSERTED,
+            "history: attempt 1 over relay 'mail': the relay accepted the message for no recipient, and some wait for another attempt, the first refusal: RCPT 450 4.7.1 greylisted, Message-ID <4711@contoso.com> at <time>",
+            "history: attempt 2 over relay 'mail': the relay accepted the message for some recipients, the first refusal: RCPT 550 5.1.1 no such user, Message-ID <4711@contoso.com> at <time>",
+            "status: the alert is partial (1 of 3 recipients relayed, 0 waiting) at <time>",
+            "cause: 2 recipients are failed, for example ops1@contoso.com: RCPT 550 5.1.1 no such user. the mailbox does not exist at <time>",
+            "next: nothing more, unless an operator sends it again",
+            "advice: correct the address",
+            REQUEUE,
+        ]
+    );
+}
+
+pub(crate) async fn a_relayed_alert_says_what_the_relay_promised(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let id = f.alert_to("ops0@contoso.com").await;
+    let one = instance(&store, "one").await;
+    let (token, _) = claim_one(&store, one).await;
+    record(&store, one, &outcome(id, token, 1, &[Relayed])).await;
+    assert_eq!(
+        explained(&store, id).await,
+        [
+            INSERTED,
+            "history: attempt 1 over relay 'mail': the relay accepted the message, Message-ID <4711@contoso.com> at <time>",
+            "status: the alert is relayed (1 of 1 recipients relayed, 0 waiting) at <time>",
+            "next: nothing more: the relay has promised to deliver the message or to report that it could not",
+            "advice: if a recipient has no message, the administrator of the relay finds it by its Message-ID",
+        ]
+    );
+}
+
+pub(crate) async fn an_alert_that_failed_as_a_whole_has_its_reason(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let id = f.alert_to("").await;
+    let one = instance(&store, "one").await;
+    let (token, _) = claim_one(&store, one).await;
+    let decision = Decision {
+        status: AlertStatus::Failed,
+        retry_in: None,
+        reason: Some("ToRecipients has no address".to_owned()),
+        attempt: None,
+        recipients: Vec::new(),
+        template_version: None,
+    };
+    record(&store, one, &decided(id, token, decision)).await;
+    assert_eq!(
+        explained(&store, id).await,
+        [
+            INSERTED,
+            "status: the alert is failed: ToRecipients has no address at <time>",
+            "next: nothing more, unless an operator sends it again",
+            REQUEUE,
+        ]
+    );
+}
+
+pub(crate) async fn an_alert_in_doubt_is_resolved_and_an_adopted_one_released(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let id = f.alert_to("ops0@contoso.com").await;
+    claim_one(&store, holding_instance(&store, "dead").await).await;
+    f.advance(LEASE_AND_MORE).await;
+    let other = holding_instance(&store, "other").await;
+    assert_eq!(take_over(&store, other, 10).await, 1);
+    let in_doubt = explained(&store, id).await;
+    assert_eq!(
+        in_doubt,
+        [
+            INSERTED,
+            "history: attempt 1: its end was not observed, so the relay may have accepted the message at <time>",
+            "status: the alert is held: in doubt: the instance that worked on it ended; it may have been sent at <time>",
+            "next: nothing, until an operator resolves it",
+            EXPIRES,
+            "advice: search the log of the relay for the Message-ID, then sendport resolve <id> with --relayed, --resend or --cancel",
+        ]
+    );
+    let resolved = store.resolve(id, Resolution::Cancel).await;
+    assert!(resolved.expect("resolve"));
+    let lines = explained(&store, id).await;
+    assert!(
+        lines[2].starts_with("history: in-doubt-resolved: resolved as cancel"),
+        "{lines:#?}"
+    );
+    assert!(
+        lines[3].starts_with("status: the alert is cancelled: "),
+        "{lines:#?}"
+    );
+    assert_eq!(lines.last().map(String::as_str), Some(REQUEUE));
+
+    let adopted = f.alert_to("ops0@contoso.com").await;
+    store.adopt("other", AdoptMode::Hold).await.expect("adopt");
+    let lines = explained(&store, adopted).await;
+    assert_eq!(lines[2], "next: nothing, until an operator releases it");
+    assert_eq!(
+        lines.last().map(String::as_str),
+        Some("advice: sendport release --alert <id>, or sendport cancel --alert <id>")
+    );
+}
+
+pub(crate) async fn an_expired_alert_has_its_cause(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let id = f.alert_to("ops0@contoso.com").await;
+    let _one = instance(&store, "one").await;
+    f.advance(minutes(3 * 24 * 60)).await;
+    let expired = store.expire(10, Among::AllBut(&[])).await.expect("expire");
+    assert_eq!(expired.count, 1);
+    let lines = explained(&store, id).await;
+    assert!(
+        lines[1].starts_with("status: the alert is expired"),
+        "{lines:#?}"
+    );
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("cause: ops0@contoso.com is expired: ")),
+        "{lines:#?}"
+    );
+    assert_eq!(lines.last().map(String::as_str), Some(REQUEUE));
+}
+
+pub(crate) async fn an_unknown_alert_has_no_line(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    assert!(explained(&store, AlertId(4711)).await.is_empty());
+}
