@@ -710,7 +710,15 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
                CASE q.Status WHEN 'queued' THEN (SELECT s.StatusReason FROM AlertState s
                           WHERE s.SendPort = q.SendPort AND s.Priority IN ('urgent', 'normal', 'low')
                             AND s.DueAt = q.NextDueAt AND s.Status = q.Status AND s.StatusReason IS NOT NULL
-                          LIMIT 1) END)
+                          LIMIT 1) END,
+               -- Of the relay that is asked first; NULL where an instance may use all of its share.
+               (SELECT 'relay ' || rs.Relay || ': ' || rs.ThrottleReason
+                FROM SendPortRelay pr
+                JOIN RelayState rs ON rs.Relay = pr.Relay
+                JOIN Instance i ON i.InstanceId = rs.InstanceId
+                WHERE pr.SendPort = q.SendPort AND rs.Condition = 'closed' AND i.StoppedAt IS NULL
+                  AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+                ORDER BY pr.Ordinal, rs.ThrottleReason IS NOT NULL LIMIT 1))
        END AS WaitingFor,
        q.IsRunning AND q.IsKnown AS HasInstance
 FROM (SELECT SendPort, Status, count(*) AS Depth, min(CreatedAt) AS OldestAt, min(DueAt) AS NextDueAt,

@@ -779,7 +779,16 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
                CASE q.Status WHEN N'queued' THEN (SELECT TOP (1) s.StatusReason COLLATE Latin1_General_BIN2
                           FROM sendport.AlertRow s WITH (READUNCOMMITTED)
                           WHERE s.SendPort = q.SendPort AND s.Priority IN (N'urgent', N'normal', N'low')
-                            AND s.DueAt = q.NextDueAt AND s.Status = q.Status AND s.StatusReason IS NOT NULL) END)
+                            AND s.DueAt = q.NextDueAt AND s.Status = q.Status AND s.StatusReason IS NOT NULL) END,
+               -- Of the relay that is asked first; NULL where an instance may use all of its share.
+               (SELECT TOP (1) N'relay ' + rs.Relay COLLATE Latin1_General_BIN2 + N': ' +
+                       rs.ThrottleReason COLLATE Latin1_General_BIN2
+                FROM sendport.SendPortRelay pr WITH (READUNCOMMITTED)
+                JOIN sendport.RelayState rs WITH (READUNCOMMITTED) ON rs.Relay = pr.Relay
+                JOIN sendport.Instance i WITH (READUNCOMMITTED) ON i.InstanceId = rs.InstanceId
+                WHERE pr.SendPort = q.SendPort AND rs.Condition = N'closed' AND i.StoppedAt IS NULL
+                  AND i.LeaseUntil > SYSUTCDATETIME()
+                ORDER BY pr.Ordinal, CASE WHEN rs.ThrottleReason IS NULL THEN 0 ELSE 1 END))
        END AS WaitingFor,
        CAST(q.IsRunning * q.IsKnown AS bit) AS HasInstance
 FROM (SELECT g.SendPort, g.Status, g.Depth, g.OldestAt, g.NextDueAt,

@@ -81,6 +81,7 @@ pub(crate) async fn relays_are_listed(f: &dyn Fixture) {
         message_rate: None,
         max_recipients: None,
         throttle_reason: None,
+        share_wait: None,
     };
     let ports = ["default".to_owned()];
     store

@@ -210,6 +210,7 @@ macro_rules! scenarios {
                 what_is_held_says_so;
                 what_is_held_in_doubt_says_so;
                 what_waits_for_a_window_says_so;
+                a_wait_for_the_share_of_a_limit_is_shown;
                 nothing_to_wait_for_says_nothing;
                 instances_show_which_are_alive;
                 what_keeps_an_instance_from_sending_is_shown;

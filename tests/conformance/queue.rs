@@ -35,6 +35,7 @@ pub(crate) fn relay(name: &str, condition: RelayCondition, reply: Option<&str>) 
         message_rate: None,
         max_recipients: None,
         throttle_reason: None,
+        share_wait: None,
     }
 }
 
@@ -269,6 +270,38 @@ pub(crate) async fn what_waits_for_a_window_says_so(f: &dyn Fixture) {
     );
     record(&store, a, &released(id, token, minutes(1))).await;
     assert_eq!(line(&store, id).await.status_reason, None);
+}
+
+pub(crate) async fn a_wait_for_the_share_of_a_limit_is_shown(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.many(1).await;
+    let reason = "waits until 2026-01-31T12:00:00Z: it's another instance";
+    let waits = RelayState {
+        share_wait: Some(reason.to_owned()),
+        ..relay("mail", RelayCondition::Closed, None)
+    };
+    let ports = ["default".to_owned()];
+    let a = instance(&store, "a").await;
+    store
+        .renew(a, LEASE, &ports, &[waits])
+        .await
+        .expect("renew");
+    assert_eq!(waiting_for(&store).await, format!("relay mail: {reason}"));
+    let view = f.table("Relay");
+    let sql = format!("SELECT ThrottleReason FROM {view} WHERE Relay = 'mail'");
+    let shown = f.scalar(&sql);
+    assert_eq!(shown.await.as_deref(), Some(reason));
+    let sends = instance(&store, "b").await;
+    let states = [relay("mail", RelayCondition::Closed, None)];
+    store
+        .renew(sends, LEASE, &ports, &states)
+        .await
+        .expect("renew");
+    assert_eq!(
+        only_line(&store).await.waiting_for,
+        None,
+        "the other instance sends"
+    );
 }
 
 pub(crate) async fn nothing_to_wait_for_says_nothing(f: &dyn Fixture) {

@@ -23,6 +23,7 @@ fn state(condition: RelayCondition) -> RelayState {
         message_rate: Some("15/min".to_owned()),
         max_recipients: None,
         throttle_reason: None,
+        share_wait: None,
     }
 }
 

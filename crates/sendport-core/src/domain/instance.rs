@@ -101,6 +101,9 @@ pub struct RelayState {
     /// Why connections or messages are fewer than its share of what is configured: what the relay
     /// said.
     pub throttle_reason: Option<String>,
+    /// What this instance waits for because other instances have the same limits. Stored as the
+    /// reason where the relay gave none.
+    pub share_wait: Option<String>,
 }
 
 /// What keeps an instance from sending or from recording, as its row in `Instance` shows it.

@@ -35,6 +35,8 @@ pub(crate) struct RelayEntry {
     /// That it is throttled was reported.
     pub(crate) throttled: AtomicBool,
     pub(crate) watch: Arc<dyn RelayObserver>,
+    /// End of the wait for the window of a limit, as both clocks have it.
+    share_wait_end: Mutex<Option<(std::time::Instant, Timestamp)>>,
     /// The condition that was reported last.
     seen: AtomicU8,
 }
@@ -49,6 +51,7 @@ impl RelayEntry {
             patience: PATIENCE,
             limited: Mutex::default(),
             throttled: AtomicBool::new(false),
+            share_wait_end: Mutex::default(),
             watch: Arc::new(NoObserver),
             seen: AtomicU8::new(RelayCondition::Closed as u8),
             relay,
@@ -73,6 +76,10 @@ impl RelayEntry {
 
     pub(crate) fn limiter(&self) -> &Arc<Limiter> {
         self.relay.limiter()
+    }
+
+    pub(crate) fn share_wait_end(&self) -> MutexGuard<'_, Option<(std::time::Instant, Timestamp)>> {
+        self.share_wait_end.lock()
     }
 
     pub(crate) fn sign_of_life(&self) -> MutexGuard<'_, Instant> {

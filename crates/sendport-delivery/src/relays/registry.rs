@@ -11,6 +11,7 @@ use sendport_core::clock::{Clock, Ticks};
 use sendport_core::domain::{Membership, RelayCondition, RelayState};
 use sendport_core::replies::ReplyTable;
 use sendport_smtp::relay::Relay;
+use sendport_smtp::relay::limits::ShareWait;
 use sendport_smtp::relay::observer::RelayObserver;
 use sendport_store::Event;
 use tokio::sync::mpsc;
@@ -227,6 +228,7 @@ impl RelayRegistry {
                 message_rate: limits.message_rate,
                 max_recipients: limits.recipients,
                 throttle_reason: limits.throttle_reason,
+                share_wait: limits.share_wait.map(|wait| self.share_wait(entry, wait)),
             }
         };
         self.entries.iter().map(state).collect()
@@ -239,6 +241,27 @@ impl RelayRegistry {
         Some(format!(
             "no message or connection attempt has ended since {since}; the time-outs are in relay.*.timeout"
         ))
+    }
+
+    /// In a sentence. The time of the same instant is the same at every call.
+    fn share_wait(&self, entry: &RelayEntry, wait: ShareWait) -> String {
+        let (limit, until) = match wait {
+            ShareWait::Acknowledgement => {
+                return "waits until every other instance has reduced its share of the limits, or its lease has ended"
+                    .to_owned();
+            }
+            ShareWait::Window { limit, until } => (limit, until),
+        };
+        let at = || self.clock.now() + until.saturating_duration_since(self.ticks.now());
+        let mut known = entry.share_wait_end();
+        let at = match *known {
+            Some((instant, at)) if instant == until => at,
+            _ => known.insert((until, at())).1,
+        };
+        let at = utc_text(at);
+        format!(
+            "waits until {at}: another or an earlier instance may have used {limit} of the relay"
+        )
     }
 
     /// Whether any relay is not in use: its state should be shown soon.

@@ -16,7 +16,7 @@ use sendport_core::replies::ReplyTable;
 use sendport_smime::SecuredMessage;
 use sendport_smtp::relay::limits::Limiter;
 use sendport_smtp::relay::{FinalDotGate, Relay, SessionError};
-use sendport_smtp::settings::limits::{Connections, Limits};
+use sendport_smtp::settings::limits::{Connections, Limits, Rate};
 use sendport_store::Event;
 use tokio::sync::mpsc;
 
@@ -338,6 +338,46 @@ async fn a_relay_that_refuses_everything_is_asked_rarely_and_for_one_alert_after
             }
         }
     }
+}
+
+/// After an instance that was killed, the next one says which window it waits for, and until when.
+#[tokio::test]
+async fn the_state_says_that_an_earlier_instance_may_have_used_the_rate() {
+    let limits = Limits {
+        message_rate: Some(Rate {
+            count: 30,
+            per: MINUTE,
+        }),
+        ..Limits::of_each(10)
+    };
+    let world = World::new(&limits, 1, 1);
+    let registry = &world.boards[0];
+    let wait = || registry.states()[0].share_wait.clone();
+    assert_eq!(wait(), None, "it is alone");
+
+    registry.leave();
+    let with_the_dead_one = Membership {
+        instances: 2,
+        rank: 1,
+        acknowledged: false,
+        others_ended: None,
+    };
+    registry.apply_share(with_the_dead_one, 1);
+    let lease = wait().expect("it waits for the lease");
+    assert!(lease.contains("its lease has ended"), "{lease}");
+
+    let after_the_lease = Membership {
+        others_ended: Some(Duration::ZERO),
+        ..Membership::ALONE
+    };
+    registry.apply_share(after_the_lease, 1);
+    assert_eq!(registry.allowance(&["main".to_owned()]), Some(0));
+    let window = wait().expect("it waits for the window");
+    assert!(window.contains("may have used message_rate"), "{window}");
+    assert_eq!(wait(), Some(window), "the time does not change");
+    world.time.pass(MINUTE + Duration::from_secs(1));
+    assert_eq!(wait(), None);
+    assert_eq!(registry.allowance(&["main".to_owned()]), Some(30));
 }
 
 /// One that a relay always refuses for a limit waits alone, however often it comes.

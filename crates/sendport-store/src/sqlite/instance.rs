@@ -164,7 +164,7 @@ pub(super) fn renew(
             relay.explanation,
             relay.connections,
             relay.message_rate,
-            relay.throttle_reason,
+            relay.throttle_reason.as_ref().or(relay.share_wait.as_ref()),
             relay.max_recipients,
         ])?;
     }

@@ -160,7 +160,8 @@ async fn write_relays(
             let (connections, recipients) =
                 (column(state.connections), column(state.max_recipients));
             let rate = state.message_rate.as_deref().map(|rate| fit(rate, 64));
-            let throttle_reason = state.throttle_reason.as_deref().map(fit_long);
+            let throttle_reason = state.throttle_reason.as_ref().or(state.share_wait.as_ref());
+            let throttle_reason = throttle_reason.map(|reason| fit_long(reason));
             let now = (connections, rate, throttle_reason, recipients);
             (state.condition.as_str(), since, retry_at, reply, now)
         })

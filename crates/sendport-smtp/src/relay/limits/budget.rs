@@ -6,7 +6,7 @@ use sendport_core::domain::{Limit, Membership};
 
 use super::adaptive_limit::AdaptiveLimit;
 use super::recipient_limit::RecipientLimit;
-use super::share::Share;
+use super::share::{Share, ShareWait};
 use super::window::Window;
 use crate::settings::limits::{Limits, Rate};
 
@@ -68,6 +68,8 @@ impl Ticket {
 pub(super) struct Budget {
     limits: Limits,
     share: Share,
+    /// The others keep to shares that leave this instance its own.
+    acknowledged: bool,
     messages: Window,
     connects: Window,
     rate: Option<AdaptiveLimit>,
@@ -85,6 +87,7 @@ impl Budget {
         let window = |rate: Option<Rate>| Window::new(rate.map_or(WINDOW, |rate| rate.per));
         Self {
             share: Share::of(&limits, Membership::ALONE),
+            acknowledged: true,
             messages: window(limits.message_rate),
             connects: window(limits.connect_rate),
             rate: None,
@@ -99,6 +102,7 @@ impl Budget {
     /// Uses nothing of what is divided among instances before the next [`Budget::apply_share`].
     pub(super) fn leave(&mut self) {
         self.share = Share::none(&self.limits);
+        self.acknowledged = false;
     }
 
     /// Keeps to the share among `membership.instances`, or among `published`, which the others can
@@ -110,6 +114,7 @@ impl Budget {
             ..membership
         };
         let share = Share::of(&self.limits, among);
+        self.acknowledged = membership.acknowledged;
         if !membership.acknowledged {
             self.share = self.share.smaller(share);
             return;
@@ -137,6 +142,22 @@ impl Budget {
         (!shared || open <= self.share.connections)
             && within(&mut self.messages, self.share.messages)
             && within(&mut self.connects, self.share.connects)
+    }
+
+    /// What this instance waits for because of other instances. `connected`: a connection is open.
+    pub(super) fn share_wait(&mut self, now: Instant, connected: bool) -> Option<ShareWait> {
+        let none = Share::none(&self.limits);
+        let is_divided = none != Share::of(&self.limits, Membership::ALONE);
+        if !self.acknowledged && is_divided && self.share == none {
+            return Some(ShareWait::Acknowledgement);
+        }
+        let wait = |window: &mut Window, share: Option<u32>, limit| {
+            let until = window.assumed_until(share?, now)?;
+            Some(ShareWait::Window { limit, until })
+        };
+        let of_messages = wait(&mut self.messages, self.share.messages, "message_rate");
+        let connects = self.share.connects.filter(|_| !connected);
+        of_messages.or_else(|| wait(&mut self.connects, connects, "connect_rate"))
     }
 
     /// Most connections now.

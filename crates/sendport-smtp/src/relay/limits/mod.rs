@@ -30,6 +30,8 @@ use budget::{Budget, LimitRefusal, Ticket, TransactionUsage};
 use resizable_semaphore::{ResizableSemaphore, SemaphorePermit};
 use slow_start::SlowStart;
 
+pub use share::ShareWait;
+
 /// How long to wait at most for another connection that is on its way.
 const ONE_AFTER_THE_OTHER: Duration = Duration::from_secs(1);
 
@@ -98,6 +100,8 @@ pub struct LimitSnapshot {
     pub recipients: Option<u32>,
     /// The refusal that made either of the first two lower than the share of what is configured.
     pub throttle_reason: Option<String>,
+    /// What it waits for because of other instances.
+    pub share_wait: Option<ShareWait>,
 }
 
 impl Limiter {
@@ -273,12 +277,14 @@ impl Limiter {
 
     /// What the outside sees.
     pub fn shown(&self) -> LimitSnapshot {
-        let (now, budget) = (self.now(), self.budget.lock());
+        let (now, connected) = (self.now(), self.established() > 0);
+        let mut budget = self.budget.lock();
         LimitSnapshot {
             connections: budget.connections(now),
             message_rate: budget.shown_rate(),
             recipients: budget.recipients(now),
             throttle_reason: budget.throttle_reason().map(str::to_owned),
+            share_wait: budget.share_wait(now, connected),
         }
     }
 

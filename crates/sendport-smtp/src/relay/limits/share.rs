@@ -1,8 +1,24 @@
 //! The part of a relay's limits that is this instance's own.
 
+use std::time::Instant;
+
 use sendport_core::domain::Membership;
 
 use crate::settings::limits::{Connections, Limits, Rate};
+
+/// What an instance waits for because other instances have the same limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShareWait {
+    /// The others have not reduced their shares yet.
+    Acknowledgement,
+    /// Another instance may have used the whole `limit` within its window.
+    Window {
+        /// Name of the setting.
+        limit: &'static str,
+        /// The window is over then.
+        until: Instant,
+    },
+}
 
 /// Most of each at the same time, or in the window of its rate; `None`: any number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

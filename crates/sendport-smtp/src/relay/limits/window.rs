@@ -12,6 +12,8 @@ const SHORTEST_SLACK: Duration = Duration::from_millis(10);
 struct EndedUse {
     at: Instant,
     accepted: bool,
+    /// Another instance may have had it.
+    assumed: bool,
 }
 
 /// Uses that are under way, and those that ended within the window.
@@ -62,15 +64,23 @@ impl Window {
     pub(super) fn end(&mut self, now: Instant, sent: u32, accepted: bool) {
         self.forget(now);
         self.under_way = self.under_way.saturating_sub(1);
-        let ended = EndedUse { at: now, accepted };
+        let ended = EndedUse {
+            at: now,
+            accepted,
+            assumed: false,
+        };
         self.ended.extend((0..sent).map(|_| ended));
     }
 
     /// Another instance had these uses, at the latest at `at`.
     pub(super) fn assume(&mut self, at: Instant, uses: u32) {
-        let accepted = false;
+        let ended = EndedUse {
+            at,
+            accepted: false,
+            assumed: true,
+        };
         for _ in 0..uses {
-            self.ended.push_front(EndedUse { at, accepted });
+            self.ended.push_front(ended);
         }
         self.ended.make_contiguous().sort_by_key(|ended| ended.at);
     }
@@ -81,9 +91,22 @@ impl Window {
         if used < limit {
             return Duration::ZERO;
         }
-        let surplus = usize::try_from(used - limit).unwrap_or(usize::MAX);
-        let last = self.ended.get(surplus).map_or(now, |ended| ended.at);
+        let last = self.last_surplus(used - limit).map_or(now, |last| last.at);
         (last + self.length + self.slack).saturating_duration_since(now)
+    }
+
+    /// Until when `limit` count because another instance may have used it; `None`: fewer count, or this
+    /// instance used them.
+    pub(super) fn assumed_until(&mut self, limit: u32, now: Instant) -> Option<Instant> {
+        let surplus = self.used(now).checked_sub(limit)?;
+        let last = self.last_surplus(surplus).filter(|last| last.assumed)?;
+        Some(last.at + self.length + self.slack)
+    }
+
+    /// The use that leaves the window last among those that have to, for one more.
+    fn last_surplus(&self, surplus: u32) -> Option<&EndedUse> {
+        self.ended
+            .get(usize::try_from(surplus).unwrap_or(usize::MAX))
     }
 
     fn forget(&mut self, now: Instant) {
