@@ -43,7 +43,7 @@ fn connection(config: &Config) -> Result<Connection, AppError> {
     let connection = config
         .database
         .resolve()
-        .map_err(|error| AppError::config_at("database.connection", error))?;
+        .map_err(|error| AppError::config_at(config.connection_origin(), error))?;
     let authentication = authenticate(&config.database.auth)?;
     let text = connection.expose();
     match (sqlite_file(text), authentication) {
@@ -55,7 +55,7 @@ fn connection(config: &Config) -> Result<Connection, AppError> {
         )),
         (None, authentication) => {
             let store = SqlServerStore::open_authenticated(text, authentication)
-                .map_err(|error| AppError::config_at("database.connection", error))?;
+                .map_err(|error| AppError::config_at(config.connection_origin(), error))?;
             Ok(Connection::SqlServer(Arc::new(store)))
         }
     }

@@ -7,8 +7,8 @@ use sendport_core::secret_source::SecretError;
 use sendport_oauth2::settings::OAuth2Config;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::check_oauth2;
 use super::validate::Problems;
+use super::{Config, check_oauth2};
 
 /// The default scope of a token for Azure SQL.
 const AZURE_SQL: &str = "https://database.windows.net/.default";
@@ -105,6 +105,19 @@ impl DatabaseAuth {
                 }
             }
             Self::ConnectionString | Self::Windows(_) => {}
+        }
+    }
+}
+
+impl Config {
+    /// The key of the connection string, with the file or the environment variable that contains it.
+    pub fn connection_origin(&self) -> String {
+        let database = &self.database;
+        let key = |name: &str| self.variables.with_origin(&format!("database.{name}"));
+        match (&database.connection_file, &database.connection_env) {
+            (Some(file), _) => format!("{} {}", key("connection_file"), file.display()),
+            (None, Some(variable)) => format!("{} {variable}", key("connection_env")),
+            (None, None) => key("connection"),
         }
     }
 }

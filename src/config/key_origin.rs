@@ -2,11 +2,32 @@
 //! (`kind`, `source`) reports the section alone. So every key is removed without which the first error
 //! remains: the rest is the wrong key, and the keys that the section requires.
 
+use std::fmt;
+
 use sendport_core::domain::shown_name;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::Config;
+use super::variables::SetVariables;
+
+/// Something wrong in a configuration.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Mistake {
+    /// The environment variable that has it; `None`: the file.
+    pub(super) variable: Option<String>,
+    /// The key, what was expected and what was found.
+    pub(super) what: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.variable {
+            Some(variable) => write!(f, "{variable}: {}", self.what),
+            None => f.write_str(&self.what),
+        }
+    }
+}
 
 /// An error in a configuration, with its key.
 struct KeyOrigin {
@@ -18,16 +39,17 @@ struct KeyOrigin {
     found: Option<Value>,
 }
 
-/// The configuration that `whole` is. `variables` are the keys that variables of the environment set,
-/// which are text for the one key and a number or a truth value for the other.
+/// The configuration that `whole` is. `variables` of the environment set some of its keys, to what is text
+/// for the one key and a number or a truth value for the other.
 ///
 /// # Errors
 /// The mistakes, in the order of their keys.
 pub(super) fn read(
     mut whole: Value,
     defaults: &Value,
-    mut variables: Vec<String>,
-) -> Result<Config, Vec<String>> {
+    variables: &SetVariables,
+) -> Result<Config, Vec<Mistake>> {
+    let mut untried: Vec<_> = variables.keys().collect();
     let (mut mistakes, mut misspelled) = (Vec::new(), Vec::new());
     loop {
         let words = match Config::deserialize(&whole) {
@@ -37,8 +59,8 @@ pub(super) fn read(
         };
         let blame = KeyOrigin::find(&whole, &words);
         let key = blame.path.join(".");
-        if let Some(at) = variables.iter().position(|it| *it == key) {
-            variables.swap_remove(at);
+        if let Some(at) = untried.iter().position(|it| *it == key) {
+            untried.swap_remove(at);
             if let Some(place) = whole.pointer_mut(&pointer(&blame.path)) {
                 read_otherwise(place);
             }
@@ -47,7 +69,10 @@ pub(super) fn read(
         let is_unknown = blame.words.starts_with("unknown field");
         // A missing key beside an unknown one is probably that key misspelt.
         if !(blame.is_missing() && misspelled.contains(&blame.path)) {
-            let mistake = blame.in_words();
+            let mistake = Mistake {
+                variable: variables.name_of(&key).map(str::to_owned),
+                what: blame.in_words(),
+            };
             let is_new = !mistakes.contains(&mistake);
             mistakes.extend(is_new.then_some(mistake));
             if !is_new {

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use config::{Environment, File, FileFormat, Map, Source, Value, ValueKind};
+use config::{File, FileFormat};
 use regex::Regex;
 use sendport_core::problem::Problem;
 use sendport_smtp::settings::relay::RelayConfig;
 
 use super::Config;
-use super::key_origin;
+use super::key_origin::{self, Mistake};
+use super::variables::{SetVariables, Variables, misspelt};
 
 /// The lowest layer, and the reference of every key.
 pub const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
@@ -36,6 +37,17 @@ pub enum ConfigError {
     /// Understood, but it cannot work.
     #[error("the configuration cannot work:{}", list(.0))]
     Problems(Vec<Problem>),
+}
+
+/// What is wrong before the whole makes a [`Config`].
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LayerError {
+    /// A layer is no TOML, or cannot be put over the one below.
+    #[error(transparent)]
+    Reader(#[from] config::ConfigError),
+    /// Wrong keys and values, in the order of their keys.
+    #[error("{}", in_lines(.0))]
+    Mistakes(Vec<Mistake>),
 }
 
 fn list(problems: &[Problem]) -> String {
@@ -75,20 +87,31 @@ impl Config {
     pub(super) fn from_layers(
         text: Option<&str>,
         environment: Option<Variables>,
-    ) -> Result<Self, config::ConfigError> {
+    ) -> Result<Self, LayerError> {
         let defaults = File::from_str(DEFAULT_TOML, FileFormat::Toml);
         let mut builder = config::Config::builder().add_source(defaults.clone());
         if let Some(text) = text {
             builder = builder.add_source(File::from_str(text, FileFormat::Toml));
         }
-        let mut variables = Vec::new();
+        let names = environment.as_ref().map_or(Vec::new(), Variables::names);
+        let variables = SetVariables::new(&names);
         if let Some(environment) = environment {
-            variables = environment.collect()?.into_keys().collect();
             builder = builder.add_source(environment);
         }
-        let whole = builder.build()?.try_deserialize()?;
+        let whole: serde_json::Value = builder.build()?.try_deserialize()?;
         let defaults = config::Config::builder().add_source(defaults).build()?;
-        key_origin::read(whole, &defaults.try_deserialize()?, variables).map_err(all_of)
+        let defaults = defaults.try_deserialize()?;
+        let not_read = misspelt(&names, &whole);
+        let read = key_origin::read(whole, &defaults, &variables);
+        let mut config = match read {
+            Ok(config) if not_read.is_empty() => config,
+            read => {
+                let wrong = read.err().unwrap_or_default().into_iter();
+                return Err(LayerError::Mistakes(wrong.chain(not_read).collect()));
+            }
+        };
+        config.variables = variables;
+        Ok(config)
     }
 
     /// A relative path in a file means: beside that file.
@@ -124,72 +147,6 @@ impl Config {
     }
 }
 
-/// The variables `SENDPORT__...`. One is a number or a truth value only where nothing of it
-/// would be lost: `007` and `1.50` may be passwords. A list is written as in the file:
-/// `["main", "spare"]`.
-#[derive(Debug, Clone)]
-pub(super) struct Variables(Environment);
-
-impl Variables {
-    fn of_this_process() -> Self {
-        let environment = Environment::with_prefix("SENDPORT")
-            .prefix_separator("__")
-            .separator("__");
-        Self(environment)
-    }
-
-    #[cfg(test)]
-    pub(super) fn given(variables: &[(&str, &str)]) -> Self {
-        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        let given = variables.iter().map(owned).collect();
-        Self(Self::of_this_process().0.source(Some(given)))
-    }
-}
-
-impl Source for Variables {
-    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
-        Box::new(self.clone())
-    }
-
-    fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
-        let mut variables = self.0.collect()?;
-        for value in variables.values_mut() {
-            if let ValueKind::String(text) = &value.kind
-                && let Some(kind) = as_list(text).or_else(|| as_number_or_truth(text))
-            {
-                value.kind = kind;
-            }
-        }
-        Ok(variables)
-    }
-}
-
-/// A TOML array of texts.
-fn as_list(text: &str) -> Option<ValueKind> {
-    #[derive(serde::Deserialize)]
-    struct Line {
-        list: Vec<String>,
-    }
-    if !text.trim_start().starts_with('[') {
-        return None;
-    }
-    let line: Line = toml::from_str(&format!("list = {text}")).ok()?;
-    let values = line.list.into_iter().map(|item| Value::new(None, item));
-    Some(ValueKind::Array(values.collect()))
-}
-
-fn as_number_or_truth(text: &str) -> Option<ValueKind> {
-    if let Ok(truth) = text.parse() {
-        return Some(ValueKind::Boolean(truth));
-    }
-    let whole = text.parse::<i64>().ok().filter(|n| n.to_string() == text);
-    let part = || {
-        let number = text.parse::<f64>().ok()?;
-        (number.is_finite() && number.to_string() == text).then_some(ValueKind::Float(number))
-    };
-    whole.map(ValueKind::I64).or_else(part)
-}
-
 fn read(path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(|source| ConfigError::File {
         path: path.to_owned(),
@@ -198,20 +155,32 @@ fn read(path: &Path) -> Result<String, ConfigError> {
 }
 
 /// One mistake in the line of its file, several below it; for an unknown key the nearest known one.
-fn all_of(mistakes: Vec<String>) -> config::ConfigError {
-    let whole = |mistake: String| format!("{mistake}{}", suggestion(&mistake));
-    let mut mistakes: Vec<_> = mistakes.into_iter().map(whole).collect();
+fn in_lines(mistakes: &[Mistake]) -> String {
+    let whole = |mistake: &Mistake| format!("{mistake}{}", suggestion(&mistake.what));
+    let mut lines: Vec<_> = mistakes.iter().map(whole).collect();
     if mistakes.len() > 1 {
-        mistakes.insert(0, format!("{} keys are wrong", mistakes.len()));
+        let are_of_variables = mistakes.iter().all(|it| it.variable.is_some());
+        let kind = if are_of_variables {
+            "environment variables"
+        } else {
+            "keys"
+        };
+        lines.insert(0, format!("{} {kind} are wrong", mistakes.len()));
     }
-    config::ConfigError::Message(mistakes.join("\n"))
+    lines.join("\n")
 }
 
-/// The error with its file.
-fn explain(error: &config::ConfigError, file: Option<&Path>) -> String {
+/// The error with its file, unless it is one of environment variables alone.
+fn explain(error: &LayerError, file: Option<&Path>) -> String {
+    let is_in_file = match error {
+        LayerError::Reader(_) => true,
+        LayerError::Mistakes(mistakes) => mistakes.iter().any(|it| it.variable.is_none()),
+    };
     let text = without_secrets(&error.to_string());
-    let place = file.map_or(String::new(), |file| format!("{}: ", file.display()));
-    format!("{place}{text}")
+    match file.filter(|_| is_in_file) {
+        Some(file) => format!("{}: {text}", file.display()),
+        None => text,
+    }
 }
 
 /// What a TOML error quotes of the file, without the lines that may hold a secret.

@@ -18,6 +18,7 @@ mod templates;
 #[cfg(test)]
 mod tests;
 mod validate;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -37,6 +38,7 @@ pub use service::ServiceConfig;
 pub use templates::TemplatesConfig;
 pub(crate) use validate::checked_environment;
 pub use validate::section;
+pub use variables::SetVariables;
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -45,6 +47,9 @@ pub struct Config {
     /// The file that it was read from, if there is one.
     #[serde(skip)]
     pub file: Option<PathBuf>,
+    /// The environment variables that set some of it.
+    #[serde(skip)]
+    pub variables: SetVariables,
     /// Name of the environment; it has to be the one that the database knows.
     pub environment: String,
     /// `[database]`

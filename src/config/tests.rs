@@ -3,7 +3,7 @@ use sendport_smtp::settings::auth::AuthMechanism;
 use sendport_smtp::settings::limits::CONNECTIONS;
 use sendport_smtp::settings::relay::RelayConfig;
 
-use super::load::Variables;
+use super::variables::Variables;
 use super::*;
 
 const SMALLEST: &str = r#"
@@ -258,6 +258,114 @@ fn a_variable_is_what_its_key_wants() {
             .contains("relay.main.port: expected a positive number"),
         "{output}"
     );
+}
+
+/// What `Config::load` would say of `variables` over the smallest configuration.
+fn refused(variables: &[(&str, &str)]) -> String {
+    let variables = Variables::given(variables);
+    let read = Config::from_layers(Some(SMALLEST), Some(variables));
+    read.expect_err("refused").to_string()
+}
+
+#[test]
+fn an_error_in_a_variable_names_the_variable() {
+    for (name, value, expected) in [
+        (
+            "SENDPORT__RELAY__MAIN__PORT",
+            "many",
+            "SENDPORT__RELAY__MAIN__PORT: relay.main.port: expected a positive",
+        ),
+        (
+            "SENDPORT__HTTP__LISTN",
+            "a",
+            "SENDPORT__HTTP__LISTN: http.listn: unknown field `listn`",
+        ),
+        (
+            "SENDPORT__SERVICE__POLL_INTERVAL",
+            "soon",
+            "SENDPORT__SERVICE__POLL_INTERVAL: service.poll_interval",
+        ),
+    ] {
+        let found = refused(&[(name, value)]);
+        assert!(found.starts_with(expected), "{found}");
+    }
+    let two = refused(&[
+        ("SENDPORT__RELAY__MAIN__PORT", "many"),
+        ("SENDPORT__HTTP__LISTN", "a"),
+    ]);
+    assert!(
+        two.starts_with("2 environment variables are wrong\n"),
+        "{two}"
+    );
+
+    let cannot_work = Variables::given(&[("SENDPORT__SERVICE__POLL_INTERVAL", "0s")]);
+    let config = Config::from_layers(Some(SMALLEST), Some(cannot_work)).expect("understood");
+    let key = &config.problems()[0].key;
+    assert_eq!(
+        key,
+        "service.poll_interval (variable SENDPORT__SERVICE__POLL_INTERVAL)"
+    );
+}
+
+#[test]
+fn an_error_in_a_connection_string_names_the_file_that_contains_it() {
+    for (setting, expected) in [
+        (
+            "connection_file = '/run/secrets/db'",
+            "database.connection_file /run/secrets/db",
+        ),
+        ("connection_env = 'DB'", "database.connection_env DB"),
+        ("connection = 'x'", "database.connection"),
+    ] {
+        let text = format!("{SMALLEST}\n[database]\n{setting}");
+        let config = Config::from_text(&text).expect("a configuration");
+        assert_eq!(config.connection_origin(), expected);
+    }
+}
+
+#[test]
+fn a_variable_without_two_underscores_at_each_place_is_refused_with_the_right_name() {
+    for (name, expected) in [
+        ("SENDPORT_HTTP__LISTEN", "write SENDPORT__HTTP__LISTEN"),
+        ("SENDPORT_SERVICE__NAME", "write SENDPORT__SERVICE__NAME"),
+        ("sendport_http_listen", "write SENDPORT__HTTP__LISTEN"),
+        (
+            "SENDPORT_DATABASE_CONNECTION",
+            "write SENDPORT__DATABASE__CONNECTION",
+        ),
+        (
+            "SENDPORT_RELAY__MAIN__PORT",
+            "write SENDPORT__RELAY__MAIN__PORT",
+        ),
+        (
+            "SENDPORT_SEND_PORT_DEFAULT__FROM",
+            "write SENDPORT__SEND_PORT__DEFAULT__FROM",
+        ),
+    ] {
+        let found = refused(&[(name, "25")]);
+        assert!(
+            found.starts_with(&format!("{name}: it is not read")),
+            "{found}"
+        );
+        assert!(found.ends_with(expected), "{found}");
+    }
+}
+
+/// A password, what Kubernetes sets for a service of this name, what the build and the tests have.
+#[test]
+fn other_variables_of_that_prefix_are_left_alone() {
+    let free = [
+        ("SENDPORT_CONNECTION", "x"),
+        ("SENDPORT_SERVICE_HOST", "10.0.0.1"),
+        ("SENDPORT_HTTP_PORT_9090_TCP", "tcp://10.0.0.1:9090"),
+        ("SENDPORT_COMMIT", "1"),
+        ("SENDPORT_TEST_SQLSERVER", "x"),
+        ("SENDPORT_RELAY_PASSWORD", "x"),
+        ("SENDPORT_DATABASE_CONNECTION", "sqlite:a.db"),
+    ];
+    let text = format!("{SMALLEST}\n[database]\nconnection_env = 'SENDPORT_DATABASE_CONNECTION'");
+    let read = Config::from_layers(Some(&text), Some(Variables::given(&free)));
+    read.expect("none is meant for a key");
 }
 
 #[test]

@@ -44,6 +44,9 @@ impl Config {
                 check_smtp(name, smtp, &mut found);
             }
         }
+        for problem in &mut found.0 {
+            problem.key = self.variables.with_origin(&problem.key);
+        }
         found.0
     }
 
