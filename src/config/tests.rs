@@ -681,6 +681,28 @@ fn an_address_that_is_none_is_refused_by_its_key() {
 }
 
 #[test]
+fn reports_wildcards_that_match_nothing() {
+    for setting in [
+        "notify_failures_to = '*@contoso.com'",
+        "return_path = '*@contoso.com'",
+        "allow_principals = ['CONTOSO\\*']",
+    ] {
+        let found = problems(&format!("{SMALLEST}{setting}"));
+        let key = setting.split(' ').next().expect("a key");
+        assert!(
+            found.starts_with(&format!("send_port.default.{key}: ")),
+            "{found}"
+        );
+        assert!(
+            found.contains("contains '*', which is no wildcard here"),
+            "{found}"
+        );
+    }
+    let fine = "allow_headers = ['X-*']";
+    assert_eq!(problems(&format!("{SMALLEST}{fine}")), "");
+}
+
+#[test]
 fn reports_rules_that_match_nothing() {
     let of = |rules: &str| error(&format!("{SMALLEST}{rules}"));
     let fine = "allow_recipient_domains = ['contoso.com', '.münchen.example']
@@ -698,6 +720,10 @@ fn reports_rules_that_match_nothing() {
         (
             "allow_from = ['contoso.com']",
             "'contoso.com' is no address",
+        ),
+        (
+            "allow_from = ['*@contoso.com']",
+            "'*@contoso.com' contains '*', which is no wildcard here; write \"@contoso.com\"",
         ),
         (
             "allow_from = ['@-ü.example']",

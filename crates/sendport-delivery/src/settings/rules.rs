@@ -25,20 +25,31 @@ impl FromRule {
 
 /// A text is no rule for From.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no address; write \"a@contoso.com\", or \"@contoso.com\" for the domain")]
-pub struct FromRuleError(String);
+pub enum FromRuleError {
+    /// Neither an address nor `@` and a domain.
+    #[error("'{0}' is no address; write \"a@contoso.com\", or \"@contoso.com\" for the domain")]
+    NoAddress(String),
+    /// It contains `*`, which matches nothing but itself.
+    #[error(
+        "'{0}' contains '*', which is no wildcard here; write \"@contoso.com\" for all addresses of the domain"
+    )]
+    Wildcard(String),
+}
 
 impl TryFrom<String> for FromRule {
     type Error = FromRuleError;
 
     fn try_from(text: String) -> Result<Self, FromRuleError> {
+        if text.contains('*') {
+            return Err(FromRuleError::Wildcard(text));
+        }
         let rule = match text.strip_prefix('@') {
             Some(domain) => domain_to_ascii(domain)
                 .ok()
                 .map(|it| Self::Domain(it.into())),
             None => text.parse().ok().map(Self::Address),
         };
-        rule.ok_or(FromRuleError(text))
+        rule.ok_or(FromRuleError::NoAddress(text))
     }
 }
 

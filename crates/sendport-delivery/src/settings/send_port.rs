@@ -181,7 +181,33 @@ impl SendPortConfig {
             found.extend(audit.problems(&format!("{key}.audit")));
         }
         found.extend(notify::problem(key, self.notify_interval));
+        found.extend(self.wildcard_problems(key));
         found
+    }
+
+    /// `*` matches nothing but itself in these settings. RFC 5321 allows it in an address.
+    fn wildcard_problems(&self, key: &str) -> Vec<Problem> {
+        let of_address = "the address; write each address";
+        let of_login = "the login; write each login";
+        let from = std::iter::once(("from", self.from.address.as_ref(), of_address));
+        let return_path = self.return_path.iter().filter_map(|it| it.0.as_ref());
+        let return_path = return_path.map(|it| ("return_path", it.as_ref(), of_address));
+        let notified = self
+            .notify_failures_to
+            .iter()
+            .flat_map(DigestRecipients::addresses);
+        let notified = notified.map(|it| ("notify_failures_to", it.as_ref(), of_address));
+        let logins = self.allow_principals.iter();
+        let logins = logins.map(|it| ("allow_principals", it.as_str(), of_login));
+        let written = from.chain(return_path).chain(notified).chain(logins);
+        let problem = |(below, text, is): (&str, &str, &str)| {
+            let what = format!("'{text}' contains '*', which is no wildcard here but part of {is}");
+            Problem::new(format!("{key}.{below}"), what)
+        };
+        written
+            .filter(|(_, text, _)| text.contains('*'))
+            .map(problem)
+            .collect()
     }
 
     fn protection_problems(&self, key: &str) -> Vec<Problem> {
