@@ -1,8 +1,10 @@
 //! Many alerts in flight: each line of the delivery says whose it is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Formatter;
 use std::time::Duration;
 
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use crate::site::Site;
@@ -42,6 +44,41 @@ fn span<'l>(line: &'l Value, name: &str) -> Option<&'l Value> {
     spans.iter().find(|span| span["name"] == name)
 }
 
+/// The keys of a line and of its spans, as often as they occur.
+struct Keys(Vec<String>);
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Line;
+        impl<'de> Visitor<'de> for Line {
+            type Value = Keys;
+
+            fn expecting(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a line of the log")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
+                let mut keys = Vec::new();
+                while let Some(key) = map.next_key::<String>()? {
+                    match key.as_str() {
+                        "spans" => {
+                            let spans: Vec<BTreeMap<String, Value>> = map.next_value()?;
+                            let of_spans = spans.into_iter().flat_map(BTreeMap::into_keys);
+                            keys.extend(of_spans.filter(|key| key != "name"));
+                        }
+                        _ => {
+                            map.next_value::<Value>()?;
+                            keys.push(key);
+                        }
+                    }
+                }
+                Ok(Keys(keys))
+            }
+        }
+        from.deserialize_map(Line)
+    }
+}
+
 /// Lines of a kept connection that no alert uses any more.
 const OF_NO_ALERT: [&str; 1] = ["the server did not answer QUIT"];
 
@@ -50,8 +87,8 @@ async fn in_json_each_line_of_a_delivery_has_its_alert_and_each_of_a_transaction
     let (site, log) = log_of_many(&[("SENDPORT__LOG__FORMAT", "json")]).await;
     let (mut recorded, mut submissions) = (BTreeSet::new(), BTreeSet::new());
     let mut lines = 0;
-    for line in log.lines() {
-        let line: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+    for text in log.lines() {
+        let line: Value = serde_json::from_str(text).unwrap_or_else(|_| panic!("{text}"));
         let message = line["message"].as_str().expect("a message");
         let target = line["target"].as_str().unwrap_or_default();
         let of_a_transaction = target.contains("smtp") && !OF_NO_ALERT.contains(&message);
@@ -59,6 +96,12 @@ async fn in_json_each_line_of_a_delivery_has_its_alert_and_each_of_a_transaction
             continue;
         }
         lines += 1;
+        let Keys(mut keys) = serde_json::from_str(text).expect("a line");
+        keys.sort();
+        assert!(
+            keys.windows(2).all(|two| two[0] != two[1]),
+            "a key twice: {line}"
+        );
         let alert = span(&line, "alert").unwrap_or_else(|| panic!("no alert: {line}"));
         assert_eq!(alert["send_port"], "default", "{line}");
         let id = alert["alert"].as_i64().expect("an id");

@@ -200,7 +200,7 @@ impl AuthPermit<'_> {
             }
         };
         if let Err(error) = self.guard.ledger.end(&self.key, outcome).await {
-            tracing::warn!(relay = self.key.relay, %error, "recording the authentication result failed");
+            tracing::warn!(%error, "recording the authentication result failed");
         }
     }
 }

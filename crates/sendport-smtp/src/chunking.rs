@@ -44,7 +44,7 @@ impl Chunking {
     /// Learns from a transaction. True where it has to be repeated with DATA. A missing reply leaves
     /// the message in doubt, which must not be repeated at once. Neither counts against a relay that
     /// accepted BDAT before: it worded a refusal badly, or went down.
-    pub(super) fn learn(&self, relay: &str, bdat: Bdat) -> bool {
+    pub(super) fn learn(&self, bdat: Bdat) -> bool {
         match bdat {
             Bdat::Unused => false,
             Bdat::Answered => {
@@ -52,23 +52,22 @@ impl Chunking {
                 false
             }
             Bdat::Denied => {
-                self.refute(relay, "it denied BDAT");
+                self.refute("it denied BDAT");
                 true
             }
             Bdat::Unanswered => {
-                self.refute(relay, "it did not answer the first BDAT");
+                self.refute("it did not answer the first BDAT");
                 false
             }
         }
     }
 
-    fn refute(&self, relay: &str, doubt: &str) {
+    fn refute(&self, doubt: &str) {
         if self.proven.load(Ordering::Relaxed) {
             return;
         }
         if !self.refuted.swap(true, Ordering::Relaxed) {
             tracing::info!(
-                relay,
                 %doubt,
                 "relay advertises CHUNKING but rejects BDAT, DATA used until restart"
             );
@@ -83,22 +82,22 @@ mod tests {
     #[test]
     fn a_denied_bdat_is_repeated_with_data() {
         let relay = Chunking::default();
-        assert!(relay.learn("r", Bdat::Denied));
+        assert!(relay.learn(Bdat::Denied));
         assert!(!relay.is_trusted());
         let well_known = Chunking::default();
-        assert!(!well_known.learn("r", Bdat::Answered));
-        assert!(well_known.learn("r", Bdat::Denied));
+        assert!(!well_known.learn(Bdat::Answered));
+        assert!(well_known.learn(Bdat::Denied));
         assert!(well_known.is_trusted());
     }
 
     #[test]
     fn an_unanswered_bdat_counts_only_where_none_was_answered() {
         let relay = Chunking::default();
-        assert!(!relay.learn("r", Bdat::Unanswered), "it is in doubt");
+        assert!(!relay.learn(Bdat::Unanswered), "it is in doubt");
         assert!(!relay.is_trusted());
         let well_known = Chunking::default();
-        assert!(!well_known.learn("r", Bdat::Answered));
-        assert!(!well_known.learn("r", Bdat::Unanswered));
+        assert!(!well_known.learn(Bdat::Answered));
+        assert!(!well_known.learn(Bdat::Unanswered));
         assert!(well_known.is_trusted());
     }
 }

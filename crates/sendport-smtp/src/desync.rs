@@ -55,14 +55,13 @@ impl DesyncGuard {
     }
 
     /// Begins a lockstep period, or extends it.
-    pub(super) fn begin(&self, relay: &str, found: &str) {
+    pub(super) fn begin(&self, found: &str) {
         let mut period = self.lockstep.lock();
         let length = period.map_or(FIRST, |last| next(last, Instant::now()));
         let until = Instant::now() + length;
         *period = Some(LockstepPeriod { until, length });
         drop(period);
         tracing::warn!(
-            relay,
             found,
             minutes = length.as_secs() / 60,
             "relay replies out of step with commands"
@@ -163,8 +162,8 @@ mod tests {
         let desync_guard = DesyncGuard::default();
         assert!(!desync_guard.requires_lockstep());
         for minutes in [10, 20, 40, 80, 160, 320, 640, 1280, 1440, 1440] {
-            desync_guard.begin("r", "a spare reply");
-            desync_guard.begin("r", "another connection's");
+            desync_guard.begin("a spare reply");
+            desync_guard.begin("another connection's");
             tokio::time::advance(Duration::from_secs(minutes * 60 - 1)).await;
             assert!(desync_guard.requires_lockstep(), "{minutes}");
             tokio::time::advance(Duration::from_secs(1)).await;

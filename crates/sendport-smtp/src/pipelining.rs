@@ -117,7 +117,7 @@ impl Pipelining {
 
     /// Learns from a transaction. True where it has to be repeated one command at a time. A closed
     /// connection counts against a relay only where it never answered as many commands at once.
-    pub(super) fn learn(&self, relay: &str, ahead: &PipelinedGroup) -> bool {
+    pub(super) fn learn(&self, ahead: &PipelinedGroup) -> bool {
         let proven = self.proven.fetch_max(ahead.whole, Ordering::Relaxed);
         let Some(doubt) = ahead.doubt else {
             return false;
@@ -128,7 +128,6 @@ impl Pipelining {
         }
         if !self.refuted.swap(true, Ordering::Relaxed) {
             tracing::info!(
-                relay,
                 %doubt,
                 "relay advertises PIPELINING but breaks it, pipelining off until restart"
             );
@@ -166,17 +165,17 @@ mod tests {
     #[test]
     fn distrusts_a_relay_that_answers_part_of_a_group() {
         let relay = Pipelining::default();
-        assert!(!relay.learn("r", &ahead(3, 3, None)));
-        assert!(relay.learn("r", &ahead(3, 1, Some(&timed_out(false)))));
+        assert!(!relay.learn(&ahead(3, 3, None)));
+        assert!(relay.learn(&ahead(3, 1, Some(&timed_out(false)))));
         assert!(!relay.is_trusted());
     }
 
     #[test]
     fn trusts_a_relay_that_hangs_or_exceeds_the_attempt() {
         let relay = Pipelining::default();
-        assert!(!relay.learn("r", &ahead(3, 0, Some(&timed_out(false)))));
-        assert!(!relay.learn("r", &ahead(3, 1, Some(&timed_out(true)))));
-        assert!(!relay.learn("r", &ahead(1, 0, Some(&ReplyError::Closed))));
+        assert!(!relay.learn(&ahead(3, 0, Some(&timed_out(false)))));
+        assert!(!relay.learn(&ahead(3, 1, Some(&timed_out(true)))));
+        assert!(!relay.learn(&ahead(1, 0, Some(&ReplyError::Closed))));
         assert!(relay.is_trusted());
     }
 
@@ -184,12 +183,12 @@ mod tests {
     fn a_close_counts_only_for_a_group_larger_than_any_answered_before() {
         let closed = Some(&ReplyError::Closed);
         let well_known = Pipelining::default();
-        assert!(!well_known.learn("r", &ahead(101, 101, None)));
-        assert!(!well_known.learn("r", &ahead(3, 1, closed)));
+        assert!(!well_known.learn(&ahead(101, 101, None)));
+        assert!(!well_known.learn(&ahead(3, 1, closed)));
         assert!(well_known.is_trusted());
         let unknown = Pipelining::default();
-        assert!(!unknown.learn("r", &ahead(2, 2, None)));
-        assert!(unknown.learn("r", &ahead(101, 1, closed)));
+        assert!(!unknown.learn(&ahead(2, 2, None)));
+        assert!(unknown.learn(&ahead(101, 1, closed)));
         assert!(!unknown.is_trusted());
     }
 
@@ -199,7 +198,7 @@ mod tests {
         let mut closed = ahead(3, 1, None);
         closed.answered(&Reply::new(Command::Rcpt, 521, None, "no mail here"));
         closed.lost(&ReplyError::Closed);
-        assert!(!relay.learn("r", &closed) && relay.is_trusted());
+        assert!(!relay.learn(&closed) && relay.is_trusted());
     }
 
     #[test]

@@ -36,7 +36,6 @@ impl SmtpRelay {
             error
         })?;
         tracing::debug!(
-            relay = self.name,
             remote = session.facts.remote_address,
             tls = session.facts.tls_version,
             mechanism = session.facts.auth_mechanism,
@@ -111,7 +110,7 @@ impl SmtpRelay {
     /// an accident.
     fn note_desync_of_session(&self, mut error: SessionError, lockstep: bool) -> SessionError {
         if error.fault.is_none() && error.reply.local == Some(LocalCause::Desync) {
-            self.desync_guard.begin(&self.name, &error.reply.text);
+            self.desync_guard.begin(&error.reply.text);
             self.desync_guard.count(lockstep, None);
             error.fault = Some(Fault::Relay);
         }

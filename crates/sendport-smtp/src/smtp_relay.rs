@@ -91,7 +91,7 @@ impl SmtpRelay {
         dependencies: RelayDependencies,
     ) -> Result<Self, SettingsError> {
         let name = name.into();
-        let settings = settings(&name, config, &dependencies).map_err(|source| SettingsError {
+        let settings = settings(config, &dependencies).map_err(|source| SettingsError {
             relay: name.clone(),
             source,
         })?;
@@ -191,7 +191,10 @@ impl Relay for SmtpRelay {
 
     fn credentials_changed(&self) -> bool {
         let (tls, config) = (&self.settings.tls, &self.settings.config);
-        let reloaded = tls.reload_if_changed(config, &*self.settings.relay_observer);
+        // In a submission the span of the attempt names the relay.
+        let span = tracing::error_span!("relay", relay = self.name);
+        let reloaded =
+            span.in_scope(|| tls.reload_if_changed(config, &*self.settings.relay_observer));
         let is_refused = self.authentication.cooldown_remaining().is_some();
         let credentials = self.settings.credentials.as_ref();
         let Some(refused) = credentials.filter(|_| is_refused) else {
@@ -224,7 +227,6 @@ impl Relay for SmtpRelay {
 }
 
 fn settings(
-    name: &str,
     config: &Config,
     dependencies: &RelayDependencies,
 ) -> Result<Settings, SettingsErrorKind> {
@@ -235,7 +237,7 @@ fn settings(
     Ok(Settings {
         config: config.clone(),
         ehlo_name: ehlo_name.map(|name| ehlo_name::checked(name)).transpose()?,
-        tls: ReloadableTls::new(name, config)?,
+        tls: ReloadableTls::new(config)?,
         credentials,
         relay_observer: Arc::new(NoObserver),
         observer: ObserverHandle::default(),

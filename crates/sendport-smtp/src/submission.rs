@@ -84,15 +84,15 @@ impl SmtpRelay {
 
     /// True where the transaction has to be repeated.
     fn learn(&self, result: &TransactionResult) -> bool {
-        let pipelining_failed = self.pipelining.learn(&self.name, &result.ahead);
-        let bdat_denied = self.chunking.learn(&self.name, result.bdat);
+        let pipelining_failed = self.pipelining.learn(&result.ahead);
+        let bdat_denied = self.chunking.learn(result.bdat);
         let desync = self.note_desync(result) && result.end == SubmissionEnd::Broken;
         bdat_denied || pipelining_failed || desync
     }
 
     fn note_desync(&self, result: &TransactionResult) -> bool {
         if let Some(found) = &result.desync {
-            self.desync_guard.begin(&self.name, found);
+            self.desync_guard.begin(found);
         }
         result.desync.is_some()
     }
@@ -116,7 +116,7 @@ impl SmtpRelay {
                 return Ok(self.check_in(session, connection, result));
             }
             self.note_desync(&result);
-            tracing::debug!(relay = self.name, "stale connection replaced");
+            tracing::debug!("stale connection replaced");
             if result.reusable {
                 session.quit(&self.settings.config.timeout).await;
             }
@@ -211,7 +211,6 @@ impl SmtpRelay {
 
     fn log(&self, envelope: &Envelope, report: &SubmissionReport) {
         tracing::debug!(
-            relay = self.name,
             sender = envelope.reverse_path.0.as_ref().map(Address::masked),
             recipients = envelope.forward_paths.len(),
             replies = report.replies.len(),

@@ -15,7 +15,6 @@ const RETRY_EVERY: Duration = Duration::from_secs(1);
 
 /// The TLS settings of one relay, as its files are now.
 pub(crate) struct ReloadableTls {
-    relay: String,
     files: WatchedFiles,
     state: Mutex<State>,
 }
@@ -28,7 +27,7 @@ struct State {
 
 impl ReloadableTls {
     /// Reads the files for the first time.
-    pub(crate) fn new(relay: &str, config: &SmtpRelay) -> Result<Self, TlsSettingsError> {
+    pub(crate) fn new(config: &SmtpRelay) -> Result<Self, TlsSettingsError> {
         // Watched before they are read, so that no change is missed.
         let files = WatchedFiles::new([
             config.ca_file.as_ref(),
@@ -41,7 +40,6 @@ impl ReloadableTls {
             failed: None,
         };
         Ok(Self {
-            relay: relay.to_owned(),
             files,
             state: Mutex::new(state),
         })
@@ -71,13 +69,13 @@ impl ReloadableTls {
                     tls: Arc::new(tls),
                     failed: None,
                 };
-                tracing::info!(relay = self.relay, "TLS files reloaded");
+                tracing::info!("TLS files reloaded");
                 state.tls.report_expiry_of_configured(observer);
                 true
             }
             Err(error) => {
                 if changed {
-                    tracing::warn!(relay = self.relay, %error, "TLS file reload failed, previous files used");
+                    tracing::warn!(%error, "TLS file reload failed, previous files used");
                 }
                 state.failed = Some(Instant::now());
                 false
