@@ -330,7 +330,7 @@ fn own_certificates(file: &Path) -> Result<Vec<RecipientCertificate>, SettingErr
 }
 
 fn read(key: &str, file: &Path) -> Result<secrecy::zeroize::Zeroizing<Vec<u8>>, SettingError> {
-    let bytes = std::fs::read(file);
+    let bytes = sendport_core::regular_file::read(file);
     let bytes = bytes.map_err(|error| {
         SettingError::at(
             format_args!("{key} '{}' cannot be read", file.display()),

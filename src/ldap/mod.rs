@@ -94,7 +94,8 @@ impl Directory {
                 file: file.clone(),
                 why,
             };
-            let pem = std::fs::read(file).map_err(|error| wrong(error.into()))?;
+            let pem =
+                sendport_core::regular_file::read(file).map_err(|error| wrong(error.into()))?;
             let read = Certificate::stack_from_pem(&pem);
             let read = read.map_err(|error| wrong(error.into()))?;
             if read.is_empty() {

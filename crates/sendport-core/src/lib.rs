@@ -15,6 +15,7 @@ pub mod file_watch;
 #[path = "../../../tests/support/fixture.rs"]
 mod fixture;
 pub mod problem;
+pub mod regular_file;
 pub mod replies;
 pub mod retry;
 pub mod secret;

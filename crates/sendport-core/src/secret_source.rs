@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::regular_file;
 use super::secret::Secret;
 
 /// What editors and shells of Windows begin a file with.
@@ -35,7 +36,7 @@ impl Secret {
     /// # Errors
     /// What the system says, or that it is not UTF-8.
     pub fn from_file(file: &Path) -> io::Result<Self> {
-        std::fs::read(file)
+        regular_file::read(file)
             .and_then(text_of_secret_file)
             .map(Self::new)
     }

@@ -139,7 +139,7 @@ impl Assertion {
 }
 
 fn read(key: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, SettingsError> {
-    let read = std::fs::read(path).map(Zeroizing::new);
+    let read = sendport_core::regular_file::read(path).map(Zeroizing::new);
     read.map_err(|source| SettingsError::File {
         key,
         path: path.to_owned(),

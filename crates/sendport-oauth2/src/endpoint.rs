@@ -149,7 +149,7 @@ fn text_of(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
 }
 
 fn authorities(file: &Path) -> Result<Vec<Certificate<'static>>, SettingsError> {
-    let pem = std::fs::read(file).map_err(|source| SettingsError::File {
+    let pem = sendport_core::regular_file::read(file).map_err(|source| SettingsError::File {
         key: "ca_file",
         path: file.to_owned(),
         source,

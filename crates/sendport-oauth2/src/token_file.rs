@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sendport_core::clock::Clock;
 use sendport_core::domain::Timestamp;
+use sendport_core::regular_file;
 use sendport_core::secret::Secret;
 use sendport_core::secret_source::text_of_secret_file;
 
@@ -29,7 +30,9 @@ impl TokenFile {
 
     /// The content and its modification time.
     async fn read(&self) -> std::io::Result<(String, Timestamp)> {
-        let text = text_of_secret_file(tokio::fs::read(&self.path).await?)?;
+        let path = self.path.clone();
+        let read = tokio::task::spawn_blocking(move || regular_file::read(&path));
+        let text = text_of_secret_file(read.await??)?;
         let written = tokio::fs::metadata(&self.path).await?.modified()?;
         Ok((text, written.into()))
     }

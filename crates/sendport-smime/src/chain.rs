@@ -1,6 +1,5 @@
 //! Certificate chains up to a trusted authority (RFC 5280 section 6).
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use openssl::x509::{
 };
 use sendport_core::domain::Timestamp;
 use sendport_core::file_watch::{FileCache, IoError};
+use sendport_core::regular_file;
 
 use super::certificate::{KeyKind, RecipientCertificate};
 
@@ -88,7 +88,7 @@ impl Authorities {
 }
 
 fn parse(file: &Path) -> Result<Vec<X509>, CaFileError> {
-    let pem = fs::read(file);
+    let pem = regular_file::read(file);
     let pem = pem.map_err(|error| CaFileError::Io {
         file: file.to_owned(),
         error: error.into(),

@@ -1,7 +1,6 @@
 //! `certificates_folder`: recipients' certificates in files.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use openssl::x509::{X509, X509VerifyResult};
 use parking_lot::Mutex;
 use sendport_core::domain::{Timestamp, parse_mailbox};
 use sendport_core::file_watch::{FileCache, IoError, files_with_extension};
+use sendport_core::regular_file;
 
 use super::candidate::Candidate;
 use super::certificate::{
@@ -110,7 +110,7 @@ fn parse(path: &Path) -> Result<FileCertificates, FileError<CertificateFileError
 /// Each certificate is for the addresses that it contains, and for the one that the file is named
 /// after unless it issued another certificate of the file.
 fn certificates_of_file(path: &Path) -> Result<FileCertificates, CertificateFileError> {
-    let bytes = fs::read(path).map_err(IoError::from)?;
+    let bytes = regular_file::read(path).map_err(IoError::from)?;
     let certificates = certificates_from(&bytes)?;
     let named = address_of_file(path);
     let companions: Arc<[X509]> = certificates.clone().into();

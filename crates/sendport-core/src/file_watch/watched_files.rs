@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use secrecy::zeroize::Zeroizing;
 
 use super::FileStamp;
+use crate::regular_file;
 
 /// Some files whose content is compared.
 #[derive(Debug)]
@@ -63,7 +64,7 @@ impl WatchedFile {
 
 /// `None` where the file is missing, empty or unreadable.
 fn hash(path: &Path) -> Option<u64> {
-    let content = Zeroizing::new(std::fs::read(path).ok()?);
+    let content = Zeroizing::new(regular_file::read(path).ok()?);
     let mut hasher = DefaultHasher::new();
     hasher.write(&content);
     (!content.is_empty()).then(|| hasher.finish())

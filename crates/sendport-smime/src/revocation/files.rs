@@ -1,11 +1,11 @@
 //! CRLs in files: `crl_files` and `crl_folder`.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 use sendport_core::file_watch::{FileCache, IoError, files_with_extension};
+use sendport_core::regular_file;
 
 use super::crl::{Crl, CrlError};
 use crate::error::FileError;
@@ -105,7 +105,7 @@ fn files_in(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
 
 fn parse(path: &Path) -> Result<Vec<Arc<Crl>>, FileError<CrlFileError>> {
     let parse = || {
-        let bytes = fs::read(path).map_err(IoError::from)?;
+        let bytes = regular_file::read(path).map_err(IoError::from)?;
         Ok(Crl::parse_all(&bytes, &path.display().to_string())?)
     };
     let lists = parse().map_err(|error| FileError {

@@ -1,7 +1,6 @@
 //! GSSAPI with Kerberos V5 (RFC 4752): a ticket authenticates the client, and the server
 //! authenticates itself. No security layer: TLS protects the connection.
 
-use std::fs::File;
 use std::path::Path;
 
 use secrecy::zeroize::Zeroizing;
@@ -140,8 +139,8 @@ impl Mechanism for Gssapi {
 
 /// The library reports a missing keytab as a missing credentials cache.
 fn check_readable(keytab: &Path) -> Result<(), SessionError> {
-    match File::open(keytab) {
-        Ok(_) => Ok(()),
+    match sendport_core::regular_file::check(keytab) {
+        Ok(()) => Ok(()),
         Err(cause) => Err(cannot_authenticate(format!(
             "auth.keytab_file {}: {cause}",
             keytab.display()

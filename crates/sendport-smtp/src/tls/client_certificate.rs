@@ -5,6 +5,7 @@ use std::path::Path;
 use openssl::pkey::{PKey, Private};
 use openssl::ssl::SslConnectorBuilder;
 use secrecy::zeroize::Zeroizing;
+use sendport_core::regular_file;
 use sendport_core::secret::Secret;
 
 use super::{PemError, TlsSettingsError, check_readable};
@@ -50,7 +51,7 @@ fn read_key(file: &Path, config: &SmtpRelay) -> Result<PKey<Private>, PemError> 
         config.client_key_password_file.as_deref(),
         config.client_key_password_env.as_deref(),
     )?;
-    let pem = Zeroizing::new(std::fs::read(file)?);
+    let pem = Zeroizing::new(regular_file::read(file)?);
     // Without a password OpenSSL would ask at the terminal.
     let password = password.as_ref().map_or("", Secret::expose);
     PKey::private_key_from_pem_passphrase(&pem, password.as_bytes()).map_err(|source| {

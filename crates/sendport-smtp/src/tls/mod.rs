@@ -288,7 +288,7 @@ pub(super) fn server_end_point(ssl: &SslRef) -> Option<Vec<u8>> {
 
 /// Reports a missing file better than OpenSSL does.
 fn check_readable(path: &Path) -> std::io::Result<()> {
-    std::fs::read(path).map(drop)
+    sendport_core::regular_file::check(path)
 }
 
 fn add_authorities(builder: &mut SslConnectorBuilder, file: &Path) -> Result<(), PemError> {

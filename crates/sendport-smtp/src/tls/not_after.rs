@@ -49,7 +49,7 @@ fn application_file(config: &SmtpRelay) -> Option<&Path> {
 
 /// Empty where the file cannot be read: its user reports that.
 fn in_file(file: &Path) -> Vec<i64> {
-    let pem = std::fs::read(file).unwrap_or_default();
+    let pem = sendport_core::regular_file::read(file).unwrap_or_default();
     let certificates = X509::stack_from_pem(&pem).unwrap_or_default();
     let ends = certificates.iter().map(|certificate| seconds(certificate));
     ends.collect::<Option<_>>().unwrap_or_default()

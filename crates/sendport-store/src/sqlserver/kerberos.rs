@@ -4,7 +4,6 @@
 //! keytab. So the ticket is fetched first, and the driver then authenticates on a thread of its own,
 //! where the process's own tickets are those of the keytab.
 
-use std::fs::File;
 use std::path::Path;
 
 use sendport_gssapi::{Client, Error as GssError, Initiator, ThreadTickets};
@@ -117,7 +116,7 @@ fn check_readable(keytab: &Path) -> Result<(), ConnectError> {
         let what = format!("database.auth.keytab_file {}: {cause}", keytab.display());
         no_ticket(&what, false)
     };
-    File::open(keytab).map(drop).map_err(unreadable)
+    sendport_core::regular_file::check(keytab).map_err(unreadable)
 }
 
 fn no_ticket(what: &str, is_transient: bool) -> ConnectError {

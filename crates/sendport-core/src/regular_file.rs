@@ -1,0 +1,117 @@
+//! Files that the configuration names: secrets, keys and certificates.
+
+use std::fs::{File, FileType, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::path::Path;
+
+/// The content of a regular file, or of the one that a link leads to. Nothing waits for a writer or a
+/// terminal: a FIFO, a device, a socket and a folder are refused.
+///
+/// # Errors
+/// What the system says, or what it is instead.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = open(path)?;
+    let mut content = Vec::new();
+    file.read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// Whether the file can be read, before a library reads it by itself.
+///
+/// # Errors
+/// As [`read`].
+pub fn check(path: &Path) -> io::Result<()> {
+    open(path).map(drop)
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    without_waiting(&mut options);
+    let opened = options.open(path);
+    // A socket cannot be opened.
+    let metadata = match &opened {
+        Ok(file) => file.metadata(),
+        Err(_) => std::fs::metadata(path),
+    };
+    match metadata.as_ref().map(Metadata::file_type) {
+        Ok(kind) if !kind.is_file() => Err(not_regular(kind)),
+        _ => opened,
+    }
+}
+
+/// Of a FIFO, `open` waits for a writer otherwise; a terminal becomes that of the process.
+#[cfg(unix)]
+fn without_waiting(options: &mut OpenOptions) {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    use rustix::fs::OFlags;
+
+    options.custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed());
+}
+
+fn not_regular(kind: FileType) -> io::Error {
+    let found = name_of(kind);
+    let what = format!("expected a regular file, found {found}; write the content to a file");
+    io::Error::new(io::ErrorKind::InvalidInput, what)
+}
+
+#[cfg(unix)]
+fn name_of(kind: FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+
+    match kind {
+        kind if kind.is_dir() => "a folder",
+        kind if kind.is_fifo() => "a pipe",
+        kind if kind.is_socket() => "a socket",
+        _ => "a device",
+    }
+}
+
+#[cfg(not(unix))]
+fn name_of(kind: FileType) -> &'static str {
+    match kind.is_dir() {
+        true => "a folder",
+        false => "a device",
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_a_device_a_socket_and_a_folder_are_refused_at_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (pipe, socket) = (folder.path().join("pipe"), folder.path().join("socket"));
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR, 0).expect("a pipe");
+        let _listener = UnixListener::bind(&socket).expect("a socket");
+        for (path, expected) in [
+            (&*pipe, "found a pipe"),
+            (&*socket, "found a socket"),
+            (folder.path(), "found a folder"),
+            (Path::new("/dev/zero"), "found a device"),
+        ] {
+            let error = read(path).expect_err("no regular file").to_string();
+            assert!(error.contains(expected), "{error}");
+            assert!(check(path).is_err(), "{expected}");
+        }
+    }
+
+    #[test]
+    fn a_link_to_a_file_is_followed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        std::fs::write(&file, "secret").expect("write");
+        symlink(&file, &link).expect("a link");
+        assert_eq!(read(&link).expect("content"), b"secret");
+        let missing = read(&folder.path().join("missing")).expect_err("missing");
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+    }
+}
