@@ -101,8 +101,8 @@ pub struct CheckedCertificate {
     pub row: CertificateRow,
     /// Why it cannot be used.
     pub usable: Result<(), UnusableCertificate>,
-    /// Another certificate for the same address can be used.
-    pub has_successor: bool,
+    /// This certificate or another one for its address can be used.
+    pub address_is_served: bool,
 }
 
 /// Imports the certificates of a file or of an attribute's value (PEM, DER or PKCS #7). Skips
@@ -240,7 +240,7 @@ pub async fn check_certificates(
     let served: BTreeSet<_> = usable.map(|(row, _)| row.text.address.clone()).collect();
     let checked = rows.into_iter().zip(results);
     let checked = checked.map(|(row, usable)| CheckedCertificate {
-        has_successor: served.contains(&row.text.address),
+        address_is_served: served.contains(&row.text.address),
         row,
         usable,
     });

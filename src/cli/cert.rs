@@ -209,7 +209,7 @@ async fn check(config: &Config, rows: Vec<CertificateRow>, json: bool) -> Result
     for it in app::check_certificates(config, rows).await? {
         let address = &it.row.text.address;
         judge(&it, &mut findings);
-        if !it.has_successor && !without.contains(address) {
+        if !it.address_is_served && !without.contains(address) {
             without.push(address.clone());
         }
     }
@@ -232,7 +232,7 @@ fn judge(it: &CheckedCertificate, findings: &mut Findings) {
                 format_args!("{thumbprint}, {key}, until {until}"),
             );
         }
-        Err(why) if it.has_successor => {
+        Err(why) if it.address_is_served => {
             findings.note(&text.address, format_args!("{why}; another one is used"));
         }
         Err(why) => findings.fail(&text.address, Failure::other(why)),

@@ -58,6 +58,19 @@ pub(crate) enum Admission {
     Trial,
 }
 
+/// A refusal or an outage, as the circuit of its relay counts it.
+#[derive(Debug, Clone)]
+pub(crate) struct RelayFault {
+    /// When it was observed.
+    pub(crate) at: Moment,
+    /// It ended the trial of a circuit that is not closed.
+    pub(crate) trial: bool,
+    /// The reply, codes first.
+    pub(crate) reply: String,
+    /// Key into the table of replies.
+    pub(crate) explanation: Option<String>,
+}
+
 /// The probes of a throttled relay since it last took a message.
 #[derive(Debug, Default)]
 struct Probes {
@@ -223,18 +236,12 @@ impl Circuit {
 
     /// The relay's own fault before MAIL. True if this opened a closed circuit, and that is
     /// news. Of the many messages that one outage stops only the first counts, or the trial.
-    pub(crate) fn failed(
-        &mut self,
-        now: Moment,
-        trial: bool,
-        reply: String,
-        explanation: Option<String>,
-    ) -> bool {
-        if self.condition != RelayCondition::Closed && !trial {
+    pub(crate) fn failed(&mut self, fault: RelayFault) -> bool {
+        if self.condition != RelayCondition::Closed && !fault.trial {
             return false;
         }
         let wait = self.doubled_wait(LONGEST_WAIT);
-        self.open(now, trial, wait, reply, explanation)
+        self.open(wait, fault)
     }
 
     /// It is tried no sooner than after `wait`, where it is open.
@@ -252,42 +259,29 @@ impl Circuit {
         wait.min(longest)
     }
 
-    fn open(
-        &mut self,
-        now: Moment,
-        trial: bool,
-        wait: Duration,
-        reply: String,
-        explanation: Option<String>,
-    ) -> bool {
-        let opened = self.leave_closed(RelayCondition::Open, now, wait, reply, explanation);
-        self.is_news(now.instant, opened, trial)
+    fn open(&mut self, wait: Duration, fault: RelayFault) -> bool {
+        let (at, trial) = (fault.at.instant, fault.trial);
+        let opened = self.leave_closed(RelayCondition::Open, wait, fault);
+        self.is_news(at, opened, trial)
     }
 
     /// `alert` was refused for a limit, and nothing else is under way that the relay may take.
     /// Two different alerts in a row open the circuit, and it is throttled until something is
     /// taken. True if this is news.
-    pub(crate) fn limited(
-        &mut self,
-        now: Moment,
-        trial: bool,
-        alert: AlertId,
-        reply: String,
-        explanation: Option<String>,
-    ) -> bool {
+    pub(crate) fn limited(&mut self, alert: AlertId, fault: RelayFault) -> bool {
         if !self.limited.contains(&alert) {
             self.limited.push(alert);
             self.limited.truncate(LIMITED_IN_A_ROW);
         }
         let enough = self.limited.len() >= LIMITED_IN_A_ROW;
-        if !trial && (!enough || self.condition != RelayCondition::Closed) {
+        if !fault.trial && (!enough || self.condition != RelayCondition::Closed) {
             return false;
         }
-        let wait = match trial && self.throttled {
+        let wait = match fault.trial && self.throttled {
             true => self.probes.next_interval(alert),
             false => self.doubled_wait(LONGEST_PROBE_INTERVAL),
         };
-        let news = self.open(now, trial, wait, reply, explanation);
+        let news = self.open(wait, fault);
         self.throttled = true;
         news
     }
@@ -314,15 +308,9 @@ impl Circuit {
 
     /// A fault of the configuration before MAIL: an operator has to correct it, and it is tried again
     /// after `pause`. True if this is news.
-    pub(crate) fn refused(
-        &mut self,
-        now: Moment,
-        pause: Duration,
-        reply: String,
-        explanation: Option<String>,
-    ) -> bool {
+    pub(crate) fn refused(&mut self, pause: Duration, fault: RelayFault) -> bool {
         self.broken.clear();
-        self.leave_closed(RelayCondition::Paused, now, pause, reply, explanation)
+        self.leave_closed(RelayCondition::Paused, pause, fault)
     }
 
     /// Secret or certificate changed: it may be tried at once.
@@ -335,29 +323,16 @@ impl Circuit {
     /// The configuration's fault, in a reply about `alert` from MAIL on: it may be about this one's
     /// domain or From alone, so only three different alerts in a row pause the relay. Until
     /// then it answers and is in use. The condition that this led to, if it is another.
-    pub(crate) fn declined(
-        &mut self,
-        now: Moment,
-        trial: bool,
-        alert: AlertId,
-        reply: String,
-        explanation: Option<String>,
-    ) -> Option<RelayCondition> {
-        if self.is_shut_out() && !trial {
+    pub(crate) fn declined(&mut self, alert: AlertId, fault: RelayFault) -> Option<RelayCondition> {
+        if self.is_shut_out() && !fault.trial {
             return None;
         }
         self.note_broken(alert);
         if self.broken.len() < BROKEN_IN_A_ROW {
-            return self.close(now).then_some(RelayCondition::Closed);
+            return self.close(fault.at).then_some(RelayCondition::Closed);
         }
-        self.leave_closed(
-            RelayCondition::Paused,
-            now,
-            AUTH_COOLDOWN,
-            reply,
-            explanation,
-        )
-        .then_some(RelayCondition::Paused)
+        self.leave_closed(RelayCondition::Paused, AUTH_COOLDOWN, fault)
+            .then_some(RelayCondition::Paused)
     }
 
     fn note_broken(&mut self, alert: AlertId) {
@@ -367,17 +342,10 @@ impl Circuit {
     }
 
     /// The transaction of `alert` broke from MAIL on. True if this opened a closed circuit.
-    pub(crate) fn broke(
-        &mut self,
-        now: Moment,
-        trial: bool,
-        alert: AlertId,
-        reply: String,
-        explanation: Option<String>,
-    ) -> bool {
+    pub(crate) fn broke(&mut self, alert: AlertId, fault: RelayFault) -> bool {
         self.note_broken(alert);
-        if trial || self.broken.len() >= BROKEN_IN_A_ROW {
-            return self.failed(now, trial, reply, explanation);
+        if fault.trial || self.broken.len() >= BROKEN_IN_A_ROW {
+            return self.failed(fault);
         }
         false
     }
@@ -385,23 +353,21 @@ impl Circuit {
     fn leave_closed(
         &mut self,
         condition: RelayCondition,
-        now: Moment,
         wait: Duration,
-        reply: String,
-        explanation: Option<String>,
+        fault: RelayFault,
     ) -> bool {
         let news = self.condition == RelayCondition::Closed
             || (condition == RelayCondition::Paused && self.condition != condition);
         if news {
-            self.since = now.utc;
+            self.since = fault.at.utc;
         }
         self.trial_under_way = false;
         self.throttled = false;
         self.unreported &= condition == RelayCondition::Open;
         self.condition = condition;
-        self.retry_at = Some(now.after(wait));
-        self.reply = Some(reply);
-        self.explanation = explanation;
+        self.retry_at = Some(fault.at.after(wait));
+        self.reply = Some(fault.reply);
+        self.explanation = fault.explanation;
         news
     }
 }

@@ -14,11 +14,20 @@ fn later(from: Moment, by: Duration) -> Moment {
     }
 }
 
+fn fault(at: Moment, trial: bool, reply: &str) -> RelayFault {
+    RelayFault {
+        at,
+        trial,
+        reply: reply.to_owned(),
+        explanation: None,
+    }
+}
+
 #[test]
 fn a_refused_connection_opens_at_once_and_one_trial_closes_it() {
     let start = moment();
     let mut circuit = Circuit::new(start.utc);
-    assert!(circuit.failed(start, false, "connection refused".into(), None));
+    assert!(circuit.failed(fault(start, false, "connection refused")));
     assert_eq!(circuit.try_begin(start.instant), None);
     let after = later(start, FIRST_WAIT);
     assert_eq!(circuit.try_begin(after.instant), Some(Admission::Trial));
@@ -38,7 +47,7 @@ fn an_open_one_is_tried_no_sooner_than_asked_for() {
     let hour = Duration::from_secs(3600);
     circuit.waits_at_least(start, hour);
     assert_eq!(circuit.allowance(start.instant), None, "it is in use");
-    assert!(circuit.failed(start, false, "429".into(), None));
+    assert!(circuit.failed(fault(start, false, "429")));
     circuit.waits_at_least(start, hour);
     circuit.waits_at_least(start, FIRST_WAIT / 2);
     let early = later(start, hour - Duration::from_secs(1));
@@ -53,10 +62,10 @@ fn three_different_alerts_that_break_open_it_and_one_bad_alert_does_not() {
     let now = moment();
     let mut circuit = Circuit::new(now.utc);
     for _ in 0..10 {
-        assert!(!circuit.broke(now, false, AlertId(1), "421".into(), None));
+        assert!(!circuit.broke(AlertId(1), fault(now, false, "421")));
     }
-    assert!(!circuit.broke(now, false, AlertId(2), "421".into(), None));
-    assert!(circuit.broke(now, false, AlertId(3), "421".into(), None));
+    assert!(!circuit.broke(AlertId(2), fault(now, false, "421")));
+    assert!(circuit.broke(AlertId(3), fault(now, false, "421")));
     assert_eq!(circuit.condition(), RelayCondition::Open);
 }
 
@@ -64,9 +73,9 @@ fn three_different_alerts_that_break_open_it_and_one_bad_alert_does_not() {
 fn many_messages_stopped_by_one_outage_count_once() {
     let now = moment();
     let mut circuit = Circuit::new(now.utc);
-    assert!(circuit.failed(now, false, "refused".into(), None));
+    assert!(circuit.failed(fault(now, false, "refused")));
     for _ in 0..50 {
-        assert!(!circuit.failed(now, false, "refused".into(), None));
+        assert!(!circuit.failed(fault(now, false, "refused")));
     }
     assert_eq!(circuit.wait(now.instant), Some(FIRST_WAIT));
 }
@@ -75,20 +84,20 @@ fn many_messages_stopped_by_one_outage_count_once() {
 fn a_relay_that_fails_and_works_many_times_a_minute_is_reported_once() {
     let start = moment();
     let mut circuit = Circuit::new(start.utc);
-    assert!(circuit.failed(start, false, "421".into(), None));
+    assert!(circuit.failed(fault(start, false, "421")));
     assert!(circuit.succeeded(start, false));
     for _ in 0..50 {
-        assert!(!circuit.failed(start, false, "421".into(), None));
+        assert!(!circuit.failed(fault(start, false, "421")));
         assert!(!circuit.succeeded(start, false));
     }
-    assert!(!circuit.failed(start, false, "421".into(), None));
+    assert!(!circuit.failed(fault(start, false, "421")));
     let after = later(start, FIRST_WAIT);
     assert_eq!(circuit.try_begin(after.instant), Some(Admission::Trial));
-    let lasting = circuit.failed(after, true, "refused".into(), None);
+    let lasting = circuit.failed(fault(after, true, "refused"));
     assert!(lasting, "the trial failed too");
     assert!(circuit.succeeded(after, true));
     let much_later = later(after, REPORT_EVERY);
-    assert!(circuit.failed(much_later, false, "refused".into(), None));
+    assert!(circuit.failed(fault(much_later, false, "refused")));
 }
 
 #[test]
@@ -96,7 +105,7 @@ fn a_success_between_breaks_forgets_them() {
     let now = moment();
     let mut circuit = Circuit::new(now.utc);
     for alert in 1..=20 {
-        assert!(!circuit.broke(now, false, AlertId(alert), "421".into(), None));
+        assert!(!circuit.broke(AlertId(alert), fault(now, false, "421")));
         circuit.succeeded(now, false);
     }
 }
@@ -105,7 +114,7 @@ fn a_success_between_breaks_forgets_them() {
 fn a_refused_password_is_not_tried_again_within_fifteen_minutes() {
     let start = moment();
     let mut circuit = Circuit::new(start.utc);
-    assert!(circuit.refused(start, AUTH_COOLDOWN, "535".into(), None));
+    assert!(circuit.refused(AUTH_COOLDOWN, fault(start, false, "535")));
     let before = later(start, AUTH_COOLDOWN - Duration::from_secs(1));
     assert_eq!(circuit.try_begin(before.instant), None);
     assert!(
@@ -115,10 +124,8 @@ fn a_refused_password_is_not_tried_again_within_fifteen_minutes() {
     );
     assert!(
         !circuit.refused(
-            later(start, AUTH_COOLDOWN),
             AUTH_COOLDOWN,
-            "535".into(),
-            None
+            fault(later(start, AUTH_COOLDOWN), false, "535")
         ),
         "no news"
     );
@@ -128,15 +135,15 @@ fn a_refused_password_is_not_tried_again_within_fifteen_minutes() {
 fn a_refused_password_pauses_it_although_old_connections_still_work() {
     let start = moment();
     let mut circuit = Circuit::new(start.utc);
-    assert!(circuit.refused(start, AUTH_COOLDOWN, "535".into(), None));
+    assert!(circuit.refused(AUTH_COOLDOWN, fault(start, false, "535")));
     assert!(!circuit.succeeded(start, false));
     assert_eq!(
-        circuit.declined(start, false, AlertId(1), "554".into(), None),
+        circuit.declined(AlertId(1), fault(start, false, "554")),
         None
     );
     assert_eq!(circuit.condition(), RelayCondition::Paused);
     assert!(
-        !circuit.refused(start, AUTH_COOLDOWN, "535".into(), None),
+        !circuit.refused(AUTH_COOLDOWN, fault(start, false, "535")),
         "no news, however many connections are refused"
     );
     let after = later(start, AUTH_COOLDOWN);
@@ -148,7 +155,7 @@ fn a_refused_password_pauses_it_although_old_connections_still_work() {
 fn one_alert_to_a_domain_that_is_denied_does_not_take_the_relay_from_the_others() {
     let now = moment();
     let mut circuit = Circuit::new(now.utc);
-    let mut denied = |alert| circuit.declined(now, false, AlertId(alert), "554".into(), None);
+    let mut denied = |alert| circuit.declined(AlertId(alert), fault(now, false, "554"));
     for _ in 0..10 {
         assert_eq!(denied(1), None);
     }
@@ -157,7 +164,7 @@ fn one_alert_to_a_domain_that_is_denied_does_not_take_the_relay_from_the_others(
     assert_eq!(denied(4), None, "reported once");
     let after = later(now, AUTH_COOLDOWN);
     assert_eq!(circuit.try_begin(after.instant), Some(Admission::Trial));
-    let still = circuit.declined(after, true, AlertId(1), "554".into(), None);
+    let still = circuit.declined(AlertId(1), fault(after, true, "554"));
     assert_eq!(still, None);
     assert_eq!(circuit.condition(), RelayCondition::Paused);
 }
@@ -166,11 +173,11 @@ fn one_alert_to_a_domain_that_is_denied_does_not_take_the_relay_from_the_others(
 fn a_relay_that_is_back_is_in_use_although_it_denies_the_alert_that_found_out() {
     let start = moment();
     let mut circuit = Circuit::new(start.utc);
-    circuit.failed(start, false, "refused".into(), None);
+    circuit.failed(fault(start, false, "refused"));
     let after = later(start, FIRST_WAIT);
     assert_eq!(circuit.try_begin(after.instant), Some(Admission::Trial));
     assert_eq!(
-        circuit.declined(after, true, AlertId(1), "554".into(), None),
+        circuit.declined(AlertId(1), fault(after, true, "554")),
         Some(RelayCondition::Closed)
     );
 }
@@ -181,7 +188,7 @@ fn waits_double_up_to_a_bound() {
     let mut circuit = Circuit::new(now.utc);
     let mut waits = Vec::new();
     for _ in 0..8 {
-        circuit.failed(now, !waits.is_empty(), String::new(), None);
+        circuit.failed(fault(now, !waits.is_empty(), ""));
         let wait = circuit.wait(now.instant).unwrap();
         waits.push(wait.as_secs());
         now = later(now, wait);
@@ -194,7 +201,7 @@ fn waits_double_up_to_a_bound() {
 fn two_different_alerts_that_meet_a_limit_open_it_and_one_does_not() {
     let now = moment();
     let mut circuit = Circuit::new(now.utc);
-    let mut limited = |alert| circuit.limited(now, false, AlertId(alert), "432".into(), None);
+    let mut limited = |alert| circuit.limited(AlertId(alert), fault(now, false, "432"));
     for _ in 0..10 {
         assert!(!limited(1));
     }
@@ -209,7 +216,7 @@ fn a_message_that_was_taken_between_two_refusals_for_a_limit_forgets_the_first()
     let now = moment();
     let mut circuit = Circuit::new(now.utc);
     for alert in 1..=20 {
-        assert!(!circuit.limited(now, false, AlertId(alert), "432".into(), None));
+        assert!(!circuit.limited(AlertId(alert), fault(now, false, "432")));
         circuit.succeeded(now, false);
     }
 }
@@ -218,7 +225,7 @@ fn a_message_that_was_taken_between_two_refusals_for_a_limit_forgets_the_first()
 fn refuse_probe(circuit: &mut Circuit, now: &mut Moment, alert: i64) -> u64 {
     *now = later(*now, circuit.wait(now.instant).expect("no trial"));
     assert_eq!(circuit.try_begin(now.instant), Some(Admission::Trial));
-    circuit.limited(*now, true, AlertId(alert), "432".into(), None);
+    circuit.limited(AlertId(alert), fault(*now, true, "432"));
     circuit
         .wait(now.instant)
         .expect("it was reported")
@@ -230,7 +237,7 @@ fn the_interval_between_probes_grows_with_other_alerts_alone() {
     let mut now = moment();
     let mut circuit = Circuit::new(now.utc);
     for alert in [1, 2] {
-        circuit.limited(now, false, AlertId(alert), "432".into(), None);
+        circuit.limited(AlertId(alert), fault(now, false, "432"));
     }
     assert_eq!(circuit.wait(now.instant), Some(FIRST_WAIT));
     for (alert, expected) in [
@@ -261,7 +268,7 @@ fn a_throttle_that_ended_begins_anew() {
     let mut circuit = Circuit::new(now.utc);
     for _ in 0..2 {
         for alert in [1, 2] {
-            circuit.limited(now, false, AlertId(alert), "432".into(), None);
+            circuit.limited(AlertId(alert), fault(now, false, "432"));
         }
         let intervals = [3, 4, 5].map(|alert| refuse_probe(&mut circuit, &mut now, alert));
         assert_eq!(intervals, [4, 8, 16]);
@@ -277,13 +284,13 @@ fn a_connection_that_fails_meanwhile_does_not_reset_the_interval() {
     let mut now = moment();
     let mut circuit = Circuit::new(now.utc);
     for alert in [1, 2] {
-        circuit.limited(now, false, AlertId(alert), "432".into(), None);
+        circuit.limited(AlertId(alert), fault(now, false, "432"));
     }
     assert_eq!(refuse_probe(&mut circuit, &mut now, 1), 4);
     assert_eq!(refuse_probe(&mut circuit, &mut now, 2), 8);
     now = later(now, LONGEST_PROBE_INTERVAL);
     assert_eq!(circuit.try_begin(now.instant), Some(Admission::Trial));
-    circuit.failed(now, true, "connection refused".into(), None);
+    circuit.failed(fault(now, true, "connection refused"));
     assert_eq!(circuit.throttle_reason(), None);
     refuse_probe(&mut circuit, &mut now, 1);
     assert_eq!(refuse_probe(&mut circuit, &mut now, 3), 16);

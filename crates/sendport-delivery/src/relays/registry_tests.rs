@@ -6,6 +6,7 @@ use sendport_smtp::relay::discard::DiscardRelay;
 use tokio::time::Instant;
 
 use super::*;
+use crate::relays::circuit::RelayFault;
 
 fn registry() -> RelayRegistry {
     let clock = Arc::new(SystemClock);
@@ -122,10 +123,12 @@ async fn a_trial_is_not_claimed_for_while_all_connections_hang() {
         instant: std::time::Instant::now() - Duration::from_secs(10),
         utc: Timestamp::UNIX_EPOCH,
     };
-    let opened =
-        registry.entries["main"]
-            .circuit()
-            .failed(long_ago, false, "refused".to_owned(), None);
+    let opened = registry.entries["main"].circuit().failed(RelayFault {
+        at: long_ago,
+        trial: false,
+        reply: "refused".to_owned(),
+        explanation: None,
+    });
     assert!(opened);
     assert_eq!(registry.allowance(&["main".to_owned()]), Some(0));
     assert_eq!(

@@ -12,7 +12,7 @@ use sendport_smtp::relay::observer::RelayActivity;
 use sendport_store::{Event, EventSeverity};
 use tokio::time::Instant;
 
-use super::circuit::Circuit;
+use super::circuit::{Circuit, RelayFault};
 use super::entry::{RelayEntry, SubmitPermit};
 use super::events::{
     RelayEvent, in_use_again, opened, paused, throttled, throttled_to, unthrottled,
@@ -175,34 +175,35 @@ impl RelayRegistry {
         verdict: Verdict<'_>,
     ) -> Option<RelayEvent> {
         let now = self.moment();
+        let fault = |reply: &Reply| RelayFault {
+            at: now,
+            trial,
+            reply: reply.to_string(),
+            explanation: self.key(reply),
+        };
         match verdict {
             Verdict::Well => circuit.succeeded(now, trial).then(in_use_again),
             Verdict::Declined(reply) => {
-                let explanation = self.key(reply);
-                let led_to = circuit.declined(now, trial, alert, reply.to_string(), explanation);
+                let led_to = circuit.declined(alert, fault(reply));
                 led_to.map(|condition| match condition {
                     RelayCondition::Paused => paused(reply, self.replies.explain(reply)),
                     _ => in_use_again(),
                 })
             }
             Verdict::Fault(Fault::Configuration, reply) => {
-                let explanation = self.key(reply);
-                let news = circuit.refused(now, pause, reply.to_string(), explanation);
+                let news = circuit.refused(pause, fault(reply));
                 news.then(|| paused(reply, self.replies.explain(reply)))
             }
             Verdict::Fault(_, reply) => {
-                let explanation = self.key(reply);
-                let news = circuit.failed(now, trial, reply.to_string(), explanation);
+                let news = circuit.failed(fault(reply));
                 news.then(|| opened(format!("cannot be used now: {reply}")))
             }
             Verdict::Broke(reply) => {
-                let explanation = self.key(reply);
-                let news = circuit.broke(now, trial, alert, reply.to_string(), explanation);
+                let news = circuit.broke(alert, fault(reply));
                 news.then(|| opened(format!("broke three alerts in a row: {reply}")))
             }
             Verdict::Limited(reply) => {
-                let (text, explanation) = (reply.to_string(), self.key(reply));
-                let news = circuit.limited(now, trial, alert, text, explanation);
+                let news = circuit.limited(alert, fault(reply));
                 news.then(|| throttled(&reply.to_string()))
             }
             Verdict::Nothing => {
