@@ -120,14 +120,37 @@ CREATE TABLE sendport.AttachmentRow (
     CONSTRAINT [CK_Attachment_TransferEncoding_base64_quoted-printable_or_7bit] CHECK (LOWER(TransferEncoding) IN (N'base64', N'quoted-printable', N'7bit'))
 );
 GO
--- Files are deleted with their alert. Babelfish checks a foreign key with the permissions of the inserting user,
--- so there a trigger deletes them.
+
+-- The parameters of sendport.sp_send_dbmail that AlertRow has no column for: one row per alert with @query or
+-- @exclude_query_output. The views sysmail_allitems and so on show them; the service does not read them.
+CREATE TABLE sendport.DatabaseMailItem (
+    AlertId                 bigint NOT NULL,
+    Query                   nvarchar(max) NULL,
+    ExecuteQueryDatabase    nvarchar(128) NULL,
+    AttachQueryResultAsFile bit NOT NULL,
+    QueryResultHeader       bit NOT NULL,
+    QueryResultWidth        int NOT NULL,
+    QueryResultSeparator    nchar(1) NOT NULL,
+    ExcludeQueryOutput      bit NOT NULL,
+    AppendQueryError        bit NOT NULL,
+    CONSTRAINT PK_DatabaseMailItem PRIMARY KEY (AlertId)
+);
+GO
+-- Files and parameters of Database Mail are deleted with their alert. Babelfish checks a foreign key with the
+-- permissions of the inserting user, so there a trigger deletes them.
 IF SERVERPROPERTY(N'Babelfish') IS NULL
+BEGIN
     EXEC (N'ALTER TABLE sendport.AttachmentRow ADD CONSTRAINT FK_AttachmentRow_AlertRow
-            FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE')
+            FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE');
+    EXEC (N'ALTER TABLE sendport.DatabaseMailItem ADD CONSTRAINT FK_DatabaseMailItem_AlertRow
+            FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE');
+END
 ELSE
     EXEC (N'CREATE TRIGGER sendport.TR_AlertRow_Delete ON sendport.AlertRow AFTER DELETE AS
-            DELETE FROM sendport.AttachmentRow WHERE AlertId IN (SELECT d.AlertId FROM deleted d)');
+            BEGIN
+                DELETE FROM sendport.AttachmentRow WHERE AlertId IN (SELECT d.AlertId FROM deleted d);
+                DELETE FROM sendport.DatabaseMailItem WHERE AlertId IN (SELECT d.AlertId FROM deleted d);
+            END');
 GO
 
 -- One row per recipient of an alert. The status of an alert follows from the statuses of its recipients.
@@ -383,6 +406,8 @@ CREATE TABLE sendport.Instance (
 GO
 -- The send ports of the configuration. The service writes it; changing a row has no effect.
 CREATE TABLE sendport.SendPort (
+    -- The profile_id of the views for Database Mail.
+    SendPortId    int IDENTITY(1, 1) NOT NULL,
     Name          nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,
     FromAddress   nvarchar(1000) NOT NULL,
     Protection    nvarchar(16) NOT NULL,
@@ -392,6 +417,7 @@ CREATE TABLE sendport.SendPort (
     -- until an operator resolves it.
     InDoubt       varchar(8) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_SendPort_InDoubt DEFAULT 'retry',
     CONSTRAINT PK_SendPort PRIMARY KEY (Name),
+    CONSTRAINT UQ_SendPort_SendPortId UNIQUE (SendPortId),
     CONSTRAINT CK_SendPort_InDoubt CHECK (InDoubt IN ('retry', 'hold'))
 );
 GO
@@ -1166,6 +1192,166 @@ WHERE x.AlertId = @AlertId
 ORDER BY x.Part, x.At, x.Number;
 GO
 
+-- ==== Database Mail: sp_send_dbmail, with the parameters and errors of msdb.dbo.sp_send_dbmail ====
+GO
+
+-- The send ports as profiles, for @profile_name and the views below.
+CREATE VIEW sendport.sysmail_profile (profile_id, name, description, last_mod_datetime, last_mod_user) AS
+SELECT SendPortId, CAST(Name AS nvarchar(128)), CAST(FromAddress AS nvarchar(256)),
+       CAST(DATEADD(minute, DATEDIFF(minute, GETUTCDATE(), GETDATE()), LastSeenAt) AS datetime), CAST(N'sendport' AS nvarchar(128))
+FROM sendport.SendPort WITH (READUNCOMMITTED);
+GO
+-- Raises an error of Database Mail: by its number where the server has its text (in the language of the session),
+-- else as 50000 with @Text, whose %s is @Argument.
+CREATE PROCEDURE sendport.RaiseDatabaseMailError @Number int, @Argument nvarchar(2000), @Text nvarchar(2000) AS
+BEGIN
+    IF SERVERPROPERTY(N'Babelfish') IS NULL
+        IF EXISTS (SELECT 1 FROM sys.messages WHERE message_id = @Number)
+        BEGIN
+            RAISERROR (@Number, 16, 1, @Argument);
+            RETURN;
+        END;
+    RAISERROR (@Text, 16, 1, @Argument);
+END;
+GO
+-- Inserts an alert and answers its AlertId as @mailitem_id (NULL above 2,147,483,647; the printed line has it). It runs
+-- as the caller, in the caller's transaction, or else in one of its own. An error after the checks dooms the
+-- transaction, so that no alert is committed without its files.
+CREATE PROCEDURE sendport.sp_send_dbmail
+    @profile_name                nvarchar(128) = NULL,
+    @recipients                  nvarchar(max) = NULL,
+    @copy_recipients             nvarchar(max) = NULL,
+    @blind_copy_recipients       nvarchar(max) = NULL,
+    @subject                     nvarchar(max) = NULL,
+    @body                        nvarchar(max) = NULL,
+    @body_format                 nvarchar(64) = NULL,
+    @importance                  nvarchar(64) = N'NORMAL',
+    @sensitivity                 nvarchar(64) = N'NORMAL',
+    @file_attachments            nvarchar(max) = NULL,
+    @query                       nvarchar(max) = NULL,
+    @execute_query_database      nvarchar(128) = NULL,
+    @attach_query_result_as_file bit = 0,
+    @query_attachment_filename   nvarchar(260) = NULL,
+    @query_result_header         bit = 1,
+    @query_result_width          int = 256,
+    @query_result_separator      nvarchar(64) = N' ',
+    @exclude_query_output        bit = 0,
+    @append_query_error          bit = 0,
+    @query_no_truncate           bit = 0,
+    @query_result_no_padding     bit = 0,
+    @mailitem_id                 int = NULL OUTPUT,
+    @from_address                nvarchar(max) = NULL,
+    @reply_to                    nvarchar(max) = NULL
+AS
+BEGIN
+    SET NOCOUNT ON;
+    DECLARE @code int = 0, @number int = 50000, @argument nvarchar(2000), @text nvarchar(2000),
+            @port nvarchar(64) = N'default', @own bit = 0, @id bigint;
+    DECLARE @inserted TABLE (AlertId bigint NOT NULL);
+
+    -- Until the service has run once, nobody knows its send ports.
+    IF EXISTS (SELECT 1 FROM sendport.sysmail_profile)
+       AND NOT EXISTS (SELECT 1 FROM sendport.sysmail_profile WHERE name = COALESCE(@profile_name, N'default'))
+        SELECT @code = 1,
+               @number = CASE WHEN @profile_name IS NULL THEN 14636 ELSE 14607 END,
+               @argument = N'profile',
+               @text = CASE WHEN @profile_name IS NULL
+                            THEN N'No global profile is configured. Specify a profile name in the @profile_name parameter.'
+                            ELSE N'profile name is not valid' END;
+    ELSE IF LEN(@profile_name) > 64
+        SELECT @code = 1, @number = 14607, @argument = N'profile', @text = N'profile name is not valid';
+    ELSE IF @attach_query_result_as_file IS NULL
+        SELECT @code = 2, @number = 14618, @argument = N'attach_query_result_as_file';
+    ELSE IF @exclude_query_output IS NULL
+        SELECT @code = 3, @number = 14618, @argument = N'exclude_query_output';
+    ELSE IF @query_result_header IS NULL
+        SELECT @code = 4, @number = 14618, @argument = N'query_result_header';
+    ELSE IF @query_result_separator IS NULL
+        SELECT @code = 5, @number = 14618, @argument = N'query_result_separator';
+    ELSE IF @append_query_error IS NULL
+        SELECT @code = 6, @number = 14618, @argument = N'append_query_error';
+    ELSE IF @body_format COLLATE Latin1_General_CI_AS NOT IN (N'TEXT', N'HTML')
+        SELECT @code = 13, @number = 14626, @argument = @body_format,
+               @text = N'Parameter @mailformat does not support the value "%s". The mail format must be TEXT or HTML.';
+    ELSE IF @importance IS NULL
+        SELECT @code = 15, @number = 14618, @argument = N'importance';
+    ELSE IF @importance COLLATE Latin1_General_CI_AS NOT IN (N'LOW', N'NORMAL', N'HIGH')
+        SELECT @code = 16, @number = 14622, @argument = @importance,
+               @text = N'Parameter @importance does not support the value "%s". Mail importance must be one of LOW, NORMAL, or HIGH.';
+    ELSE IF @sensitivity IS NULL
+        SELECT @code = 17, @number = 14618, @argument = N'sensitivity';
+    ELSE IF @sensitivity COLLATE Latin1_General_CI_AS NOT IN (N'NORMAL', N'PERSONAL', N'PRIVATE', N'CONFIDENTIAL')
+        SELECT @code = 18, @number = 14623, @argument = @sensitivity,
+               @text = N'Parameter @sensitivity does not support the value "%s". Mail sensitivity must be one of NORMAL, PERSONAL, PRIVATE, or CONFIDENTIAL.';
+    ELSE IF LEN(CONCAT(@body, @query, @file_attachments, @subject)) = 0
+        SELECT @code = 19, @number = 14624, @argument = N'@body, @query, @file_attachments, @subject';
+    ELSE IF LEN(CONCAT(@recipients, @copy_recipients, @blind_copy_recipients)) = 0
+        SELECT @code = 20, @number = 14624, @argument = N'@recipients, @copy_recipients, @blind_copy_recipients';
+    ELSE IF @attach_query_result_as_file = 1 AND COALESCE(LEN(@query), 0) = 0
+        SELECT @code = 21, @number = 14625,
+               @text = N'Parameter @attach_query_result_as_file cannot be 1 (true) when no value is specified for parameter @query. A query must be specified to attach the results of the query.';
+    ELSE IF LEN(@subject) > 998
+        SELECT @code = 22, @argument = CAST(LEN(@subject) AS nvarchar(20)),
+               @text = N'Parameter @subject has %s characters. Expected at most 998.';
+    ELSE IF LEN(@from_address) > 1000
+        SELECT @code = 23, @argument = CAST(LEN(@from_address) AS nvarchar(20)),
+               @text = N'Parameter @from_address has %s characters. Expected at most 1000.';
+    ELSE IF LEN(@reply_to) > 1000
+        SELECT @code = 24, @argument = CAST(LEN(@reply_to) AS nvarchar(20)),
+               @text = N'Parameter @reply_to has %s characters. Expected at most 1000.';
+    ELSE IF LEN(@file_attachments) > 0
+        SELECT @code = 25, @text = N'Parameter @file_attachments is not supported. Insert the files into sendport.Attachment.';
+    ELSE IF LEN(@query) > 0
+        SELECT @code = 26, @text = N'Parameter @query is not supported. Run the query first, and pass its result as @body.';
+    IF @code <> 0
+    BEGIN
+        IF @text IS NULL
+            SET @text = CASE @number WHEN 14618 THEN N'Parameter ''%s'' must be specified. This parameter cannot be NULL.'
+                                     ELSE N'At least one of the following parameters must be specified. "%s".' END;
+        EXEC sendport.RaiseDatabaseMailError @number, @argument, @text;
+        RETURN @code;
+    END;
+
+    IF @profile_name IS NOT NULL
+        SET @port = @profile_name;
+    IF @@TRANCOUNT = 0
+        SET @own = 1;
+    SET XACT_ABORT ON;
+    BEGIN TRY
+        IF @own = 1
+            BEGIN TRANSACTION;
+        INSERT INTO sendport.Alert (ToRecipients, CcRecipients, BccRecipients, FromAddress, ReplyTo, Subject, Body,
+                                    BodyFormat, Importance, Sensitivity, SendPort)
+        OUTPUT inserted.AlertId INTO @inserted (AlertId)
+        VALUES (NULLIF(@recipients, N''), NULLIF(@copy_recipients, N''), NULLIF(@blind_copy_recipients, N''),
+                NULLIF(@from_address, N''), NULLIF(@reply_to, N''),
+                CASE WHEN LEN(@subject) > 0 THEN @subject ELSE N'SQL Server Message' END, COALESCE(@body, N''),
+                LOWER(COALESCE(@body_format, N'text') COLLATE Latin1_General_BIN2), LOWER(@importance COLLATE Latin1_General_BIN2),
+                LOWER(@sensitivity COLLATE Latin1_General_BIN2), @port);
+        SELECT @id = AlertId FROM @inserted;
+        IF LEN(@query) > 0 OR @exclude_query_output = 1
+            INSERT INTO sendport.DatabaseMailItem (AlertId, Query, ExecuteQueryDatabase, AttachQueryResultAsFile,
+                QueryResultHeader, QueryResultWidth, QueryResultSeparator, ExcludeQueryOutput, AppendQueryError)
+            VALUES (@id, @query, @execute_query_database, @attach_query_result_as_file, @query_result_header,
+                    @query_result_width, LEFT(@query_result_separator, 1), @exclude_query_output, @append_query_error);
+        IF @own = 1
+            COMMIT TRANSACTION;
+    END TRY
+    BEGIN CATCH
+        IF @own = 1 AND @@TRANCOUNT > 0
+            ROLLBACK TRANSACTION;
+        THROW;
+    END CATCH;
+    IF @id <= 2147483647
+        SET @mailitem_id = @id;
+    ELSE
+        SET @mailitem_id = NULL;
+    IF @exclude_query_output = 0
+        PRINT N'Mail (Id: ' + CAST(@id AS nvarchar(20)) + N') queued.';
+    RETURN 0;
+END;
+GO
+
 -- ==== Roles ====
 GO
 
@@ -1198,6 +1384,8 @@ GRANT SELECT (AttachmentId, AlertId) ON sendport.Attachment TO sendport_writer;
 GRANT SELECT ON sendport.MyAlertStatus TO sendport_writer;
 GRANT SELECT ON sendport.MyDelivery TO sendport_writer;
 GRANT SELECT ON sendport.ReplyExplanation TO sendport_writer;
+GRANT EXECUTE ON sendport.sp_send_dbmail TO sendport_writer;
+GRANT SELECT ON sendport.sysmail_profile TO sendport_writer;
 GO
 GRANT SELECT ON sendport.Alert TO sendport_reader;
 GRANT SELECT ON sendport.AlertExplanation TO sendport_reader;
@@ -1209,6 +1397,7 @@ GRANT SELECT ON sendport.AttemptReply TO sendport_reader;
 GRANT SELECT ON sendport.Certificate TO sendport_reader;
 GRANT SELECT ON sendport.CertificateNotification TO sendport_reader;
 GRANT SELECT ON sendport.CurrentTemplate TO sendport_reader;
+GRANT SELECT ON sendport.DatabaseMailItem TO sendport_reader;
 GRANT SELECT ON sendport.Delivery TO sendport_reader;
 GRANT SELECT ON sendport.Environment TO sendport_reader;
 GRANT SELECT ON sendport.EventLog TO sendport_reader;
@@ -1227,6 +1416,7 @@ GRANT SELECT ON sendport.ReplyExplanation TO sendport_reader;
 GRANT SELECT ON sendport.SchemaVersion TO sendport_reader;
 GRANT SELECT ON sendport.SendPort TO sendport_reader;
 GRANT SELECT ON sendport.SendPortRelay TO sendport_reader;
+GRANT SELECT ON sendport.sysmail_profile TO sendport_reader;
 GRANT SELECT ON sendport.Template TO sendport_reader;
 GRANT SELECT ON sendport.TemplateChange TO sendport_reader;
 GRANT EXECUTE ON sendport.Why TO sendport_reader;
@@ -1243,6 +1433,7 @@ GRANT INSERT ON sendport.AuditCopy TO sendport_service;
 GRANT SELECT ON sendport.Certificate TO sendport_service;
 GRANT SELECT, INSERT, DELETE ON sendport.CertificateNotification TO sendport_service;
 GRANT SELECT ON sendport.CurrentTemplate TO sendport_service;
+GRANT SELECT, DELETE ON sendport.DatabaseMailItem TO sendport_service;
 GRANT SELECT ON sendport.Delivery TO sendport_service;
 GRANT SELECT, INSERT, UPDATE ON sendport.Environment TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.EventLog TO sendport_service;
@@ -1299,6 +1490,8 @@ BEGIN
     EXEC (N'GRANT SELECT ON sendport.[@members_FixedRoleMembers] TO sendport_service');
     EXEC (N'GRANT EXECUTE ON sendport.MyAlerts TO sendport_writer');
     EXEC (N'GRANT EXECUTE ON sendport.MyDeliveries TO sendport_writer');
+    EXEC (N'GRANT EXECUTE ON sendport.RaiseDatabaseMailError TO sendport_writer');
+    EXEC (N'GRANT INSERT ON sendport.DatabaseMailItem TO sendport_writer');
     EXEC (N'GRANT SELECT ON sendport.[@own_MyAlerts] TO sendport_writer');
     EXEC (N'GRANT SELECT ON sendport.[@own_MyDeliveries] TO sendport_writer');
     EXEC (N'GRANT SELECT ON sendport.OwnAlertStatus TO sendport_writer');
@@ -1330,6 +1523,7 @@ DENY SELECT, INSERT, UPDATE, DELETE ON sendport.AuditCopy TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Certificate TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.CertificateNotification TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.CurrentTemplate TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.DatabaseMailItem TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Delivery TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Environment TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.EventLog TO sendport_writer;

@@ -11,6 +11,7 @@ mod audit;
 mod authentication;
 mod certificates;
 mod claim;
+mod database_mail;
 mod digest;
 mod doubt;
 mod environment;
@@ -48,6 +49,7 @@ fn main() {
         sqlserver::trials(),
         sqlserver_locks::trials(),
         sqlserver_only::trials(),
+        database_mail::trials(),
     ];
     let conclusion = libtest_mimic::run(&arguments, trials.into_iter().flatten().collect());
     sqlserver::drop_shared();

@@ -32,6 +32,8 @@ MIGRATIONS = sorted((ROOT / "migrations/sqlserver").glob("*.sql"))
 STATEMENTS = sorted((STORE / "sql").glob("*.sql"))
 PARTS = {path.stem: path.read_text(encoding="utf-8").rstrip() for path in (STORE / "sql/parts").glob("*.sql")}
 COLUMNS = STORE.parent / "columns.rs"
+# Calls of a procedure under another name, which applications have to change.
+CALLS = ROOT / "tests/conformance/database_mail.toml"
 FILL = tomllib.loads(Path(__file__).with_name("statements.toml").read_text(encoding="utf-8"))
 
 
@@ -148,6 +150,11 @@ def statements_of(script):
             todo += list(statement.StatementList.Statements)
 
 
+def calls():
+    for call in tomllib.loads(CALLS.read_text(encoding="utf-8"))["call"]:
+        yield call["sql"].replace("msdb.dbo.sp_send_dbmail", "sendport.sp_send_dbmail")
+
+
 def errors_in(text, version):
     """Line and message of each error; errors within EXEC (N'...') have the line of the EXEC."""
     script, errors = parse(text, version)
@@ -167,6 +174,9 @@ def check_syntax():
         for version, text in itertools.product(VERSIONS, itertools.chain(*map(with_nulls, shapes(path)))):
             parsed += 1
             found |= {(path.relative_to(ROOT), line, what) for line, what in errors_in(text, version)}
+    for version, text in itertools.product(VERSIONS, calls()):
+        parsed += 1
+        found |= {(CALLS.relative_to(ROOT), line, f"{what} in {text}") for line, what in errors_in(text, version)}
     for path, line, what in sorted(found):
         print(f"{path}:{line}: {what}")
     print(f"{parsed} texts parsed, {len(found)} errors", flush=True)
@@ -255,6 +265,8 @@ def texts():
             # A procedure cannot have the several batches of the printed script's frame.
             if path != HISTORY and parse(body)[0].Batches.Count == 1:
                 yield f"CREATE PROCEDURE sendport.[{path.name} {form}] {given} AS\nBEGIN\n{body}\nEND"
+    for number, text in enumerate(calls()):
+        yield f"CREATE PROCEDURE sendport.[call {number}] AS\nBEGIN\n{text}\nEND"
     for column in ("Nope", "alertid"):
         yield f"CREATE PROCEDURE sendport.[planted {column}] AS SELECT {column} FROM sendport.AlertRow"
 

@@ -1,0 +1,159 @@
+//! Database Mail on SQL Server: `sendport.sp_send_dbmail` does what `msdb.dbo.sp_send_dbmail` does.
+
+use std::collections::BTreeMap;
+
+use libtest_mimic::Trial;
+use serde::Deserialize;
+
+use crate::fixture::Fixture;
+use crate::sqlserver::{SqlServerFixture, on_server};
+use crate::tsql::{OpenTransaction, run};
+use crate::writers::Login;
+
+/// A call with the name of Database Mail's procedure, and what becomes of it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Call {
+    does: String,
+    sql: String,
+    #[serde(default)]
+    alert: BTreeMap<String, String>,
+    refused: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Calls {
+    call: Vec<Call>,
+}
+
+/// Only the name of the procedure is another one.
+fn moved(sql: &str) -> String {
+    sql.replace("msdb.dbo.sp_send_dbmail", "sendport.sp_send_dbmail")
+}
+
+const SEND: &str =
+    "EXEC msdb.dbo.sp_send_dbmail @recipients = 'ops@contoso.com', @subject = 'Order 4711 is late'";
+
+/// As the service publishes them.
+async fn publish_send_ports(fixture: &SqlServerFixture) {
+    for name in ["default", "night shift"] {
+        let insert = format!(
+            "INSERT INTO sendport.SendPort (Name, FromAddress, Protection, MaxAgeSeconds, LastSeenAt) \
+             VALUES (N'{name}', N'alerts@contoso.com', N'none', 172800, SYSUTCDATETIME())"
+        );
+        fixture.try_sql(&insert).await.expect("a send port");
+    }
+}
+
+async fn count(fixture: &SqlServerFixture) -> Option<String> {
+    fixture
+        .scalar("SELECT COUNT(*) FROM sendport.AlertRow")
+        .await
+}
+
+impl Call {
+    async fn is_kept(&self, fixture: &SqlServerFixture) {
+        let Self { does, .. } = self;
+        let before = count(fixture).await;
+        let done = run(&fixture.connection_string(), &moved(&self.sql)).await;
+        match &self.refused {
+            Some(text) => {
+                let error = done.expect_err(does);
+                assert!(error.contains(text), "{does}: {error}");
+                assert_eq!(count(fixture).await, before, "{does}");
+            }
+            None => {
+                done.unwrap_or_else(|error| panic!("{does}: {error}"));
+                assert_ne!(count(fixture).await, before, "{does}");
+                for (column, expected) in &self.alert {
+                    let query = format!(
+                        "SELECT TOP (1) CAST({column} AS nvarchar(max)) FROM sendport.AlertRow ORDER BY AlertId DESC"
+                    );
+                    let found = fixture.scalar(&query).await.unwrap_or_default();
+                    assert_eq!(&found, expected, "{does}: {column}");
+                }
+            }
+        }
+    }
+}
+
+async fn each_call_arrives_or_is_refused_by_name(fixture: &SqlServerFixture) {
+    fixture.fresh().await;
+    publish_send_ports(fixture).await;
+    let calls: Calls = toml::from_str(include_str!("database_mail.toml")).expect("the calls");
+    for call in &calls.call {
+        call.is_kept(fixture).await;
+    }
+}
+
+async fn mailitem_id_is_the_key_of_the_alert(fixture: &SqlServerFixture) {
+    fixture.fresh().await;
+    let batch = format!(
+        "DECLARE @id int, @code int; {}, @mailitem_id = @id OUTPUT; \
+         SELECT CONCAT(@code, N' ', (SELECT Subject FROM sendport.AlertRow WHERE AlertId = @id))",
+        moved(SEND).replace("EXEC ", "EXEC @code = ")
+    );
+    let found = fixture.scalar(&batch).await;
+    assert_eq!(found.as_deref(), Some("0 Order 4711 is late"));
+}
+
+async fn a_mail_is_part_of_the_callers_transaction(fixture: &SqlServerFixture) {
+    fixture.fresh().await;
+    let open = OpenTransaction::begin(&fixture.connection_string(), &moved(SEND)).await;
+    open.roll_back().await;
+    assert_eq!(count(fixture).await.as_deref(), Some("0"));
+    let committed = format!("BEGIN TRANSACTION; {}; COMMIT TRANSACTION", moved(SEND));
+    fixture.try_sql(&committed).await.expect("committed");
+    fixture.try_sql(&moved(SEND)).await.expect("sent");
+    assert_eq!(count(fixture).await.as_deref(), Some("2"));
+}
+
+async fn writers_send_as_themselves(fixture: &SqlServerFixture) {
+    fixture.fresh().await;
+    publish_send_ports(fixture).await;
+    let writer = Login::with_role(fixture, "sendport_writer").await;
+    let reader = Login::with_role(fixture, "sendport_reader").await;
+    let excluded = format!("{}, @exclude_query_output = 1", moved(SEND));
+    writer.may(&moved(SEND)).await;
+    writer.may(&excluded).await;
+    reader.may_not(&moved(SEND)).await;
+    let creator = fixture
+        .scalar("SELECT MIN(CreatedBy) FROM sendport.AlertRow")
+        .await;
+    assert_eq!(creator.as_deref(), Some(&*writer.name));
+    let unknown = moved(SEND).replace("@recipients", "@profile_name = 'nobody', @recipients");
+    let error = run(&writer.connection_string, &unknown).await;
+    let error = error.expect_err("no such profile");
+    assert!(error.contains("profile name is not valid"), "{error}");
+    for forbidden in [
+        "SELECT COUNT(*) FROM sendport.DatabaseMailItem",
+        "UPDATE sendport.DatabaseMailItem SET Query = N'x'",
+        "DELETE FROM sendport.DatabaseMailItem",
+    ] {
+        writer.may_not(forbidden).await;
+    }
+    for login in [writer, reader] {
+        login.drop(fixture).await;
+    }
+}
+
+macro_rules! on_sqlserver {
+    ($($scenario:ident;)*) => {
+        /// What an application that used Database Mail relies on.
+        pub(crate) fn trials() -> Vec<Trial> {
+            vec![$(
+                on_server(
+                    concat!("database_mail::", stringify!($scenario)),
+                    |fixture| async move { $scenario(&fixture).await },
+                ),
+            )*]
+        }
+    };
+}
+on_sqlserver! {
+    each_call_arrives_or_is_refused_by_name;
+    mailitem_id_is_the_key_of_the_alert;
+    a_mail_is_part_of_the_callers_transaction;
+    writers_send_as_themselves;
+}
