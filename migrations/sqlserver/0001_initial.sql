@@ -1352,6 +1352,211 @@ BEGIN
 END;
 GO
 
+-- ==== Database Mail: its views, with their columns ====
+GO
+
+-- Every alert as a row of sysmail_allitems. Times are local, as Database Mail's are, by the difference that the server
+-- has from UTC now. mailitem_id is bigint, so that a predicate on it is a seek. Some failed recipients make an alert
+-- failed. sent_account_id is the position of the relay among those of the send port, from 1.
+CREATE VIEW sendport.MailItem (
+    mailitem_id, profile_id, recipients, copy_recipients, blind_copy_recipients, subject, body, body_format,
+    importance, sensitivity, file_attachments, attachment_encoding, query, execute_query_database,
+    attach_query_result_as_file, query_result_header, query_result_width, query_result_separator,
+    exclude_query_output, append_query_error, send_request_date, send_request_user, sent_account_id,
+    sent_status, sent_date, last_mod_date, last_mod_user) AS
+SELECT a.AlertId, p.SendPortId, a.ToRecipients, a.CcRecipients, a.BccRecipients, a.Subject, a.Body,
+       CAST(UPPER(a.BodyFormat) AS varchar(20)), CAST(UPPER(a.Importance) AS varchar(6)),
+       CAST(UPPER(a.Sensitivity) AS varchar(12)), CAST(NULL AS nvarchar(max)), CAST('MIME' AS varchar(20)),
+       d.Query, d.ExecuteQueryDatabase, COALESCE(d.AttachQueryResultAsFile, CAST(0 AS bit)),
+       COALESCE(d.QueryResultHeader, CAST(1 AS bit)), COALESCE(d.QueryResultWidth, 256),
+       CAST(COALESCE(d.QueryResultSeparator, N' ') AS nchar(1)), COALESCE(d.ExcludeQueryOutput, CAST(0 AS bit)),
+       COALESCE(d.AppendQueryError, CAST(0 AS bit)), CAST(DATEADD(minute, o.Minutes, a.CreatedAt) AS datetime), a.CreatedBy,
+       CASE WHEN a.Status = N'relayed'
+            THEN (SELECT TOP (1) r.Ordinal + 1
+                  FROM sendport.Attempt t
+                  JOIN sendport.SendPortRelay r ON r.SendPort = a.SendPort AND r.Relay = t.Relay COLLATE Latin1_General_BIN2
+                  WHERE t.AlertId = a.AlertId
+                  ORDER BY t.AttemptId DESC) END,
+       CAST(CASE WHEN a.Status = N'relayed' THEN 'sent'
+                 WHEN a.Status NOT IN (N'queued', N'sending', N'delayed', N'held') THEN 'failed'
+                 WHEN a.AttemptCount = 0 THEN 'unsent'
+                 ELSE 'retrying' END AS varchar(8)),
+       CAST(DATEADD(minute, o.Minutes, CASE WHEN a.AttemptCount > 0 OR a.FinalAt IS NOT NULL THEN COALESCE(a.FinalAt, a.StatusAt) END) AS datetime),
+       CAST(DATEADD(minute, o.Minutes, a.StatusAt) AS datetime),
+       CASE WHEN a.Status = N'queued' AND a.AttemptCount = 0 THEN a.CreatedBy ELSE CAST(N'sendport' AS nvarchar(128)) END
+FROM sendport.AlertRow a
+CROSS JOIN (SELECT DATEDIFF(minute, GETUTCDATE(), GETDATE()) AS Minutes) o
+LEFT JOIN sendport.SendPort p ON p.Name = a.SendPort
+LEFT JOIN sendport.DatabaseMailItem d ON d.AlertId = a.AlertId;
+GO
+-- Every file of an alert as a row of sysmail_mailattachments.
+CREATE VIEW sendport.MailAttachment (
+    attachment_id, mailitem_id, filename, filesize, attachment, last_mod_date, last_mod_user) AS
+SELECT t.AttachmentId, t.AlertId, CAST(t.FileName AS nvarchar(520)), CAST(DATALENGTH(t.Content) AS int), t.Content,
+       CAST(DATEADD(minute, o.Minutes, a.CreatedAt) AS datetime), a.CreatedBy
+FROM sendport.AttachmentRow t
+JOIN sendport.AlertRow a ON a.AlertId = t.AlertId
+CROSS JOIN (SELECT DATEDIFF(minute, GETUTCDATE(), GETDATE()) AS Minutes) o;
+GO
+-- Every event as a row of sysmail_event_log, and one row for each alert that failed, with the reasons of all its
+-- recipients: so the log of Database Mail is read. log_id is even for the former, odd for the latter.
+CREATE VIEW sendport.MailEvent (
+    log_id, event_type, log_date, description, process_id, mailitem_id, account_id, last_mod_date, last_mod_user) AS
+SELECT e.EventId * 2, CAST(e.Severity AS varchar(11)), CAST(DATEADD(minute, o.Minutes, e.LoggedAt) AS datetime), e.Message,
+       CAST(i.ProcessId AS int), e.AlertId, CAST(NULL AS int), CAST(DATEADD(minute, o.Minutes, e.LoggedAt) AS datetime),
+       COALESCE(a.CreatedBy, CAST(N'sendport' AS nvarchar(128)))
+FROM sendport.EventLog e
+CROSS JOIN (SELECT DATEDIFF(minute, GETUTCDATE(), GETDATE()) AS Minutes) o
+LEFT JOIN sendport.AlertRow a ON a.AlertId = e.AlertId
+LEFT JOIN sendport.Instance i ON i.InstanceId = e.InstanceId
+UNION ALL
+SELECT a.AlertId * 2 + 1, CAST('error' AS varchar(11)), CAST(DATEADD(minute, o.Minutes, a.StatusAt) AS datetime),
+       CONCAT(N'The mail could not be sent to the recipients: ', COALESCE(a.StatusReason,
+           (SELECT STRING_AGG(CONVERT(nvarchar(max), CONCAT(r.Address, N': ', r.ReplyCode, N' ' + r.EnhancedStatusCode,
+                                                            N' ' + r.ReplyText)), N'; ') WITHIN GROUP (ORDER BY r.Ordinal)
+            FROM sendport.Recipient r
+            WHERE r.AlertId = a.AlertId AND r.Status IN (N'failed', N'expired')), a.Status)),
+       CAST(NULL AS int), a.AlertId, CAST(NULL AS int), CAST(DATEADD(minute, o.Minutes, a.StatusAt) AS datetime), a.CreatedBy
+FROM sendport.AlertRow a
+CROSS JOIN (SELECT DATEDIFF(minute, GETUTCDATE(), GETDATE()) AS Minutes) o
+WHERE a.Status IN (N'failed', N'expired', N'partial');
+GO
+-- The rows of the caller, as above: functions are the barrier.
+IF SERVERPROPERTY(N'Babelfish') IS NULL
+BEGIN
+    EXEC (N'CREATE VIEW sendport.OwnMailItem AS
+            SELECT * FROM sendport.MailItem WITH (READCOMMITTED) WHERE send_request_user = SUSER_SNAME()');
+    EXEC (N'CREATE VIEW sendport.OwnMailAttachment AS
+            SELECT * FROM sendport.MailAttachment WITH (READCOMMITTED) WHERE last_mod_user = SUSER_SNAME()');
+    EXEC (N'CREATE VIEW sendport.OwnMailEvent AS
+            SELECT * FROM sendport.MailEvent WITH (READCOMMITTED)
+            WHERE last_mod_user = SUSER_SNAME() AND mailitem_id IS NOT NULL');
+END
+ELSE
+BEGIN
+    EXEC (N'CREATE VIEW sendport.OwnMailItem AS
+            SELECT TOP (100) PERCENT * FROM sendport.MailItem WHERE send_request_user = SUSER_SNAME()
+            ORDER BY ROW_NUMBER() OVER (PARTITION BY mailitem_id ORDER BY mailitem_id)');
+    EXEC (N'CREATE VIEW sendport.OwnMailAttachment AS
+            SELECT TOP (100) PERCENT * FROM sendport.MailAttachment WHERE last_mod_user = SUSER_SNAME()
+            ORDER BY ROW_NUMBER() OVER (PARTITION BY mailitem_id ORDER BY mailitem_id)');
+    EXEC (N'CREATE VIEW sendport.OwnMailEvent AS
+            SELECT TOP (100) PERCENT * FROM sendport.MailEvent
+            WHERE last_mod_user = SUSER_SNAME() AND mailitem_id IS NOT NULL
+            ORDER BY ROW_NUMBER() OVER (PARTITION BY mailitem_id ORDER BY mailitem_id)');
+END;
+GO
+-- One row where the caller may see what others sent, else none.
+CREATE FUNCTION sendport.MailOfAll () RETURNS @allowed TABLE (Allowed bit NOT NULL) AS
+BEGIN
+    IF IS_MEMBER(N'sendport_reader') = 1 OR IS_MEMBER(N'db_owner') = 1 OR USER_NAME() = N'dbo'
+        INSERT INTO @allowed (Allowed) VALUES (1);
+    RETURN;
+END;
+GO
+-- What the caller sent, where it may not see all. Babelfish has all rows from here, too.
+CREATE FUNCTION sendport.MyMailItems () RETURNS @own TABLE (
+    mailitem_id                 bigint NOT NULL,
+    profile_id                  int NULL,
+    recipients                  nvarchar(max) NULL,
+    copy_recipients             nvarchar(max) NULL,
+    blind_copy_recipients       nvarchar(max) NULL,
+    subject                     nvarchar(998) NULL,
+    body                        nvarchar(max) NULL,
+    body_format                 varchar(20) NULL,
+    importance                  varchar(6) NULL,
+    sensitivity                 varchar(12) NULL,
+    file_attachments            nvarchar(max) NULL,
+    attachment_encoding         varchar(20) NULL,
+    query                       nvarchar(max) NULL,
+    execute_query_database      nvarchar(128) NULL,
+    attach_query_result_as_file bit NULL,
+    query_result_header         bit NULL,
+    query_result_width          int NULL,
+    query_result_separator      nchar(1) NULL,
+    exclude_query_output        bit NULL,
+    append_query_error          bit NULL,
+    send_request_date           datetime NOT NULL,
+    send_request_user           nvarchar(128) NOT NULL,
+    sent_account_id             int NULL,
+    sent_status                 varchar(8) NULL,
+    sent_date                   datetime NULL,
+    last_mod_date               datetime NOT NULL,
+    last_mod_user               nvarchar(128) NOT NULL) AS
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM sendport.MailOfAll())
+        INSERT INTO @own SELECT * FROM sendport.OwnMailItem;
+    ELSE IF SERVERPROPERTY(N'Babelfish') IS NOT NULL
+        INSERT INTO @own SELECT * FROM sendport.MailItem;
+    RETURN;
+END;
+GO
+CREATE FUNCTION sendport.MyMailAttachments () RETURNS @own TABLE (
+    attachment_id bigint NOT NULL,
+    mailitem_id   bigint NOT NULL,
+    filename      nvarchar(520) NULL,
+    filesize      int NULL,
+    attachment    varbinary(max) NULL,
+    last_mod_date datetime NOT NULL,
+    last_mod_user nvarchar(128) NOT NULL) AS
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM sendport.MailOfAll())
+        INSERT INTO @own SELECT * FROM sendport.OwnMailAttachment;
+    ELSE IF SERVERPROPERTY(N'Babelfish') IS NOT NULL
+        INSERT INTO @own SELECT * FROM sendport.MailAttachment;
+    RETURN;
+END;
+GO
+CREATE FUNCTION sendport.MyMailEvents () RETURNS @own TABLE (
+    log_id        bigint NOT NULL,
+    event_type    varchar(11) NULL,
+    log_date      datetime NOT NULL,
+    description   nvarchar(max) NULL,
+    process_id    int NULL,
+    mailitem_id   bigint NULL,
+    account_id    int NULL,
+    last_mod_date datetime NOT NULL,
+    last_mod_user nvarchar(128) NOT NULL) AS
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM sendport.MailOfAll())
+        INSERT INTO @own SELECT * FROM sendport.OwnMailEvent;
+    ELSE IF SERVERPROPERTY(N'Babelfish') IS NOT NULL
+        INSERT INTO @own SELECT * FROM sendport.MailEvent;
+    RETURN;
+END;
+GO
+-- The loop join reads what others sent only where MailOfAll has a row: before that no predicate is evaluated on it.
+-- Babelfish could evaluate one earlier.
+IF SERVERPROPERTY(N'Babelfish') IS NULL
+BEGIN
+    EXEC (N'CREATE VIEW sendport.sysmail_allitems AS
+            SELECT i.* FROM sendport.MailOfAll() g INNER LOOP JOIN sendport.MailItem i ON g.Allowed = 1
+            UNION ALL
+            SELECT * FROM sendport.MyMailItems()');
+    EXEC (N'CREATE VIEW sendport.sysmail_mailattachments AS
+            SELECT i.* FROM sendport.MailOfAll() g INNER LOOP JOIN sendport.MailAttachment i ON g.Allowed = 1
+            UNION ALL
+            SELECT * FROM sendport.MyMailAttachments()');
+    EXEC (N'CREATE VIEW sendport.sysmail_event_log AS
+            SELECT i.* FROM sendport.MailOfAll() g INNER LOOP JOIN sendport.MailEvent i ON g.Allowed = 1
+            UNION ALL
+            SELECT * FROM sendport.MyMailEvents()');
+END
+ELSE
+BEGIN
+    EXEC (N'CREATE VIEW sendport.sysmail_allitems AS SELECT * FROM sendport.MyMailItems()');
+    EXEC (N'CREATE VIEW sendport.sysmail_mailattachments AS SELECT * FROM sendport.MyMailAttachments()');
+    EXEC (N'CREATE VIEW sendport.sysmail_event_log AS SELECT * FROM sendport.MyMailEvents()');
+END;
+GO
+CREATE VIEW sendport.sysmail_sentitems AS SELECT * FROM sendport.sysmail_allitems WHERE sent_status = 'sent';
+GO
+CREATE VIEW sendport.sysmail_unsentitems AS
+SELECT * FROM sendport.sysmail_allitems WHERE sent_status IN ('unsent', 'retrying');
+GO
+CREATE VIEW sendport.sysmail_faileditems AS SELECT * FROM sendport.sysmail_allitems WHERE sent_status = 'failed';
+GO
+
 -- ==== Roles ====
 GO
 
@@ -1385,7 +1590,13 @@ GRANT SELECT ON sendport.MyAlertStatus TO sendport_writer;
 GRANT SELECT ON sendport.MyDelivery TO sendport_writer;
 GRANT SELECT ON sendport.ReplyExplanation TO sendport_writer;
 GRANT EXECUTE ON sendport.sp_send_dbmail TO sendport_writer;
+GRANT SELECT ON sendport.sysmail_allitems TO sendport_writer;
+GRANT SELECT ON sendport.sysmail_event_log TO sendport_writer;
+GRANT SELECT ON sendport.sysmail_faileditems TO sendport_writer;
+GRANT SELECT ON sendport.sysmail_mailattachments TO sendport_writer;
 GRANT SELECT ON sendport.sysmail_profile TO sendport_writer;
+GRANT SELECT ON sendport.sysmail_sentitems TO sendport_writer;
+GRANT SELECT ON sendport.sysmail_unsentitems TO sendport_writer;
 GO
 GRANT SELECT ON sendport.Alert TO sendport_reader;
 GRANT SELECT ON sendport.AlertExplanation TO sendport_reader;
@@ -1416,7 +1627,13 @@ GRANT SELECT ON sendport.ReplyExplanation TO sendport_reader;
 GRANT SELECT ON sendport.SchemaVersion TO sendport_reader;
 GRANT SELECT ON sendport.SendPort TO sendport_reader;
 GRANT SELECT ON sendport.SendPortRelay TO sendport_reader;
+GRANT SELECT ON sendport.sysmail_allitems TO sendport_reader;
+GRANT SELECT ON sendport.sysmail_event_log TO sendport_reader;
+GRANT SELECT ON sendport.sysmail_faileditems TO sendport_reader;
+GRANT SELECT ON sendport.sysmail_mailattachments TO sendport_reader;
 GRANT SELECT ON sendport.sysmail_profile TO sendport_reader;
+GRANT SELECT ON sendport.sysmail_sentitems TO sendport_reader;
+GRANT SELECT ON sendport.sysmail_unsentitems TO sendport_reader;
 GRANT SELECT ON sendport.Template TO sendport_reader;
 GRANT SELECT ON sendport.TemplateChange TO sendport_reader;
 GRANT EXECUTE ON sendport.Why TO sendport_reader;
@@ -1490,7 +1707,29 @@ BEGIN
     EXEC (N'GRANT SELECT ON sendport.[@members_FixedRoleMembers] TO sendport_service');
     EXEC (N'GRANT EXECUTE ON sendport.MyAlerts TO sendport_writer');
     EXEC (N'GRANT EXECUTE ON sendport.MyDeliveries TO sendport_writer');
+    EXEC (N'GRANT EXECUTE ON sendport.MailOfAll TO sendport_reader');
+    EXEC (N'GRANT EXECUTE ON sendport.MailOfAll TO sendport_writer');
+    EXEC (N'GRANT EXECUTE ON sendport.MyMailAttachments TO sendport_reader');
+    EXEC (N'GRANT EXECUTE ON sendport.MyMailAttachments TO sendport_writer');
+    EXEC (N'GRANT EXECUTE ON sendport.MyMailEvents TO sendport_reader');
+    EXEC (N'GRANT EXECUTE ON sendport.MyMailEvents TO sendport_writer');
+    EXEC (N'GRANT EXECUTE ON sendport.MyMailItems TO sendport_reader');
+    EXEC (N'GRANT EXECUTE ON sendport.MyMailItems TO sendport_writer');
     EXEC (N'GRANT EXECUTE ON sendport.RaiseDatabaseMailError TO sendport_writer');
+    EXEC (N'GRANT SELECT ON sendport.[@allowed_MailOfAll] TO sendport_reader');
+    EXEC (N'GRANT SELECT ON sendport.[@allowed_MailOfAll] TO sendport_writer');
+    EXEC (N'GRANT SELECT ON sendport.[@own_MyMailAttachments] TO sendport_reader');
+    EXEC (N'GRANT SELECT ON sendport.[@own_MyMailAttachments] TO sendport_writer');
+    EXEC (N'GRANT SELECT ON sendport.[@own_MyMailEvents] TO sendport_reader');
+    EXEC (N'GRANT SELECT ON sendport.[@own_MyMailEvents] TO sendport_writer');
+    EXEC (N'GRANT SELECT ON sendport.[@own_MyMailItems] TO sendport_reader');
+    EXEC (N'GRANT SELECT ON sendport.[@own_MyMailItems] TO sendport_writer');
+    EXEC (N'GRANT SELECT ON sendport.MailAttachment TO sendport_reader');
+    EXEC (N'GRANT SELECT ON sendport.MailEvent TO sendport_reader');
+    EXEC (N'GRANT SELECT ON sendport.MailItem TO sendport_reader');
+    EXEC (N'GRANT SELECT ON sendport.OwnMailAttachment TO sendport_writer');
+    EXEC (N'GRANT SELECT ON sendport.OwnMailEvent TO sendport_writer');
+    EXEC (N'GRANT SELECT ON sendport.OwnMailItem TO sendport_writer');
     EXEC (N'GRANT INSERT ON sendport.DatabaseMailItem TO sendport_writer');
     EXEC (N'GRANT SELECT ON sendport.[@own_MyAlerts] TO sendport_writer');
     EXEC (N'GRANT SELECT ON sendport.[@own_MyDeliveries] TO sendport_writer');
@@ -1533,9 +1772,15 @@ DENY SELECT, INSERT, UPDATE, DELETE ON sendport.FailureNotification TO sendport_
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.FixedRoleMember TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.InDoubt TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Instance TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.MailAttachment TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.MailEvent TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.MailItem TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.OperatorRequest TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.OwnAlertStatus TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.OwnDelivery TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.OwnMailAttachment TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.OwnMailEvent TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.OwnMailItem TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Queue TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Recipient TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Relay TO sendport_writer;

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use libtest_mimic::Trial;
+use sendport_core::domain::RecipientStatus;
 use serde::Deserialize;
 
-use crate::fixture::Fixture;
+use crate::fixture::{self, Fixture};
 use crate::sqlserver::{SqlServerFixture, on_server};
-use crate::tsql::{OpenTransaction, run};
+use crate::tsql::{OpenTransaction, rows, run};
 use crate::writers::Login;
 
 /// A call with the name of Database Mail's procedure, and what becomes of it.
@@ -138,6 +139,115 @@ async fn writers_send_as_themselves(fixture: &SqlServerFixture) {
     }
 }
 
+/// What a view shows of the mails, by subject.
+async fn shown(fixture: &SqlServerFixture, columns: &str, view: &str) -> Vec<Vec<String>> {
+    let query = format!("SELECT {columns} FROM sendport.{view} ORDER BY mailitem_id");
+    let found = rows(&fixture.connection_string(), &query).await;
+    found.unwrap_or_else(|error| panic!("{query}: {error}"))
+}
+
+/// One alert that waits, one that is delayed, one that was relayed, one that failed.
+async fn mails_of_every_status(fixture: &SqlServerFixture) {
+    let store = fixture.fresh().await;
+    publish_send_ports(fixture).await;
+    let instance = fixture::instance(&store, "a").await;
+    let f: &dyn Fixture = fixture;
+    for status in [
+        RecipientStatus::Delayed,
+        RecipientStatus::Relayed,
+        RecipientStatus::Failed,
+    ] {
+        let id = f.alert_to("ops0@contoso.com").await;
+        let (token, _) = fixture::claim_one(&store, instance).await;
+        let outcome = fixture::outcome(id, token, 1, &[status]);
+        fixture::record(&store, instance, &outcome).await;
+    }
+    f.alert_to("ops0@contoso.com").await;
+}
+
+async fn views_show_the_history_as_database_mail_does(fixture: &SqlServerFixture) {
+    mails_of_every_status(fixture).await;
+    let all = shown(
+        fixture,
+        "sent_status, body_format, importance",
+        "sysmail_allitems",
+    )
+    .await;
+    let expected = ["retrying", "sent", "failed", "unsent"];
+    assert_eq!(all, expected.map(|status| [status, "TEXT", "NORMAL"]));
+    for (view, statuses) in [
+        ("sysmail_sentitems", &["sent"][..]),
+        ("sysmail_unsentitems", &["retrying", "unsent"]),
+        ("sysmail_faileditems", &["failed"]),
+    ] {
+        let found = shown(fixture, "sent_status", view).await;
+        assert_eq!(found.concat(), statuses, "{view}");
+    }
+    let ids = shown(
+        fixture,
+        "CAST(mailitem_id AS nvarchar(20))",
+        "sysmail_allitems",
+    )
+    .await;
+    let keys = "SELECT CAST(AlertId AS nvarchar(20)) FROM sendport.AlertRow ORDER BY AlertId";
+    let keys = rows(&fixture.connection_string(), keys)
+        .await
+        .expect("keys");
+    assert_eq!(ids, keys);
+    let sent =
+        "CONCAT(sent_account_id, N' ', CASE WHEN sent_date IS NULL THEN N'never' ELSE N'once' END)";
+    let sent = shown(fixture, sent, "sysmail_allitems").await;
+    assert_eq!(sent.concat(), [" once", "1 once", " once", " never"]);
+    let profile = "SELECT DISTINCT p.name FROM sendport.sysmail_allitems i \
+                   JOIN sendport.sysmail_profile p ON p.profile_id = i.profile_id";
+    assert_eq!(fixture.scalar(profile).await.as_deref(), Some("default"));
+    let log = "SELECT CONCAT(l.event_type, N' ', l.description) FROM sendport.sysmail_event_log l \
+               JOIN sendport.sysmail_faileditems f ON f.mailitem_id = l.mailitem_id";
+    let log = fixture.scalar(log).await.expect("a row of the log");
+    let expected = "error The mail could not be sent to the recipients: ops0@contoso.com: 550 ";
+    assert!(log.starts_with(expected), "{log}");
+}
+
+async fn views_show_a_writer_what_it_sent(fixture: &SqlServerFixture) {
+    fixture.fresh().await;
+    let writer = Login::with_role(fixture, "sendport_writer").await;
+    let other = Login::with_role(fixture, "sendport_writer").await;
+    let reader = Login::with_role(fixture, "sendport_reader").await;
+    for login in [&writer, &other, &other] {
+        login.may(&moved(SEND)).await;
+        let file = "INSERT INTO sendport.Attachment (AlertId, FileName, Content) \
+                    SELECT MAX(AlertId), N'a.bin', 0x00FF FROM sendport.Alert";
+        login.may(file).await;
+    }
+    let failed = "UPDATE sendport.AlertRow SET Status = N'failed'";
+    fixture.try_sql(failed).await.expect("failed");
+    for view in [
+        "sysmail_allitems",
+        "sysmail_faileditems",
+        "sysmail_mailattachments",
+        "sysmail_event_log",
+    ] {
+        let count = format!("SELECT COUNT(mailitem_id) FROM sendport.{view}");
+        for (login, seen) in [(&writer, "1"), (&other, "2"), (&reader, "3")] {
+            let found = login.may(&count).await;
+            assert_eq!(found.as_deref(), Some(seen), "{view} for {}", login.name);
+        }
+    }
+    for forbidden in [
+        "SELECT COUNT(*) FROM sendport.MailItem",
+        "SELECT COUNT(*) FROM sendport.MailAttachment",
+        "SELECT COUNT(*) FROM sendport.MailEvent",
+        "DELETE FROM sendport.sysmail_allitems",
+    ] {
+        writer.may_not(forbidden).await;
+    }
+    let file = "SELECT CONCAT(filename, N' ', filesize) FROM sendport.sysmail_mailattachments";
+    assert_eq!(writer.may(file).await.as_deref(), Some("a.bin 2"));
+    for login in [writer, other, reader] {
+        login.drop(fixture).await;
+    }
+}
+
 macro_rules! on_sqlserver {
     ($($scenario:ident;)*) => {
         /// What an application that used Database Mail relies on.
@@ -156,4 +266,6 @@ on_sqlserver! {
     mailitem_id_is_the_key_of_the_alert;
     a_mail_is_part_of_the_callers_transaction;
     writers_send_as_themselves;
+    views_show_the_history_as_database_mail_does;
+    views_show_a_writer_what_it_sent;
 }

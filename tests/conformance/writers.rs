@@ -201,7 +201,7 @@ async fn secrets_of(fixture: &SqlServerFixture, login: &Login) -> String {
          VALUES (NEWID(), {id}, 1, N'failed', SYSUTCDATETIME(), N'secret'); \
          INSERT INTO sendport.AttemptReply (AttemptId, Ordinal, Command, RecipientOrdinal, ReplyCode, ReplyText) \
          SELECT AttemptId, 0, N'RCPT', 0, 550, N'secret' FROM sendport.Attempt; \
-         UPDATE sendport.AlertRow SET StatusReason = N'secret' WHERE AlertId = {id}"
+         UPDATE sendport.AlertRow SET Status = N'failed', StatusReason = N'secret' WHERE AlertId = {id}"
     );
     let done = run(&fixture.connection_string(), &sent).await;
     done.expect("what became of it");
@@ -229,6 +229,8 @@ const OF_AN_ALERT: &str =
 const OF_A_DELIVERY: &str =
     "CONCAT(Reference, SendPort, Address, DisplayName, ReplyText, Subject, MessageId)";
 
+const OF_A_MAIL: &str = "CONCAT(recipients, subject, body)";
+
 pub(crate) async fn no_query_of_a_writer_shows_a_byte_of_others(fixture: &SqlServerFixture) {
     fixture.fresh().await;
     let writer = Login::with_role(fixture, "sendport_writer").await;
@@ -248,6 +250,13 @@ pub(crate) async fn no_query_of_a_writer_shows_a_byte_of_others(fixture: &SqlSer
         ),
         ("sendport.OwnAlertStatus".to_owned(), OF_AN_ALERT),
         ("sendport.OwnDelivery".to_owned(), OF_A_DELIVERY),
+        ("sendport.sysmail_allitems".to_owned(), OF_A_MAIL),
+        ("sendport.sysmail_faileditems".to_owned(), OF_A_MAIL),
+        ("sendport.sysmail_mailattachments".to_owned(), "filename"),
+        ("sendport.sysmail_event_log".to_owned(), "description"),
+        ("sendport.OwnMailItem".to_owned(), OF_A_MAIL),
+        ("sendport.OwnMailAttachment".to_owned(), "filename"),
+        ("sendport.OwnMailEvent".to_owned(), "description"),
     ];
     for (function, text) in [("MyAlerts", OF_AN_ALERT), ("MyDeliveries", OF_A_DELIVERY)] {
         for of in [

@@ -246,13 +246,19 @@ mod tests {
     /// not need.
     #[test]
     fn a_writer_is_denied_whatever_is_not_its_own() {
-        const OWN: [&str; 6] = [
+        const OWN: [&str; 12] = [
             "Alert",
             "Attachment",
             "MyAlertStatus",
             "MyDelivery",
             "ReplyExplanation",
+            "sysmail_allitems",
+            "sysmail_event_log",
+            "sysmail_faileditems",
+            "sysmail_mailattachments",
             "sysmail_profile",
+            "sysmail_sentitems",
+            "sysmail_unsentitems",
         ];
         let sql: String = SQLSERVER.iter().map(|migration| migration.sql).collect();
         let sql = format!("{sql}{HISTORY_TABLE}");
