@@ -400,6 +400,7 @@ fn the_two_stores_have_the_same_files() {
 const UNMIRRORED_STATEMENTS: &[(&str, &str)] = &[
     ("check_permissions", "SQLite has no users"),
     ("create_database", "a database of SQLite is a file"),
+    ("database_size", "SQLite has no edition that limits it"),
     ("fixed_role_members", "SQLite has no roles"),
     (
         "has_row_versioning",

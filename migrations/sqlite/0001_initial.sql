@@ -110,25 +110,28 @@ CREATE TABLE AlertState (
     -- The request that took it out of the queue (OperatorRequest), while StatusReasonCode is 'operator-hold' or
     -- 'cancelling'.
     HoldRequestId   INTEGER,
-    -- When the service deleted Body, Payload and the files.
+    -- When the service deleted Body, Payload, Headers and the attachments: such an alert is not sent again.
     BodyPurgedAt    TEXT,
+    -- 1 when all attachments are gone, which are deleted some at a time: only then the row itself may be deleted.
+    BodyPurged      INTEGER NOT NULL DEFAULT 0,
     CONSTRAINT CK_AlertState_Status CHECK (Status IN ('queued', 'sending', 'delayed', 'held', 'relayed',
         'partial', 'failed', 'expired', 'cancelled', 'suppressed')),
     CONSTRAINT CK_AlertState_StatusReasonCode CHECK (StatusReasonCode IN ('waiting', 'in-doubt', 'no-such-send-port',
         'operator-hold', 'cancelling')),
     CONSTRAINT CK_AlertState_DueAt CHECK (DueAt GLOB
         '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
+    CONSTRAINT CK_AlertState_BodyPurged CHECK (BodyPurged IN (0, 1)),
     CONSTRAINT CK_AlertState_Origin CHECK (Origin IN ('application', 'digest'))
 ) STRICT;
 
--- Each index covers only rows that are live or failed, so that finished rows cost nothing.
+-- Each index covers only rows that are live, failed or final, so that a claim costs the same beside many finished rows.
 CREATE INDEX IX_AlertState_Due ON AlertState (SendPort, Priority, DueAt) WHERE DueAt IS NOT NULL;
 CREATE INDEX IX_AlertState_LeaseOwner ON AlertState (LeaseOwner) WHERE LeaseOwner IS NOT NULL;
 CREATE INDEX IX_AlertState_Live ON AlertState (SendPort, Status, CreatedAt) WHERE FinalAt IS NULL;
 CREATE INDEX IX_AlertState_Failed ON AlertState (Status, StatusAt) WHERE Status IN ('failed', 'expired');
 CREATE INDEX IX_AlertState_ExpiresAt ON AlertState (ExpiresAt) WHERE ExpiresAt IS NOT NULL;
--- For the failure digest.
-CREATE INDEX IX_AlertState_FinalAt ON AlertState (SendPort, FinalAt) WHERE Status IN ('partial', 'failed', 'expired');
+-- For the failure digest, retention and the counts of each minute.
+CREATE INDEX IX_AlertState_FinalAt ON AlertState (Status, SendPort, BodyPurged, FinalAt) WHERE FinalAt IS NOT NULL;
 
 CREATE TRIGGER TR_Alert_Insert AFTER INSERT ON Alert
 BEGIN
@@ -137,10 +140,14 @@ BEGIN
             max(coalesce(NEW.NotBefore, NEW.CreatedAt), NEW.CreatedAt), NEW.ExpiresAt, NEW.CreatedAt);
 END;
 
--- Every attempt sends the same alert, and its history stays true: an alert that was claimed cannot be changed.
+-- Every attempt sends the same alert, and its history stays true: an alert that was claimed cannot be changed. Its body
+-- is deleted when BodyPurgedAt was set.
 CREATE TRIGGER TR_Alert_Update BEFORE UPDATE ON Alert
 WHEN NOT EXISTS (SELECT 1 FROM AlertState s
-                 WHERE s.AlertId = OLD.AlertId AND s.Status = 'queued' AND s.AttemptCount = 0)
+                 WHERE s.AlertId = OLD.AlertId
+                   AND (s.Status = 'queued' AND s.AttemptCount = 0
+                        OR s.BodyPurgedAt IS NOT NULL AND coalesce(OLD.Body, OLD.Payload, OLD.Headers) IS NOT NULL
+                           AND coalesce(NEW.Body, NEW.Payload, NEW.Headers) IS NULL))
 BEGIN
     SELECT RAISE(ABORT, 'an alert that was claimed cannot be changed: insert a new one');
 END;
@@ -571,6 +578,40 @@ CREATE TABLE OperatorRequest (
 
 CREATE INDEX IX_OperatorRequest_Open ON OperatorRequest (State) WHERE State = 'open';
 
+-- ==== Tables: retention ====
+
+-- How many alerts were deleted, by the UTC day on which they became final. Counted in the transaction that deletes
+-- them.
+CREATE TABLE DailyCount (
+    Day            TEXT NOT NULL,
+    SendPort       TEXT COLLATE RTRIM NOT NULL,
+    Status         TEXT NOT NULL,
+    AlertCount     INTEGER NOT NULL,
+    RecipientCount INTEGER NOT NULL,
+    PRIMARY KEY (Day, SendPort, Status)
+) STRICT, WITHOUT ROWID;
+
+-- One row: which instance deletes old rows, what was deleted today, and why it pauses.
+CREATE TABLE RetentionState (
+    RetentionStateId INTEGER PRIMARY KEY CHECK (RetentionStateId = 1),
+    InstanceId       TEXT,
+    -- Until then no other instance deletes.
+    LeaseUntil       TEXT,
+    -- When the present round began; NULL: the last one has ended.
+    RunningSince     TEXT,
+    UpdatedAt        TEXT,
+    PausedReason     TEXT,
+    -- Of the final alerts that are still there.
+    OldestFinalAt    TEXT,
+    OldestBodyAt     TEXT,
+    -- The UTC day of the counts.
+    Day              TEXT NOT NULL,
+    PurgedAlerts     INTEGER NOT NULL DEFAULT 0,
+    PurgedBodies     INTEGER NOT NULL DEFAULT 0,
+    PurgedRows       INTEGER NOT NULL DEFAULT 0,
+    PurgedBytes      INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
 -- ==== Views ====
 
 -- One row per alert.
@@ -582,7 +623,7 @@ SELECT a.AlertId, a.PublicId, a.Reference, a.Source, a.AlertName, a.Severity, a.
        (SELECT count(*) FROM Recipient r WHERE r.AlertId = a.AlertId AND r.Status = 'relayed') AS RelayedCount,
        (SELECT count(*) FROM Recipient r WHERE r.AlertId = a.AlertId AND r.Status IN ('queued', 'delayed')) AS WaitingCount,
        (SELECT count(*) FROM Recipient r WHERE r.AlertId = a.AlertId AND r.Status IN ('failed', 'expired')) AS FailedCount,
-       s.FinalAt, a.CreatedAt, a.CreatedBy, s.Origin
+       s.FinalAt, s.BodyPurgedAt, a.CreatedAt, a.CreatedBy, s.Origin
 FROM Alert a
 JOIN AlertState s ON s.AlertId = a.AlertId;
 
@@ -925,3 +966,15 @@ WHERE c.RevokedAt IS NULL
       WHERE n.Address = c.Address AND n.ValidTo > c.ValidTo AND n.RevokedAt IS NULL
         AND n.ValidFrom <= c.ValidTo
         AND n.CanEncrypt);
+
+-- What retention deleted today (UTC), since when its present round runs, what keeps it from going on, and the oldest
+-- final alert, and the oldest one with its body, that remain.
+CREATE VIEW RetentionProgress AS
+SELECT r.RunningSince, r.UpdatedAt, r.PausedReason, r.OldestFinalAt, r.OldestBodyAt,
+       CASE WHEN r.Day = date('now') THEN r.PurgedAlerts ELSE 0 END AS PurgedAlertsToday,
+       CASE WHEN r.Day = date('now') THEN r.PurgedBodies ELSE 0 END AS PurgedBodiesToday,
+       CASE WHEN r.Day = date('now') THEN r.PurgedRows ELSE 0 END AS PurgedRowsToday,
+       CASE WHEN r.Day = date('now') THEN r.PurgedBytes ELSE 0 END AS PurgedBytesToday,
+       (SELECT i.Name FROM Instance i
+        WHERE i.InstanceId = r.InstanceId AND r.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')) AS Instance
+FROM RetentionState r;

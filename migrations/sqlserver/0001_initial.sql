@@ -14,8 +14,8 @@ GO
 GO
 
 -- One row per alert: what the application asked for, and from Status on what the service knows of it. Only the
--- service writes to this table; applications insert into the view Alert. A body longer than 8,000 bytes is
--- stored off the row, so that a change of status does not rewrite it.
+-- service writes to this table; applications insert into the view Alert. Long texts, the columns of type nvarchar(max),
+-- are stored off the row, so that a page holds many rows and a change of status does not rewrite a body.
 CREATE TABLE sendport.AlertRow (
     AlertId         bigint IDENTITY(1, 1) NOT NULL,
     PublicId        uniqueidentifier NOT NULL CONSTRAINT DF_AlertRow_PublicId DEFAULT NEWID(),
@@ -50,7 +50,7 @@ CREATE TABLE sendport.AlertRow (
     CreatedBy       nvarchar(128) NOT NULL CONSTRAINT DF_AlertRow_CreatedBy DEFAULT SUSER_SNAME(),
     Status          nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_AlertRow_Status DEFAULT N'queued',
     StatusAt        datetime2(3) NOT NULL CONSTRAINT DF_AlertRow_StatusAt DEFAULT SYSUTCDATETIME(),
-    StatusReason    nvarchar(max) NULL,
+    StatusReason    nvarchar(2000) NULL,
     -- What kind of reason it is, where the service acts on it; written with StatusReason.
     StatusReasonCode nvarchar(32) COLLATE Latin1_General_BIN2 NULL,
     -- The service claims an alert when DueAt <= now. NULL while it is leased, while it is held, and once it is
@@ -74,8 +74,10 @@ CREATE TABLE sendport.AlertRow (
     -- The request that took it out of the queue (OperatorRequest), while StatusReasonCode is 'operator-hold' or
     -- 'cancelling'.
     HoldRequestId   bigint NULL,
-    -- When the service deleted Body, Payload and the files.
+    -- When the service deleted Body, Payload, Headers and the attachments: such an alert is not sent again.
     BodyPurgedAt    datetime2(3) NULL,
+    -- 1 when all attachments are gone, which are deleted some at a time: only then the row itself may be deleted.
+    BodyPurged      tinyint NOT NULL CONSTRAINT DF_AlertRow_BodyPurged DEFAULT 0,
     CONSTRAINT PK_AlertRow PRIMARY KEY (AlertId),
     CONSTRAINT UQ_Alert_PublicId UNIQUE (PublicId),
     CONSTRAINT CK_Alert_BodyFormat_text_or_html CHECK (LOWER(BodyFormat) IN (N'text', N'html')),
@@ -87,16 +89,23 @@ CREATE TABLE sendport.AlertRow (
         N'partial', N'failed', N'expired', N'cancelled', N'suppressed')),
     CONSTRAINT CK_AlertRow_StatusReasonCode CHECK (StatusReasonCode IN (N'waiting', N'in-doubt', N'no-such-send-port',
         N'operator-hold', N'cancelling')),
+    CONSTRAINT CK_AlertRow_BodyPurged CHECK (BodyPurged IN (0, 1)),
     CONSTRAINT CK_AlertRow_Origin CHECK (Origin IN (N'application', N'digest'))
 );
+GO
+-- Babelfish decides by itself what it stores off the row.
+IF SERVERPROPERTY(N'Babelfish') IS NULL
+    EXEC (N'EXEC sp_tableoption N''sendport.AlertRow'', N''large value types out of row'', 1');
 GO
 -- For the claim: one seek for each send port and priority.
 CREATE INDEX IX_AlertRow_Due ON sendport.AlertRow (SendPort, Priority, DueAt);
 -- For the alerts that an instance has leased, and those that one claim leased.
 CREATE INDEX IX_AlertRow_LeaseOwner ON sendport.AlertRow (LeaseOwner, LeaseToken);
--- For the view Queue, expiry by age, the failure digest, and requests of operators.
-CREATE INDEX IX_AlertRow_Live ON sendport.AlertRow (Status, SendPort, CreatedAt, AlertId)
+-- For the view Queue, expiry by age, the failure digest, retention, and requests of operators.
+CREATE INDEX IX_AlertRow_Live ON sendport.AlertRow (Status, SendPort, BodyPurged, CreatedAt, AlertId)
     INCLUDE (DueAt, CreatedBy, FinalAt, AttemptCount, RequeuedAt);
+-- For the counts of each minute. A claim does not change it.
+CREATE INDEX IX_AlertRow_FinalAt ON sendport.AlertRow (FinalAt);
 CREATE INDEX IX_AlertRow_ExpiresAt ON sendport.AlertRow (Status, ExpiresAt);
 CREATE INDEX IX_AlertRow_Reference ON sendport.AlertRow (Reference);
 -- For the alerts of one writer.
@@ -553,6 +562,45 @@ CREATE INDEX IX_OperatorRequest_Open ON sendport.OperatorRequest (State, Request
              CreatedUntil, RequestedBy, RequestedAt, Comment);
 GO
 
+-- ==== Tables: retention ====
+GO
+
+-- How many alerts were deleted, by the UTC day on which they became final. Counted in the transaction that deletes
+-- them.
+CREATE TABLE sendport.DailyCount (
+    [Day]          date NOT NULL,
+    SendPort       nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,
+    Status         nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL,
+    AlertCount     bigint NOT NULL,
+    RecipientCount bigint NOT NULL,
+    CONSTRAINT PK_DailyCount PRIMARY KEY ([Day], SendPort, Status)
+);
+GO
+-- One row: which instance deletes old rows, what was deleted today, and why it pauses. Each transaction that deletes
+-- locks the row, so that only one runs at a time.
+CREATE TABLE sendport.RetentionState (
+    RetentionStateId int NOT NULL,
+    InstanceId       uniqueidentifier NULL,
+    -- Until then no other instance deletes.
+    LeaseUntil       datetime2(3) NULL,
+    -- When the present round began; NULL: the last one has ended.
+    RunningSince     datetime2(3) NULL,
+    UpdatedAt        datetime2(3) NULL,
+    PausedReason     nvarchar(400) NULL,
+    -- Of the final alerts that are still there.
+    OldestFinalAt    datetime2(3) NULL,
+    OldestBodyAt     datetime2(3) NULL,
+    -- The UTC day of the counts.
+    [Day]            date NOT NULL,
+    PurgedAlerts     bigint NOT NULL CONSTRAINT DF_RetentionState_PurgedAlerts DEFAULT 0,
+    PurgedBodies     bigint NOT NULL CONSTRAINT DF_RetentionState_PurgedBodies DEFAULT 0,
+    PurgedRows       bigint NOT NULL CONSTRAINT DF_RetentionState_PurgedRows DEFAULT 0,
+    PurgedBytes      bigint NOT NULL CONSTRAINT DF_RetentionState_PurgedBytes DEFAULT 0,
+    CONSTRAINT PK_RetentionState PRIMARY KEY (RetentionStateId),
+    CONSTRAINT CK_RetentionState_RetentionStateId CHECK (RetentionStateId = 1)
+);
+GO
+
 -- ==== Types: the service records many outcomes in one statement ====
 GO
 
@@ -666,7 +714,7 @@ SELECT a.AlertId, a.PublicId, a.Reference, a.Source, a.AlertName, a.Severity, a.
        (SELECT COUNT(*) FROM sendport.Recipient r WHERE r.AlertId = a.AlertId AND r.Status = N'relayed') AS RelayedCount,
        (SELECT COUNT(*) FROM sendport.Recipient r WHERE r.AlertId = a.AlertId AND r.Status IN (N'queued', N'delayed')) AS WaitingCount,
        (SELECT COUNT(*) FROM sendport.Recipient r WHERE r.AlertId = a.AlertId AND r.Status IN (N'failed', N'expired')) AS FailedCount,
-       a.FinalAt, a.CreatedAt, a.CreatedBy, a.Origin
+       a.FinalAt, a.BodyPurgedAt, a.CreatedAt, a.CreatedBy, a.Origin
 FROM sendport.AlertRow a;
 GO
 -- One row per recipient: status, the relay's reply, cause and advice; and the protection of the message in the
@@ -1048,6 +1096,20 @@ JOIN sys.database_principals m ON m.principal_id = x.member_principal_id
 WHERE r.name IN (N'db_datareader', N'db_datawriter', N'db_owner') AND m.name <> N'dbo';
 GO
 
+-- What retention deleted today (UTC), since when its present round runs, what keeps it from going on, and the oldest
+-- final alert, and the oldest one with its body, that remain. READUNCOMMITTED: it waits for no transaction.
+CREATE VIEW sendport.RetentionProgress AS
+SELECT r.RunningSince, r.UpdatedAt, r.PausedReason, r.OldestFinalAt, r.OldestBodyAt,
+       CASE WHEN r.[Day] = t.Today THEN r.PurgedAlerts ELSE 0 END AS PurgedAlertsToday,
+       CASE WHEN r.[Day] = t.Today THEN r.PurgedBodies ELSE 0 END AS PurgedBodiesToday,
+       CASE WHEN r.[Day] = t.Today THEN r.PurgedRows ELSE 0 END AS PurgedRowsToday,
+       CASE WHEN r.[Day] = t.Today THEN r.PurgedBytes ELSE 0 END AS PurgedBytesToday,
+       (SELECT i.Name FROM sendport.Instance i WITH (READUNCOMMITTED)
+        WHERE i.InstanceId = r.InstanceId AND r.LeaseUntil > SYSUTCDATETIME()) AS Instance
+FROM sendport.RetentionState r WITH (READUNCOMMITTED)
+CROSS JOIN (SELECT CONVERT(date, SYSUTCDATETIME()) AS Today) t;
+GO
+
 -- ==== Views and functions for writers: their own alerts ====
 GO
 
@@ -1089,7 +1151,7 @@ CREATE FUNCTION sendport.MyAlerts (@AlertId bigint, @Reference nvarchar(200)) RE
     Priority       nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL,
     Status         nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL,
     StatusAt       datetime2(3) NOT NULL,
-    StatusReason   nvarchar(max) NULL,
+    StatusReason   nvarchar(2000) NULL,
     AttemptCount   int NOT NULL,
     NextAttemptAt  datetime2(3) NULL,
     RecipientCount int NOT NULL,
@@ -1097,6 +1159,7 @@ CREATE FUNCTION sendport.MyAlerts (@AlertId bigint, @Reference nvarchar(200)) RE
     WaitingCount   int NOT NULL,
     FailedCount    int NOT NULL,
     FinalAt        datetime2(3) NULL,
+    BodyPurgedAt   datetime2(3) NULL,
     CreatedAt      datetime2(3) NOT NULL,
     CreatedBy      nvarchar(128) NOT NULL,
     Origin         nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL) AS
@@ -1608,6 +1671,7 @@ GRANT SELECT ON sendport.AttemptReply TO sendport_reader;
 GRANT SELECT ON sendport.Certificate TO sendport_reader;
 GRANT SELECT ON sendport.CertificateNotification TO sendport_reader;
 GRANT SELECT ON sendport.CurrentTemplate TO sendport_reader;
+GRANT SELECT ON sendport.DailyCount TO sendport_reader;
 GRANT SELECT ON sendport.DatabaseMailItem TO sendport_reader;
 GRANT SELECT ON sendport.Delivery TO sendport_reader;
 GRANT SELECT ON sendport.Environment TO sendport_reader;
@@ -1624,6 +1688,7 @@ GRANT SELECT ON sendport.Relay TO sendport_reader;
 GRANT SELECT ON sendport.RelayAuthentication TO sendport_reader;
 GRANT SELECT ON sendport.RelayState TO sendport_reader;
 GRANT SELECT ON sendport.ReplyExplanation TO sendport_reader;
+GRANT SELECT ON sendport.RetentionProgress TO sendport_reader;
 GRANT SELECT ON sendport.SchemaVersion TO sendport_reader;
 GRANT SELECT ON sendport.SendPort TO sendport_reader;
 GRANT SELECT ON sendport.SendPortRelay TO sendport_reader;
@@ -1650,6 +1715,7 @@ GRANT INSERT ON sendport.AuditCopy TO sendport_service;
 GRANT SELECT ON sendport.Certificate TO sendport_service;
 GRANT SELECT, INSERT, DELETE ON sendport.CertificateNotification TO sendport_service;
 GRANT SELECT ON sendport.CurrentTemplate TO sendport_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.DailyCount TO sendport_service;
 GRANT SELECT, DELETE ON sendport.DatabaseMailItem TO sendport_service;
 GRANT SELECT ON sendport.Delivery TO sendport_service;
 GRANT SELECT, INSERT, UPDATE ON sendport.Environment TO sendport_service;
@@ -1666,6 +1732,8 @@ GRANT SELECT ON sendport.Relay TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayAuthentication TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayState TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.ReplyExplanation TO sendport_service;
+GRANT SELECT ON sendport.RetentionProgress TO sendport_service;
+GRANT SELECT, INSERT, UPDATE ON sendport.RetentionState TO sendport_service;
 GRANT SELECT ON sendport.SchemaVersion TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.SendPort TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.SendPortRelay TO sendport_service;
@@ -1762,6 +1830,7 @@ DENY SELECT, INSERT, UPDATE, DELETE ON sendport.AuditCopy TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Certificate TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.CertificateNotification TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.CurrentTemplate TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.DailyCount TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.DatabaseMailItem TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Delivery TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Environment TO sendport_writer;
@@ -1786,6 +1855,8 @@ DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Recipient TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Relay TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayAuthentication TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayState TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RetentionProgress TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RetentionState TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.SchemaVersion TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.SendPort TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.SendPortRelay TO sendport_writer;

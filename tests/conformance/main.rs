@@ -29,6 +29,7 @@ mod queue;
 mod record;
 mod refused;
 mod relays;
+mod retention;
 mod schema;
 mod sqlite;
 mod sqlite_only;
@@ -286,6 +287,20 @@ macro_rules! scenarios {
                 a_digest_is_an_alert_of_the_service;
                 an_application_cannot_make_a_digest;
                 one_of_many_instances_reports;
+            }
+            retention {
+                bodies_and_attachments_go_first_and_the_status_stays;
+                an_alert_keeps_its_row_until_its_body_is_purged;
+                what_is_not_final_is_never_purged;
+                each_status_and_send_port_has_an_age_of_its_own;
+                ten_thousand_recipients_are_purged_in_batches;
+                a_batch_of_bodies_ends_at_its_bytes;
+                many_attachments_are_purged_in_batches;
+                daily_counts_equal_what_was_deleted;
+                two_purges_at_once_count_each_alert_once;
+                one_instance_has_the_right_to_purge;
+                progress_shows_what_was_purged_today;
+                old_events_and_daily_counts_are_purged;
             }
             templates {
                 a_template_comes_back_as_it_was_added;

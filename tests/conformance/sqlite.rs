@@ -47,6 +47,10 @@ const TIMES: &[(&str, &[&str])] = &[
         "OperatorRequest",
         &["CreatedFrom", "CreatedUntil", "RequestedAt", "CompletedAt"],
     ),
+    (
+        "RetentionState",
+        &["LeaseUntil", "RunningSince", "UpdatedAt"],
+    ),
 ];
 
 /// A file in a folder of its own.

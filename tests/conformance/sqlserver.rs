@@ -52,6 +52,10 @@ const TIMES: &[(&str, &[&str])] = &[
         "OperatorRequest",
         &["CreatedFrom", "CreatedUntil", "RequestedAt", "CompletedAt"],
     ),
+    (
+        "RetentionState",
+        &["LeaseUntil", "RunningSince", "UpdatedAt"],
+    ),
 ];
 
 /// Databases are made and dropped one at a time: some engines cannot do it side by side.

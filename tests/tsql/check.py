@@ -215,6 +215,8 @@ def apply(s, objects):
             apply(inner, objects)
     elif kind == "Execute" and strings_of(s) is not None:
         replay(strings_of(s), objects)
+    elif kind == "Execute" and "sp_tableoption" in text_of(s):
+        pass
     elif kind == "AlterTableAddTableElement":
         table = objects["CreateTable", name_of(s.SchemaObjectName)].Definition
         for part in ("ColumnDefinitions", "TableConstraints"):

@@ -3,7 +3,8 @@
 //! [`AlertStore`] is the queue as the worker uses it, [`StoreAdmin`] serves `migrate`, `adopt` and `check`,
 //! [`OperatorQueries`] the other commands, and [`AttachmentSource`] the composition of messages. [`Coordination`],
 //! [`AuditStore`] and [`FailureDigestStore`] hold what instances share beside the queue,
-//! [`TemplateStore`] the templates, [`CertificateStore`] the recipients' certificates. Two implementations,
+//! [`TemplateStore`] the templates, [`CertificateStore`] the recipients' certificates, [`RetentionStore`] deletes what is
+//! old. Two implementations,
 //! [`sqlite`] and [`sqlserver`], pass one conformance suite. Their SQL is in `.sql` files beside
 //! them, each named for the function that runs it; a statement of one or two lines is a constant in the function's file.
 
@@ -18,6 +19,7 @@ mod error;
 mod expiry;
 mod lines;
 pub mod migration;
+pub mod retention;
 pub mod spool;
 pub mod sqlite;
 pub mod sqlserver;
@@ -37,6 +39,7 @@ use audit::AuditStore;
 use certificates::CertificateStore;
 use coordination::Coordination;
 use digest::FailureDigestStore;
+use retention::RetentionStore;
 use templates::TemplateStore;
 
 pub use claim::{
@@ -311,6 +314,7 @@ pub trait Store:
     + FailureDigestStore
     + TemplateStore
     + CertificateStore
+    + RetentionStore
 {
 }
 
@@ -324,6 +328,7 @@ impl<T> Store for T where
         + FailureDigestStore
         + TemplateStore
         + CertificateStore
+        + RetentionStore
 {
 }
 

@@ -26,6 +26,7 @@ mod operator_queries;
 mod query_plans;
 mod record;
 mod resolve;
+mod retention;
 mod schema;
 mod take_over;
 mod templates;

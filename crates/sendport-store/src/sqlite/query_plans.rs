@@ -40,7 +40,11 @@ const BY_ALERT: &str = "INDEX IX_Attempt_AlertId (AlertId=?)";
 
 const BY_RECIPIENT: &str = "INDEX IX_AttemptReply_Recipient (AttemptId=? AND RecipientOrdinal=?)";
 
-const BY_ENDED: &str = "INDEX IX_AlertState_FinalAt (SendPort=? AND FinalAt>?)";
+const BY_ENDED: &str =
+    "INDEX IX_AlertState_FinalAt (Status=? AND SendPort=? AND BodyPurged=? AND FinalAt>?)";
+
+const BY_FINAL: &str =
+    "INDEX IX_AlertState_FinalAt (Status=? AND SendPort=? AND BodyPurged=? AND FinalAt<?)";
 
 /// All of it, but it holds only what is not final.
 const LIVE_ONLY: &str = "INDEX IX_AlertState_Live";
@@ -91,6 +95,19 @@ const PLANS: &[QueryPlan] = &[
     plan!("unreported_lines" seeks [BY_KEY], scans []),
     plan!(super::digest::INSERT_DIGEST_KNOWN; seeks [BY_KEY], scans []),
     plan!(super::digest::INSERT_DIGEST_ORIGIN; seeks [BY_KEY], scans []),
+    plan!("purge_bodies_candidates" seeks [BY_FINAL, BY_KEY, "INDEX IX_Attachment_AlertId (AlertId=?)"], scans []),
+    plan!("purge_bodies_attachments" seeks [BY_KEY, "INDEX IX_Attachment_AlertId (AlertId=?)"], scans []),
+    plan!("purge_bodies_note" seeks [BY_KEY], scans []),
+    plan!("purge_bodies_body" seeks [BY_KEY], scans []),
+    plan!("purge_alerts_candidates" seeks [BY_FINAL], scans []),
+    plan!("purge_alerts_replies" seeks [BY_ALERT, "PRIMARY KEY (AttemptId=?"], scans []),
+    plan!("purge_alerts_attempts" seeks [BY_ALERT, BY_KEY], scans []),
+    plan!("purge_alerts_recipients" seeks ["PRIMARY KEY (AlertId=?"], scans []),
+    plan!(super::retention::PURGE_ALERTS_ALERT; seeks [BY_KEY], scans []),
+    plan!("purge_events" seeks [BY_KEY], scans ["e"]),
+    plan!("final_groups" seeks ["INDEX IX_AlertState_FinalAt (Status=? AND SendPort>?)",
+                                "INDEX IX_AlertState_FinalAt (Status=? AND SendPort=? AND BodyPurged=?"],
+          scans ["6", "f", "p"]),
     plan!("begin_authentication_read" seeks ["PRIMARY KEY (Relay=? AND CredentialFingerprint=?)"], scans []),
     plan!(super::coordination::END_AUTHENTICATION_DROP_OTHERS; seeks ["PRIMARY KEY (Relay=?)"], scans []),
 ];

@@ -165,7 +165,7 @@ impl SqlServerStore {
     }
 
     /// Whether a statement that answers a number did something.
-    async fn counted(
+    pub(super) async fn counted(
         &self,
         doing: &'static str,
         sql: &str,

@@ -33,6 +33,7 @@ mod operator_queries;
 mod pool;
 mod record;
 mod resolve;
+mod retention;
 mod schema;
 mod server_name;
 mod settings;

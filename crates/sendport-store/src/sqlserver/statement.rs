@@ -53,6 +53,14 @@ pub(super) fn with_parts(text: &str) -> String {
         "{waiting_status}",
         include_str!("sql/parts/waiting_status.sql").trim_end(),
     )
+    .replace(
+        "{lock_retention}",
+        include_str!("sql/parts/lock_retention.sql").trim_end(),
+    )
+    .replace(
+        "{note_purged}",
+        include_str!("sql/parts/note_purged.sql").trim_end(),
+    )
 }
 
 fn filled(text: &str, engine: Engine) -> String {

@@ -19,6 +19,9 @@ pub(super) const MOST_ROWS: usize = 1000;
 /// Most UTF-16 units of a text in a list.
 const LONGEST_TEXT: usize = 32_000;
 
+/// Most UTF-16 units of `AlertRow.StatusReason`, which is stored in the row.
+const LONGEST_REASON: usize = 2000;
+
 /// The `n`-th portion of rows that may be more than [`MOST_ROWS`], as `engine` takes them.
 pub(super) fn portion<R: Row>(rows: &[R], n: usize, engine: Engine) -> Vec<R> {
     for_engine(rows.chunks(MOST_ROWS).nth(n).unwrap_or_default(), engine)
@@ -145,7 +148,7 @@ impl OutcomeRow {
             Value::Time(head.seen_at),
             Value::Text(head.status.map(Cow::Borrowed)),
             Value::BigInt(head.retry_in_ms),
-            Value::Text(head.reason.map(|reason| fit_long(reason).into())),
+            Value::Text(head.reason.map(|reason| cut(reason, LONGEST_REASON).into())),
             Value::Text(head.reason_code.map(|code| code.as_str().into())),
             Value::Text(version.map(Cow::Owned)),
         ];
@@ -204,7 +207,7 @@ fn fitted<T>(column: &Column<T>, row: Option<&T>) -> Value<'static> {
         (Value::Text(text), Source::Text(length, _)) => {
             Value::Text(text.and_then(|text| match length {
                 Length::Units(units) => Some(fit(&text, *units).into()),
-                Length::Long => Some(fit_long(&text).into()),
+                Length::Long => Some(cut(&text, LONGEST_TEXT).into()),
                 Length::Whole => fits(&text).then(|| fit(&text, LONGEST_TEXT).into()),
             }))
         }
@@ -221,13 +224,13 @@ pub(super) fn fits(text: &str) -> bool {
     text.encode_utf16().count() <= LONGEST_TEXT
 }
 
-/// A text of a server or a person; what is too long for a list is cut, and says so.
-fn fit_long(text: &str) -> String {
-    if fits(text) {
-        return fit(text, LONGEST_TEXT);
+/// A text of a server or a person; what is longer than `limit` UTF-16 units is cut, and says so.
+fn cut(text: &str, limit: usize) -> String {
+    if text.encode_utf16().count() <= limit {
+        return fit(text, limit);
     }
     let cut = format!(" [cut off here, of {} characters]", text.chars().count());
-    fit(text, LONGEST_TEXT - cut.len()) + &cut
+    fit(text, limit - cut.len()) + &cut
 }
 
 #[cfg(test)]
@@ -248,8 +251,8 @@ mod tests {
     #[test]
     fn a_text_that_is_too_long_for_a_list_says_that_it_was_cut() {
         let longest = "x".repeat(LONGEST_TEXT);
-        assert_eq!(fit_long(&longest), longest);
-        let cut = fit_long(&"🚨'".repeat(100_000));
+        assert_eq!(cut(&longest, LONGEST_TEXT), longest);
+        let cut = cut(&"🚨'".repeat(100_000), LONGEST_TEXT);
         assert!(cut.ends_with("🚨' [cut off here, of 200000 characters]"));
         assert!(fits(&cut));
         assert!(cut.encode_utf16().count() * 2 <= 65_535);

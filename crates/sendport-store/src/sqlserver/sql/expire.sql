@@ -42,7 +42,7 @@ INSERT @ids
 SELECT TOP (@P1) a.AlertId, DATEADD(second, q.Age, a.CreatedAt)
 FROM @queues q
 JOIN sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (IX_AlertRow_Live), FORCESEEK)
-  ON a.Status = q.Status AND a.SendPort = q.SendPort AND a.CreatedAt <= q.Before
+  ON a.Status = q.Status AND a.SendPort = q.SendPort AND a.BodyPurged = 0 AND a.CreatedAt <= q.Before
 WHERE a.LeaseToken IS NULL AND NOT EXISTS (SELECT 1 FROM @ids i WHERE i.AlertId = a.AlertId)
   {among};
 

@@ -12,7 +12,7 @@ FROM (
     SELECT a.AlertId
     FROM sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertRow_Live), FORCESEEK)
     LEFT JOIN sendport.SendPort p ON p.Name = a.SendPort
-    WHERE a.Status IN (N'queued', N'delayed', N'held')
+    WHERE a.Status IN (N'queued', N'delayed', N'held') AND a.BodyPurged = 0
       AND a.CreatedAt <= DATEADD(second, -COALESCE(p.MaxAgeSeconds, @P2), @now)
       {among}
 ) found

@@ -1,0 +1,2 @@
+-- purge_bodies: from here on the alert is not sent again.
+UPDATE AlertState SET BodyPurgedAt = coalesce(BodyPurgedAt, ?2), BodyPurged = ?3 WHERE AlertId = ?1

@@ -1,0 +1,152 @@
+//! Deletes what is old.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sendport_core::domain::InstanceId;
+use tiberius::ToSql;
+
+use super::SqlServerStore;
+use super::error::unexpected;
+use super::expiry::top;
+use super::operator_queries::lines;
+use super::statement::with_parts;
+use super::values::{Fields, fit, millis, seconds};
+use crate::retention::{
+    DatabaseSize, FinalGroup, MOST_ALERTS, MOST_CHILD_ROWS, PurgeScope, Purged, RetentionNote,
+    RetentionStore,
+};
+use crate::{ColumnError, StoreError};
+
+/// What the data files of a database in SQL Server Express may hold:
+/// <https://learn.microsoft.com/sql/sql-server/editions-and-components-of-sql-server-2022>.
+const EXPRESS_LIMIT: u64 = 10 * 1024 * 1024 * 1024;
+
+#[async_trait]
+impl RetentionStore for SqlServerStore {
+    async fn begin_retention(
+        &self,
+        instance: InstanceId,
+        lease: Duration,
+    ) -> Result<bool, StoreError> {
+        const DOING: &str = "begin to purge old rows";
+        let sql = with_parts(include_str!("sql/begin_retention.sql"));
+        let lease = i32::try_from(millis(lease)).unwrap_or(i32::MAX);
+        self.counted(DOING, &sql, &[&instance.0, &lease]).await
+    }
+
+    async fn show_retention(
+        &self,
+        instance: InstanceId,
+        note: &RetentionNote,
+    ) -> Result<(), StoreError> {
+        const DOING: &str = "show what was purged";
+        let sql = include_str!("sql/show_retention.sql");
+        let paused = note.paused.as_deref().map(|why| fit(why, 400));
+        let [oldest_final, oldest_body] =
+            [note.oldest_final, note.oldest_body].map(|at| at.map(|at| at.naive_utc()));
+        let values: [&dyn ToSql; 5] = [
+            &instance.0,
+            &paused,
+            &oldest_final,
+            &oldest_body,
+            &i32::from(note.ended),
+        ];
+        self.pool.query(DOING, sql, &values).await.map(|_| ())
+    }
+
+    async fn final_groups(&self) -> Result<Vec<FinalGroup>, StoreError> {
+        const DOING: &str = "look for old alerts";
+        let sql = include_str!("sql/final_groups.sql");
+        let rows = self.pool.rows(DOING, sql, &[]).await?;
+        lines(DOING, &rows, |f| {
+            Ok(FinalGroup {
+                status: f.word()?,
+                send_port: f.key()?,
+                oldest_body: f.maybe_time()?,
+                oldest_purged: f.maybe_time()?,
+            })
+        })
+    }
+
+    async fn purge_bodies(&self, scope: &PurgeScope, bytes: u64) -> Result<Purged, StoreError> {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let sql = include_str!("sql/purge_bodies.sql");
+        self.purge("purge bodies", sql, scope, &[&bytes]).await
+    }
+
+    async fn purge_alerts(&self, scope: &PurgeScope) -> Result<Purged, StoreError> {
+        let sql = include_str!("sql/purge_alerts.sql");
+        self.purge("purge alerts", sql, scope, &[]).await
+    }
+
+    async fn purge_events(&self, older_than: Duration) -> Result<u64, StoreError> {
+        let sql = include_str!("sql/purge_events.sql");
+        self.purge_rows("purge events", sql, older_than).await
+    }
+
+    async fn purge_counts(&self, older_than: Duration) -> Result<u64, StoreError> {
+        let sql = include_str!("sql/purge_counts.sql");
+        self.purge_rows("purge daily counts", sql, older_than).await
+    }
+
+    async fn database_size(&self) -> Result<Option<DatabaseSize>, StoreError> {
+        const DOING: &str = "read the size of the database";
+        let sql = include_str!("sql/database_size.sql");
+        let rows = self.pool.rows(DOING, sql, &[]).await?;
+        let sizes = lines(DOING, &rows, |f| f.get::<i64>())?;
+        Ok(sizes.first().map(|&bytes| DatabaseSize {
+            bytes: bytes.unsigned_abs(),
+            limit: EXPRESS_LIMIT,
+        }))
+    }
+}
+
+impl SqlServerStore {
+    async fn purge(
+        &self,
+        doing: &'static str,
+        sql: &str,
+        scope: &PurgeScope,
+        more: &[&dyn ToSql],
+    ) -> Result<Purged, StoreError> {
+        if !scope.status.is_final() {
+            return Ok(Purged::default());
+        }
+        let mut values: Vec<&dyn ToSql> = Vec::with_capacity(6);
+        let (status, age) = (scope.status.as_str(), seconds(scope.older_than));
+        let (alerts, rows) = (top(MOST_ALERTS), top(MOST_CHILD_ROWS));
+        values.extend([
+            &status as &dyn ToSql,
+            &scope.send_port,
+            &age,
+            &alerts,
+            &rows,
+        ]);
+        values.extend(more);
+        let row = self.pool.row(doing, &with_parts(sql), &values).await?;
+        let read = |mut f: Fields<'_>| -> Result<Purged, ColumnError> {
+            let mut number = || f.get::<i64>().map(i64::unsigned_abs);
+            Ok(Purged {
+                alerts: number()?,
+                rows: number()?,
+                bytes: number()?,
+                more: f.get()?,
+            })
+        };
+        read(Fields::of(&row)).map_err(|e| unexpected(doing, e))
+    }
+
+    async fn purge_rows(
+        &self,
+        doing: &'static str,
+        sql: &str,
+        older_than: Duration,
+    ) -> Result<u64, StoreError> {
+        let values: &[&dyn ToSql] = &[&seconds(older_than), &top(MOST_CHILD_ROWS)];
+        let row = self.pool.row(doing, &with_parts(sql), values).await?;
+        let rows = Fields::of(&row).get::<i64>();
+        rows.map(i64::unsigned_abs)
+            .map_err(|e| unexpected(doing, e))
+    }
+}
