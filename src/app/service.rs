@@ -16,7 +16,7 @@ use sendport_delivery::send_port::SendPort;
 use sendport_delivery::settings::SendPortConfig;
 use sendport_delivery::worker::{
     self, GuardedSpool, InDoubtPolicies, LeaseGuard, Liveness, Notice, Notices, ObstacleKind,
-    Obstacles, RecoveredOutcomes, RunEnd, Worker, WorkerSettings,
+    Obstacles, RecoveredOutcomes, RetentionPlan, RunEnd, Worker, WorkerSettings,
 };
 use sendport_smime::CrlCache;
 use sendport_smtp::relay::Relay;
@@ -294,6 +294,7 @@ impl Service {
             guard,
             spool,
             notices: self.notices(),
+            retention: self.retention(),
             observer: self.metrics.clone(),
             obstacles: self.obstacles.clone(),
             liveness: self.liveness.clone(),
@@ -356,6 +357,13 @@ impl Service {
             auditors.insert(name.clone(), auditor);
         }
         auditors
+    }
+
+    fn retention(&self) -> RetentionPlan {
+        let of_port =
+            |(name, port): (&String, &SendPortConfig)| (name.clone(), port.retention.clone());
+        let send_ports = self.config.send_port.iter().map(of_port);
+        RetentionPlan::new(self.config.retention.clone(), send_ports.collect())
     }
 
     fn notices(&self) -> Notices {

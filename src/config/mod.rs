@@ -23,7 +23,7 @@ mod variables;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use sendport_delivery::settings::SendPortConfig;
+use sendport_delivery::settings::{RetentionConfig, SendPortConfig};
 use sendport_smtp::settings::relay::RelayConfig;
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// `[service]`
     pub service: ServiceConfig,
+    /// `[retention]`
+    pub retention: RetentionConfig,
     /// `[http]`
     pub http: HttpConfig,
     /// `[log]`

@@ -28,6 +28,7 @@ impl Config {
         check_environment(&self.environment, &mut found);
         self.database.auth.check(&mut found);
         check_service(&self.service, &mut found);
+        found.0.extend(self.retention.problems());
         found.0.extend(self.http.problems());
         if self.send_port.is_empty() {
             found.add(

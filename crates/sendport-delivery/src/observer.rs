@@ -64,16 +64,19 @@ pub enum Operation {
     Renew,
     /// Looking for expired and orphaned alerts.
     Sweep,
+    /// Deleting what is old.
+    Purge,
 }
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Claim,
         Self::Load,
         Self::Record,
         Self::Renew,
         Self::Sweep,
+        Self::Purge,
     ];
 
     /// The value of its label.
@@ -84,6 +87,7 @@ impl Operation {
             Self::Record => "record",
             Self::Renew => "renew",
             Self::Sweep => "sweep",
+            Self::Purge => "purge",
         }
     }
 }

@@ -17,7 +17,7 @@ pub struct ServiceMetrics {
     events: IntCounterVec,
     database_up: IntGauge,
     outages: IntCounter,
-    operations: [(IntCounter, Histogram); 5],
+    operations: [(IntCounter, Histogram); Operation::ALL.len()],
     spool_entries: IntGauge,
     spool_bytes: IntGauge,
     spool_writable: IntGauge,

@@ -14,6 +14,7 @@ use super::audit::AuditConfig;
 use super::delivery_window::DeliveryWindowConfig;
 use super::encryption::EncryptionConfig;
 use super::notify::{self, DigestRecipients};
+use super::retention::SendPortRetention;
 use super::rules::{DomainRule, FromRule, MessageIdDomain};
 use super::signing::SigningConfig;
 
@@ -67,6 +68,9 @@ pub struct SendPortConfig {
     pub attachments: AttachmentsConfig,
     /// Copies of what is submitted; without it none are kept.
     pub audit: Option<AuditConfig>,
+    /// How long its alerts are kept; without it as in `[retention]`.
+    #[serde(default)]
+    pub retention: SendPortRetention,
     /// Recipients of failure digests: addresses, separated by `;` or `,`.
     pub notify_failures_to: Option<DigestRecipients>,
     /// At most one digest in this time, of all instances together.
@@ -182,6 +186,7 @@ impl SendPortConfig {
         }
         found.extend(notify::problem(key, self.notify_interval));
         found.extend(self.wildcard_problems(key));
+        found.extend(self.retention.problems(&format!("{key}.retention")));
         found
     }
 

@@ -16,10 +16,14 @@ mod lease_guard;
 mod limit_share;
 mod liveness;
 mod obstacles;
+mod pacer;
 mod recorder;
 mod recovery;
 mod refused_rows;
 mod rejected_outcomes;
+mod retention;
+#[cfg(test)]
+mod retention_tests;
 mod standby_instance;
 mod sweeper;
 mod tally;
@@ -42,7 +46,9 @@ pub use lease_guard::LeaseGuard;
 use limit_share::LimitShare;
 pub use liveness::Liveness;
 pub use obstacles::{ObstacleKind, Obstacles};
+pub use pacer::{Pace, Pacer};
 pub use recovery::{InDoubtPolicies, RecoveredOutcomes, RecoveryError, hand_over, recover};
+pub use retention::RetentionPlan;
 pub use standby_instance::{StandbyDisplay, StandbyInstance};
 
 use sendport_core::clock::steady;
@@ -58,6 +64,7 @@ use heartbeat::Heartbeat;
 use recorder::Recorder;
 use refused_rows::{RefusedRows, refused_event};
 use rejected_outcomes::{LockedOutcomes, RejectedOutcomes};
+use retention::Retention;
 use sweeper::Sweeper;
 use tally::Faults;
 use tasks::{Lane, Tasks, WorkCounter};
@@ -101,6 +108,8 @@ pub struct Worker {
     pub recovered: RecoveredOutcomes,
     /// Notices of failures.
     pub notices: Notices,
+    /// How long what is kept.
+    pub retention: RetentionPlan,
     /// Counts; knows the send ports.
     pub observer: Arc<dyn WorkerObserver>,
     /// What keeps the instance from working.
@@ -159,6 +168,7 @@ impl Worker {
         let sweeper = tokio::spawn(self.sweeper(unbroken_since).run());
         let failure_notifier = tokio::spawn(self.failure_notifier().run());
         let expiry_watch = tokio::spawn(self.expiry_watch().run());
+        let retention = tokio::spawn(self.retention().run());
         let (tasks, mut recorder) = self.tasks();
         self.take_work(&tasks, &lease_lost, events).await;
         self.liveness.end();
@@ -168,6 +178,7 @@ impl Worker {
         sweeper.abort();
         failure_notifier.abort();
         expiry_watch.abort();
+        retention.abort();
         let ended = tokio::time::timeout(self.settings.drain_timeout, &mut recorder).await;
         // Race between a held permit and shutdown: the recorder holds the permits of what it has not recorded. All
         // of that is in the spool, so it may be stopped here without losing an outcome.
@@ -316,6 +327,16 @@ impl Worker {
             instance: self.instance.id,
             observer: self.observer.clone(),
         }
+    }
+
+    fn retention(&self) -> Retention {
+        let plan = self.retention.clone();
+        Retention::new(
+            self.store.clone(),
+            self.instance.id,
+            plan,
+            self.observer.clone(),
+        )
     }
 
     async fn write_events(&self, events: &mut mpsc::UnboundedReceiver<Event>) {
