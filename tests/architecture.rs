@@ -18,11 +18,19 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["observability/health_server", "observability/metrics"],
     ),
     ("sink", &[]),
+    ("import", &[]),
     ("ldap", &["config"]),
     ("probe", &["config"]),
     (
         "cli",
-        &["app", "config", "observability/log", "probe", "sink"],
+        &[
+            "app",
+            "config",
+            "import",
+            "observability/log",
+            "probe",
+            "sink",
+        ],
     ),
 ];
 
@@ -42,6 +50,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
         ],
     ),
     ("ldap3", &["ldap"]),
+    ("roxmltree", &["import/biztalk"]),
     ("lettre", &["sendport-message/mime"]),
     ("html2text", &["sendport-message/mime"]),
     ("native_tls", &["ldap"]),
@@ -342,6 +351,10 @@ const UNMIRRORED: &[(&str, &str)] = &[
         "sqlserver/connection_string_error.rs",
         "only SQL Server has a connection string",
     ),
+    (
+        "sqlserver/database_mail.rs",
+        "reads Database Mail's settings, which only SQL Server has",
+    ),
     ("sqlserver/kerberos.rs", "Windows authentication"),
     ("sqlserver/kerberos_absent.rs", "builds without it"),
     ("sqlserver/known_errors.rs", "the server's error numbers"),
@@ -400,6 +413,7 @@ fn the_two_stores_have_the_same_files() {
 const UNMIRRORED_STATEMENTS: &[(&str, &str)] = &[
     ("check_permissions", "SQLite has no users"),
     ("create_database", "a database of SQLite is a file"),
+    ("database_mail", "SQLite has no Database Mail"),
     ("database_size", "SQLite has no edition that limits it"),
     ("fixed_role_members", "SQLite has no roles"),
     (

@@ -30,6 +30,7 @@ SYSTEM = re.compile(r"\[sp_(get|release)applock\]|\[sys\]\.\[")
 HISTORY = STORE / "sql/history_table.sql"  # precedes the migrations
 MIGRATIONS = sorted((ROOT / "migrations/sqlserver").glob("*.sql"))
 STATEMENTS = sorted((STORE / "sql").glob("*.sql"))
+MSDB = Path(__file__).with_name("msdb.sql")  # what the import of Database Mail reads
 PARTS = {path.stem: path.read_text(encoding="utf-8").rstrip() for path in (STORE / "sql/parts").glob("*.sql")}
 COLUMNS = STORE.parent / "columns.rs"
 # Calls of a procedure under another name, which applications have to change.
@@ -170,7 +171,7 @@ def check_syntax():
     if any([line for line, _ in errors_in(text, v)] != [2] for text in planted for v in VERSIONS):
         sys.exit("self-check failed: the parser does not find a planted error in line 2")
     parsed, found = 0, set()
-    for path in MIGRATIONS + STATEMENTS:
+    for path in [MSDB, *MIGRATIONS, *STATEMENTS]:
         for version, text in itertools.product(VERSIONS, itertools.chain(*map(with_nulls, shapes(path)))):
             parsed += 1
             found |= {(path.relative_to(ROOT), line, what) for line, what in errors_in(text, version)}
@@ -255,7 +256,7 @@ def parameters():
 def texts():
     """The objects after all migrations, and each statement as a procedure."""
     objects, declared = {}, parameters()
-    for path in [HISTORY, *MIGRATIONS]:
+    for path in [MSDB, HISTORY, *MIGRATIONS]:
         replay(path.read_text(encoding="utf-8"), objects)
     write = ScriptDom.Sql150ScriptGenerator(ScriptDom.SqlScriptGeneratorOptions()).GenerateScript
     for (kind, _), statement in objects.items():

@@ -18,6 +18,7 @@ mod connection_string;
 mod connection_string_auth;
 mod connection_string_error;
 mod coordination;
+mod database_mail;
 mod digest;
 mod error;
 mod expiry;
@@ -48,6 +49,7 @@ mod values;
 use crate::{Among, MOST_REFUSED, StoreError, SweepResult};
 
 pub use authentication::{AccessTokens, Authentication, CredentialError, Kerberos};
+pub use database_mail::{database_mail, database_mail_script};
 pub use schema::migration_script;
 
 use bulk_change::BulkChange;
