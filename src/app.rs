@@ -5,6 +5,8 @@ mod auth_ledger;
 mod certificates;
 mod components;
 mod database;
+mod database_mail;
+mod database_mail_comparison;
 mod database_tokens;
 mod demo;
 mod digest_recipients;
@@ -45,6 +47,8 @@ pub use database::{
     check_connection, check_database, check_environment, migration_script, open_store,
     schema_problem,
 };
+pub use database_mail::{database_mail, database_mail_script};
+pub use database_mail_comparison::{MessageDifference, compare_database_mail};
 pub use demo::DemoDatabase;
 pub use digest_recipients::digest_recipients_without_certificate;
 pub use directory_import::import_people;

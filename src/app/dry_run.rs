@@ -108,7 +108,7 @@ fn unsent(new: &NewAlert) -> Alert {
 }
 
 /// Attachments in memory; the key is the position.
-struct DryRunError<'a>(&'a [NewAttachment]);
+pub(super) struct DryRunError<'a>(pub(super) &'a [NewAttachment]);
 
 #[async_trait]
 impl AttachmentSource for DryRunError<'_> {

@@ -1,7 +1,7 @@
 //! `sendport init`
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Failure, say};
 use crate::config::{START_TOML, USUAL_FILES};
@@ -19,14 +19,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let shown = args.file.display();
-    let failed = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => Failure::Other(format!(
-            "{shown} exists already and was not changed; name another file"
-        )),
-        _ => Failure::Other(format!("{shown} cannot be written: {error}")),
-    };
-    let mut file = options().open(&args.file).map_err(failed)?;
-    file.write_all(START_TOML.as_bytes()).map_err(failed)?;
+    write_new(&args.file, START_TOML)?;
     let option = match USUAL_FILES
         .iter()
         .any(|file| args.file.as_os_str() == *file)
@@ -45,11 +38,27 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Readable by its owner alone: it may contain a password.
-fn options() -> std::fs::OpenOptions {
+/// Writes a configuration into a new file, which others cannot read: it may contain a password.
+pub(super) fn write_new(file: &Path, text: &str) -> Result<(), Failure> {
+    let shown = file.display();
+    let failed = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => Failure::Other(format!(
+            "{shown} exists already and was not changed; name another file"
+        )),
+        _ => Failure::Other(format!("{shown} cannot be written: {error}")),
+    };
+    let written = new_file(0o640).open(file);
+    let mut file = written.map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)
+}
+
+/// Options to create a file with this mode on Unix.
+pub(super) fn new_file(mode: u32) -> std::fs::OpenOptions {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+    #[cfg(not(unix))]
+    let _ = mode;
     options
 }

@@ -10,6 +10,7 @@ mod config_file;
 mod demo;
 mod findings;
 mod health;
+mod import;
 mod init;
 mod manual;
 mod migrate;
@@ -84,6 +85,8 @@ enum Verb {
     Init(init::Args),
     /// Show the effective configuration
     Config(config::Args),
+    /// Make send ports and relays of the settings of Database Mail or BizTalk Server
+    Import(import::Args),
     /// Run the service: claim alerts, submit them, record the results
     Run(run::Args),
     /// Create or update the tables in the database
@@ -293,6 +296,7 @@ impl Cli {
             Verb::Manual(args) => manual::write(&args),
             Verb::Init(args) => init::run(&args),
             Verb::Config(args) => config::run(&args, self.config),
+            Verb::Import(args) => import::run(args).await,
             Verb::Run(args) => run::run(args, load(self.config)?).await,
             Verb::Migrate(args) => migrate::run(args, load(self.config)?).await,
             Verb::Adopt(args) => adopt::run(args, load(self.config)?).await,

@@ -34,6 +34,7 @@ mod schema;
 mod sqlite;
 mod sqlite_only;
 mod sqlserver;
+mod sqlserver_database_mail;
 mod sqlserver_locks;
 mod sqlserver_only;
 mod templates;
@@ -49,6 +50,7 @@ fn main() {
         sqlite_only::trials(),
         sqlserver::trials(),
         sqlserver_locks::trials(),
+        sqlserver_database_mail::trials(),
         sqlserver_only::trials(),
         database_mail::trials(),
     ];

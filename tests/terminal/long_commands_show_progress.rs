@@ -1,54 +1,13 @@
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use crate::program::program;
 use crate::site::Site;
+use crate::terminal::Terminal;
 
 const PORT: &str = "[send_port.default]\nfrom = \"alerts@example.test\"\nrelays = [\"main\"]\n";
 const DISCARD: &str = "[relay.main]\nkind = \"discard\"\n";
-
-/// The program on a terminal of its own; what that shows can be read while it runs.
-struct Terminal {
-    child: Child,
-    shown: String,
-}
-
-impl Terminal {
-    /// With words that need no quotation marks.
-    fn start(folder: &Path, words: &str) -> Self {
-        let line = format!("{} {words}", env!("CARGO_BIN_EXE_sendport"));
-        let mut command = Command::new("script");
-        command.args(["-q", "-e", "-f", "-c", &line, "/dev/null"]);
-        command
-            .current_dir(folder)
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin");
-        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        Self {
-            child: command.spawn().expect("run script"),
-            shown: String::new(),
-        }
-    }
-
-    /// Reads on until this is shown, or to the end.
-    fn read_until(&mut self, wanted: &str) {
-        let out = self.child.stdout.as_mut().expect("a pipe");
-        let mut bytes = [0; 1024];
-        while !self.shown.contains(wanted) {
-            match out.read(&mut bytes).expect("read") {
-                0 => return,
-                many => self.shown += &String::from_utf8_lossy(&bytes[..many]),
-            }
-        }
-    }
-
-    fn ended(mut self) -> (Option<i32>, String) {
-        self.read_until("\0never");
-        (self.child.wait().expect("wait").code(), self.shown)
-    }
-}
 
 /// Another program changes the database for three seconds; pipes and JSON output show no progress.
 #[test]

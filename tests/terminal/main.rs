@@ -29,5 +29,8 @@ mod pipes_end_quietly;
 #[cfg(unix)]
 mod root_refuses_folders_of_other_users;
 mod send_refuses_alerts_that_would_fail;
+mod settings_are_imported;
 mod sink_reports_why_it_cannot_start;
+#[cfg(unix)]
+mod terminal;
 mod wrong_settings_name_their_key;
