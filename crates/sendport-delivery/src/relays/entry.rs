@@ -21,6 +21,26 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How often a waiting task checks that the relay responds.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// The UTC time of an instant. It is calculated once for each instant: the two clocks drift, and a state
+/// that is unchanged must have an unchanged text.
+#[derive(Default)]
+pub(crate) struct FixedTime(Mutex<Option<(std::time::Instant, Timestamp)>>);
+
+impl FixedTime {
+    /// The time of `instant`, calculated by `utc` if it is another instant than before.
+    pub(crate) fn of(
+        &self,
+        instant: std::time::Instant,
+        utc: impl FnOnce() -> Timestamp,
+    ) -> Timestamp {
+        let mut known = self.0.lock();
+        match *known {
+            Some((earlier, at)) if earlier == instant => at,
+            _ => known.insert((instant, utc())).1,
+        }
+    }
+}
+
 /// One relay, and how it is.
 pub(crate) struct RelayEntry {
     pub(crate) relay: Arc<dyn Relay>,
@@ -35,8 +55,10 @@ pub(crate) struct RelayEntry {
     /// That it is throttled was reported.
     pub(crate) throttled: AtomicBool,
     pub(crate) watch: Arc<dyn RelayObserver>,
-    /// End of the wait for the window of a limit, as both clocks have it.
-    share_wait_end: Mutex<Option<(std::time::Instant, Timestamp)>>,
+    /// End of the wait for the window of a limit.
+    pub(crate) share_wait_end: FixedTime,
+    /// Start of its silence.
+    pub(crate) silence_start: FixedTime,
     /// The condition that was reported last.
     seen: AtomicU8,
 }
@@ -51,7 +73,8 @@ impl RelayEntry {
             patience: PATIENCE,
             limited: Mutex::default(),
             throttled: AtomicBool::new(false),
-            share_wait_end: Mutex::default(),
+            share_wait_end: FixedTime::default(),
+            silence_start: FixedTime::default(),
             watch: Arc::new(NoObserver),
             seen: AtomicU8::new(RelayCondition::Closed as u8),
             relay,
@@ -78,10 +101,6 @@ impl RelayEntry {
         self.relay.limiter()
     }
 
-    pub(crate) fn share_wait_end(&self) -> MutexGuard<'_, Option<(std::time::Instant, Timestamp)>> {
-        self.share_wait_end.lock()
-    }
-
     pub(crate) fn sign_of_life(&self) -> MutexGuard<'_, Instant> {
         self.sign_of_life.lock()
     }
@@ -99,10 +118,10 @@ impl RelayEntry {
         self.sign_of_life().elapsed() >= self.patience && self.limiter().is_occupied()
     }
 
-    /// How long nothing that is under way has ended, where that is long.
-    pub(crate) fn silence(&self) -> Option<Duration> {
-        let silence = self.sign_of_life().elapsed();
-        (silence >= self.patience && self.limiter().is_in_use()).then_some(silence)
+    /// The last sign of life, if it is long ago and attempts are under way.
+    pub(crate) fn silent_since(&self) -> Option<Instant> {
+        let since = *self.sign_of_life();
+        (since.elapsed() >= self.patience && self.limiter().is_in_use()).then_some(since)
     }
 
     /// How many alerts may be begun now; `None` is any number.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use sendport_core::clock::utc_text;
 use sendport_core::clock::{Clock, Ticks};
 use sendport_core::domain::{Membership, RelayCondition, RelayState};
@@ -236,14 +235,15 @@ impl RelayRegistry {
 
     /// Since when, in a sentence.
     fn silence(&self, entry: &RelayEntry) -> Option<String> {
-        let silence = TimeDelta::from_std(entry.silence()?).ok()?;
-        let since = utc_text(self.clock.now() - silence);
+        let instant = entry.silent_since()?;
+        let since = || self.clock.now() - instant.elapsed();
+        let since = utc_text(entry.silence_start.of(instant.into_std(), since));
         Some(format!(
             "no message or connection attempt has ended since {since}; the time-outs are in relay.*.timeout"
         ))
     }
 
-    /// In a sentence. The time of the same instant is the same at every call.
+    /// In a sentence.
     fn share_wait(&self, entry: &RelayEntry, wait: ShareWait) -> String {
         let (limit, until) = match wait {
             ShareWait::Acknowledgement => {
@@ -253,12 +253,7 @@ impl RelayRegistry {
             ShareWait::Window { limit, until } => (limit, until),
         };
         let at = || self.clock.now() + until.saturating_duration_since(self.ticks.now());
-        let mut known = entry.share_wait_end();
-        let at = match *known {
-            Some((instant, at)) if instant == until => at,
-            _ => known.insert((until, at())).1,
-        };
-        let at = utc_text(at);
+        let at = utc_text(entry.share_wait_end.of(until, at));
         format!(
             "waits until {at}: another or an earlier instance may have used {limit} of the relay"
         )

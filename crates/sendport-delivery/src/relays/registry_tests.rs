@@ -1,3 +1,6 @@
+use std::sync::atomic::AtomicI64;
+
+use chrono::TimeDelta;
 use sendport_core::clock::SystemClock;
 use sendport_core::domain::{
     AlertId, Command, CommandReply, Reply, SessionFacts, SubmissionEnd, SubmissionReport, Timestamp,
@@ -9,7 +12,10 @@ use super::*;
 use crate::relays::circuit::RelayFault;
 
 fn registry() -> RelayRegistry {
-    let clock = Arc::new(SystemClock);
+    registry_at(Arc::new(SystemClock))
+}
+
+fn registry_at(clock: Arc<dyn Clock>) -> RelayRegistry {
     let relay: Arc<dyn Relay> = Arc::new(DiscardRelay::new("main", clock.clone()));
     let (events, _) = mpsc::unbounded_channel();
     RelayRegistry::new(vec![relay], Arc::new(ReplyTable::built_in()), clock, events)
@@ -110,6 +116,28 @@ async fn a_relay_that_does_not_answer_is_passed_over_where_there_is_another_one(
     registry.report(turn, AlertId(1), 0, &answered(Command::EndOfData, 250));
     assert_eq!(registry.states()[0].reply, None);
     assert!(registry.acquire("main", true).await.is_ok());
+}
+
+/// The clock of the system is corrected in steps of half a second.
+struct SteppingClock(AtomicI64);
+
+impl Clock for SteppingClock {
+    fn now(&self) -> Timestamp {
+        let steps = self.0.fetch_add(1, Ordering::Relaxed);
+        Timestamp::UNIX_EPOCH + TimeDelta::milliseconds(500 * steps)
+    }
+}
+
+#[tokio::test]
+async fn the_text_of_a_silent_relay_does_not_change() {
+    let mut registry = registry_at(Arc::new(SteppingClock(AtomicI64::new(100))));
+    registry.entries.get_mut("main").expect("an entry").patience = Duration::ZERO;
+    let _hanging = registry.acquire("main", true).await.expect("a permit");
+    let text = || registry.states()[0].reply.clone().expect("it is silent");
+    let first = text();
+    for _ in 0..4 {
+        assert_eq!(text(), first);
+    }
 }
 
 #[tokio::test]
