@@ -200,6 +200,7 @@ fn relay_table(lines: &[RelayLine], now: Timestamp) -> Table {
         "For",
         "NextTry",
         "SendPorts",
+        "ThrottleReason",
         "Reply",
         "Advice",
     ]);
@@ -211,6 +212,7 @@ fn relay_table(lines: &[RelayLine], now: Timestamp) -> Table {
             ago(line.since, now),
             until(retry_at, now),
             line.send_ports.clone().unwrap_or_default(),
+            line.throttle_reason.clone().unwrap_or_default(),
             line.reply.clone().unwrap_or_default(),
             line.advice.clone().unwrap_or_default(),
         ]);

@@ -129,6 +129,17 @@ fn an_alert_that_would_expire_before_it_may_be_sent() {
 }
 
 #[test]
+fn status_prints_why_a_relay_is_throttled() {
+    let site = Site::new(PORT);
+    let sql = "INSERT INTO Instance (InstanceId, Name, HostName, ProcessId, Version, StartedAt, RenewedAt, LeaseUntil)
+               VALUES ('i', 'host', 'host', 1, '1', '2026-01-31T12:00:00.000Z', '2026-01-31T12:00:00.000Z', '9999-01-01T00:00:00.000Z');
+               INSERT INTO RelayState (InstanceId, Relay, Condition, Since, ThrottleReason)
+               VALUES ('i', 'main', 'closed', '2026-01-31T12:00:00.000Z', '452 4.3.2 too much');";
+    site.database().execute_batch(sql).expect("insert");
+    asked(&site, &["status"]).prints(0, &["ThrottleReason", "452 4.3.2 too much"]);
+}
+
+#[test]
 fn the_overview_says_what_was_last_and_how_long_ago() {
     let site = Site::new(PORT);
     asked(&site, &["status"]).is_as_expected("status_of_nothing");
