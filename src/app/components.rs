@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use sendport_core::regular_file;
 use sendport_core::replies::ReplyTable;
 use sendport_delivery::audit::FolderTrail;
 use sendport_delivery::dispatcher::TemplateCache;
@@ -102,7 +103,7 @@ pub fn reply_table(config: &Config) -> Result<ReplyTable, AppError> {
         return Ok(ReplyTable::built_in());
     }
     let place = format_args!("replies.file '{}'", file.display());
-    let text = std::fs::read_to_string(file);
+    let text = regular_file::read_to_string(file);
     let text = text.map_err(|error| AppError::config_at(place, error))?;
     ReplyTable::with_own(&text).map_err(|error| AppError::config_at(place, error))
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use sendport_core::domain::{CertificateAdded, CertificateChoice};
+use sendport_core::regular_file;
 use sendport_store::Store;
 use serde::Serialize;
 
@@ -215,7 +216,7 @@ async fn bring_file(
     entries: &mut Entries,
 ) -> Result<(), AppError> {
     let shown = file.display().to_string();
-    let bytes = std::fs::read(file);
+    let bytes = regular_file::read(file);
     let bytes = bytes.map_err(|error| AppError::config_at(&shown, error))?;
     let how = CertificateImport {
         addresses: &args.address,

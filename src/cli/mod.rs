@@ -39,6 +39,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use sendport_core::regular_file;
 use sendport_store::{Store, StoreError};
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
@@ -399,14 +400,14 @@ fn utf8(bytes: Vec<u8>) -> std::io::Result<String> {
     })
 }
 
-/// A file that holds a text; `-` is standard input.
+/// The text of a regular file; `-` is standard input.
 fn read_text(file: &Path) -> Result<String, Failure> {
     let read = match file.as_os_str() == "-" {
         true => {
             let mut bytes = Vec::new();
             std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
         }
-        false => std::fs::read(file),
+        false => regular_file::read(file),
     };
     read.and_then(utf8).map_err(|error| {
         Failure::Other(format!(

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sendport_core::domain::{
     AlertId, AlertStatus, BodyFormat, Priority, Timestamp, shown_name, shown_names,
 };
+use sendport_core::regular_file;
 use sendport_store::{AlertLine, InstanceLine, NewAlert, NewAttachment, QueueLine, Store};
 
 use super::one_alert::{OneAlert, delivery_table};
@@ -199,7 +200,7 @@ fn new_alert(args: Args) -> Result<NewAlert, Failure> {
 
 fn attachment(file: &Path) -> Result<NewAttachment, Failure> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let content = std::fs::read(file).map_err(unreadable(file))?;
+    let content = regular_file::read(file).map_err(unreadable(file))?;
     Ok(NewAttachment::file(name, content))
 }
 

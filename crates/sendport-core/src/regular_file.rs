@@ -1,4 +1,4 @@
-//! Files that the configuration names: secrets, keys and certificates.
+//! Files that the configuration or the command line names.
 
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -14,6 +14,15 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     file.read_to_end(&mut content)?;
     Ok(content)
+}
+
+/// The text of a regular file.
+///
+/// # Errors
+/// As [`read`], or that it is not UTF-8.
+pub fn read_to_string(path: &Path) -> io::Result<String> {
+    let not_utf8 = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+    String::from_utf8(read(path)?).map_err(not_utf8)
 }
 
 /// Whether the file can be read, before a library reads it by itself.
