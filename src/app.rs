@@ -56,7 +56,7 @@ pub use dry_run::dry_run;
 pub use health_check::{HealthAddressError, ask_health, health_address, try_listen};
 pub use health_server::ListenerError;
 pub use owner::{FileOwner, owner_of_database, owner_of_state_folder};
-pub use preview::{preview_alert, preview_template};
+pub use preview::{PreviewError, preview_alert, preview_template};
 pub use probe::{ProbeContext, name_of_this_host, open_relay_check, probe};
 pub use protection::{ProtectionState, protection_states};
 pub use running_transactions::RunningTransactions;

@@ -7,7 +7,7 @@ use sendport_delivery::ComposeError;
 use sendport_delivery::dispatcher::{Preview, PreviewTexts, Sources, preview};
 use sendport_delivery::protection::CertificateCache;
 use sendport_message::template::{
-    NotRendered, Renderer, TemplateSource, files_of, sample_alert, sample_of,
+    NotRendered, RenderError, Renderer, TemplateSource, files_of, sample_alert, sample_of,
 };
 use sendport_smime::CrlCache;
 use sendport_store::attachments::AttachmentSource;
@@ -18,6 +18,23 @@ use super::protection::{crl_folder, fetch_lists};
 use super::{AppError, system_clock};
 use crate::config::Config;
 
+/// Why an alert has no message.
+#[derive(Debug, thiserror::Error)]
+pub enum PreviewError {
+    /// A value of its row cannot be read.
+    #[error("{0}")]
+    Unreadable(String),
+    /// The alert fails.
+    #[error("{0}")]
+    Refused(String),
+    /// An operator has to correct its protection first.
+    #[error("{0}")]
+    Unprotected(String),
+    /// It is due again later.
+    #[error("{0}")]
+    Deferred(String),
+}
+
 /// Reads an alert in any status and builds the message that the service would submit for it. The
 /// inner error is the reason why the alert would fail.
 ///
@@ -27,18 +44,22 @@ pub async fn preview_alert(
     config: &Config,
     store: &Arc<dyn Store>,
     id: AlertId,
-) -> Result<Result<Preview, String>, AppError> {
+) -> Result<Result<Preview, PreviewError>, AppError> {
     let alert = match store.whole_alert(id).await? {
         Some(LoadResult::Alert(alert) | LoadResult::Large { alert, .. }) => *alert,
-        Some(LoadResult::Unreadable { reason, .. }) => return Ok(Err(reason)),
+        Some(LoadResult::Unreadable { reason, .. }) => {
+            return Ok(Err(PreviewError::Unreadable(reason)));
+        }
         None => return Err(AppError::NoAlert(id.to_string())),
     };
     match made(config, store, alert, &**store).await? {
         Ok(preview) => Ok(Ok(preview)),
-        Err(ComposeError::Never(refusal)) => Ok(Err(refusal.reason)),
-        Err(ComposeError::Unprotected { why, .. }) => Ok(Err(why)),
+        Err(ComposeError::Never(refusal)) => Ok(Err(PreviewError::Refused(refusal.reason))),
+        Err(ComposeError::Unprotected { why, .. }) => Ok(Err(PreviewError::Unprotected(why))),
         Err(ComposeError::NotNow { error, .. }) => Err(error.into()),
-        Err(ComposeError::Deferred(_, why)) => Ok(Err(why.unwrap_or_default())),
+        Err(ComposeError::Deferred(_, why)) => {
+            Ok(Err(PreviewError::Deferred(why.unwrap_or_default())))
+        }
     }
 }
 
@@ -86,13 +107,13 @@ pub async fn preview_template(
     name: &str,
     language: &str,
     payload: Option<&str>,
-) -> Result<Result<PreviewTexts, String>, AppError> {
+) -> Result<Result<PreviewTexts, RenderError>, AppError> {
     let source = TemplateSource::of_files(files_of(texts));
     let payload = payload.or_else(|| sample_of(texts, name, language));
     let alert = sample_alert(name, language, payload);
     match Renderer::default().render(&source, &alert).await {
         Ok(rendered) => Ok(Ok(PreviewTexts::of(&rendered))),
-        Err(NotRendered::Never(error)) => Ok(Err(error.to_string())),
+        Err(NotRendered::Never(error)) => Ok(Err(error)),
         Err(error) => Err(AppError::config(error)),
     }
 }

@@ -35,32 +35,54 @@ pub(super) async fn run(args: Args, config: Config) -> Result<(), Failure> {
     let listen = listen.map_err(|what| Failure::Config(format!("http.listen: {what}")))?;
     let address = app::health_address(listen).map_err(Failure::config)?;
     let answer = ask(address, if args.alive { "/healthz" } else { "/readyz" }).await;
-    let (Ok(text) | Err(text)) = &answer;
-    if args.json {
-        let ok = answer.is_ok();
-        print_json(&Document { ok, text })?;
-    } else if answer.is_ok() {
-        say(text);
+    match (&answer, args.json) {
+        (Ok(text), true) => print_json(&Document { ok: true, text })?,
+        (Err(error), true) => {
+            let text = &error.to_string();
+            print_json(&Document { ok: false, text })?;
+        }
+        (Ok(text), false) => say(text),
+        (Err(_), false) => {}
     }
-    answer.map(drop).map_err(Failure::Other)
+    answer.map(drop).map_err(Failure::other)
 }
 
-/// What the page says; an error where it is none, or says no.
-async fn ask(address: SocketAddr, path: &str) -> Result<String, String> {
-    let answer = app::ask_health(address, path).await.map_err(|error| {
-        format!("http://{address}{path} does not answer: {error}; is the service running?")
+/// Why the service is not healthy, or its health is unknown.
+#[derive(Debug, thiserror::Error)]
+enum HealthError {
+    #[error("http://{address}{path} does not answer: {error}; is the service running?")]
+    NoResponse {
+        address: SocketAddr,
+        path: &'static str,
+        error: std::io::Error,
+    },
+    /// The text of a response 503.
+    #[error("{0}")]
+    Unavailable(String),
+    #[error(
+        "expected the service at {address}, found something that answers '{status_line}'; see http.listen"
+    )]
+    OtherProgram {
+        address: SocketAddr,
+        status_line: String,
+    },
+}
+
+/// The text of the page.
+async fn ask(address: SocketAddr, path: &'static str) -> Result<String, HealthError> {
+    let response = app::ask_health(address, path).await;
+    let response = response.map_err(|error| HealthError::NoResponse {
+        address,
+        path,
+        error,
     })?;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let (head, body) = response.split_once("\r\n\r\n").unwrap_or((&response, ""));
     match head.split(' ').nth(1) {
         Some("200") => Ok(body.trim_end().to_owned()),
-        Some("503") => Err(body.trim_end().to_owned()),
-        _ => Err(stranger(address, head)),
+        Some("503") => Err(HealthError::Unavailable(body.trim_end().to_owned())),
+        _ => Err(HealthError::OtherProgram {
+            address,
+            status_line: head.lines().next().unwrap_or_default().to_owned(),
+        }),
     }
-}
-
-fn stranger(address: SocketAddr, head: &str) -> String {
-    let first = head.lines().next().unwrap_or_default();
-    format!(
-        "expected the service at {address}, found something that answers '{first}'; see http.listen"
-    )
 }
