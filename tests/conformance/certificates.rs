@@ -196,7 +196,7 @@ pub(crate) async fn hundreds_of_addresses_are_looked_up_at_once(f: &dyn Fixture)
     assert!(none.is_empty());
 }
 
-pub(crate) async fn what_is_revoked_says_since_when_and_why(f: &dyn Fixture) {
+pub(crate) async fn a_revoked_certificate_has_a_time_and_a_reason(f: &dyn Fixture) {
     let store = f.fresh().await;
     let it = text("ops@contoso.com", 1, 365);
     add(&store, &it).await;
@@ -228,7 +228,7 @@ pub(crate) async fn what_is_revoked_says_since_when_and_why(f: &dyn Fixture) {
     );
 }
 
-pub(crate) async fn what_is_removed_is_gone_and_noted(f: &dyn Fixture) {
+pub(crate) async fn removing_a_certificate_is_logged(f: &dyn Fixture) {
     let store = f.fresh().await;
     add(&store, &text("ops@contoso.com", 1, 365)).await;
     add(&store, &text("info@contoso.com", 1, 365)).await;
@@ -255,7 +255,7 @@ pub(crate) async fn what_is_removed_is_gone_and_noted(f: &dyn Fixture) {
     );
 }
 
-pub(crate) async fn addresses_stand_in_lower_case(f: &dyn Fixture) {
+pub(crate) async fn addresses_are_stored_in_lower_case(f: &dyn Fixture) {
     let store = f.fresh().await;
     add(&store, &text("ops@contoso.com", 1, 365)).await;
     let table = f.table("Certificate");
@@ -267,7 +267,7 @@ pub(crate) async fn addresses_stand_in_lower_case(f: &dyn Fixture) {
         .expect_err("there is no such cipher");
 }
 
-pub(crate) async fn what_ends_soon_without_a_successor_is_shown(f: &dyn Fixture) {
+pub(crate) async fn certificates_that_expire_soon_without_a_successor_are_listed(f: &dyn Fixture) {
     let store = f.fresh().await;
     let signs = |it: CertificateText| CertificateText {
         key_usage: "digitalSignature, emailProtection".to_owned(),

@@ -218,7 +218,7 @@ async fn claim_all(
     }
 }
 
-pub(crate) async fn what_a_rule_of_the_site_refuses_keeps_no_other(f: &dyn Fixture) {
+pub(crate) async fn a_refused_alert_keeps_no_other(f: &dyn Fixture) {
     let store = f.fresh().await;
     let instance = instance(&store, "a").await;
     for n in 0..f.rules("0", "'sending'").len() {
@@ -256,7 +256,7 @@ pub(crate) async fn what_a_rule_of_the_site_refuses_keeps_no_other(f: &dyn Fixtu
 }
 
 /// More than a claim takes, and in front of everything else.
-pub(crate) async fn many_that_are_refused_keep_no_other(f: &dyn Fixture) {
+pub(crate) async fn many_refused_alerts_keep_no_other(f: &dyn Fixture) {
     let store = f.fresh().await;
     let instance = instance(&store, "a").await;
     f.many(130).await;

@@ -363,7 +363,7 @@ pub(crate) async fn cancel_sends_nothing_more(f: &dyn Fixture) {
     assert_eq!(f.rows("EventLog", event).await, 1);
 }
 
-pub(crate) async fn what_was_relayed_before_makes_a_cancelled_alert_partial(f: &dyn Fixture) {
+pub(crate) async fn a_cancelled_alert_with_a_relayed_recipient_is_partial(f: &dyn Fixture) {
     let store = f.fresh().await;
     let id = f.alert_to("ops0@contoso.com; ops1@contoso.com").await;
     let a = instance(&store, "a").await;
@@ -384,7 +384,7 @@ pub(crate) async fn what_was_relayed_before_makes_a_cancelled_alert_partial(f: &
     );
 }
 
-pub(crate) async fn what_is_not_in_doubt_cannot_be_resolved(f: &dyn Fixture) {
+pub(crate) async fn only_an_alert_in_doubt_can_be_resolved(f: &dyn Fixture) {
     let store = f.fresh().await;
     let a = holding_instance(&store, "a").await;
     let leased = f.alert_to("ops0@contoso.com").await;

@@ -69,7 +69,7 @@ pub(crate) async fn a_new_owner_keeps_what_is_not_recorded_yet(f: &dyn Fixture) 
 }
 
 /// Retired or taken over, alone or with others: the instance that gives it back says nothing about it.
-pub(crate) async fn what_is_given_back_says_what_it_waited_for(f: &dyn Fixture) {
+pub(crate) async fn a_released_alert_keeps_the_reason_it_waited_for(f: &dyn Fixture) {
     let store = f.fresh().await;
     f.many(1).await;
     let text = "waits for relay main: 421 4.7.0 too many connections";
@@ -104,7 +104,7 @@ pub(crate) async fn what_is_given_back_says_what_it_waited_for(f: &dyn Fixture) 
     assert_eq!(reason(id).await, None, "it waited for nothing more");
 }
 
-pub(crate) async fn what_hangs_is_counted_once_its_lease_ran_out(f: &dyn Fixture) {
+pub(crate) async fn overdue_leases_are_counted(f: &dyn Fixture) {
     let store = f.fresh().await;
     f.many(3).await;
     let dead = instance(&store, "dead").await;

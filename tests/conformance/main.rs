@@ -90,8 +90,8 @@ macro_rules! scenarios {
                 two_claimers_never_share_an_alert;
                 eight_claimers_never_share_an_alert;
                 an_alert_inserted_by_the_command_line_is_claimed;
-                what_a_rule_of_the_site_refuses_keeps_no_other;
-                many_that_are_refused_keep_no_other;
+                a_refused_alert_keeps_no_other;
+                many_refused_alerts_keep_no_other;
                 a_claim_that_is_repeated_answers_what_it_took;
                 a_claim_that_met_a_refusal_is_repeated_as_any;
             }
@@ -132,8 +132,8 @@ macro_rules! scenarios {
                 a_dead_instance_loses_its_alerts_as_unknown;
                 a_renewed_lease_is_not_taken_over;
                 a_new_owner_keeps_what_is_not_recorded_yet;
-                what_is_given_back_says_what_it_waited_for;
-                what_hangs_is_counted_once_its_lease_ran_out;
+                a_released_alert_keeps_the_reason_it_waited_for;
+                overdue_leases_are_counted;
                 an_instance_takes_over_nothing_from_itself;
                 take_over_keeps_its_limit;
                 a_partly_delayed_alert_is_taken_over_as_delayed;
@@ -157,8 +157,8 @@ macro_rules! scenarios {
                 relayed_does_not_resolve_refused_recipients;
                 resend_is_due_at_once;
                 cancel_sends_nothing_more;
-                what_was_relayed_before_makes_a_cancelled_alert_partial;
-                what_is_not_in_doubt_cannot_be_resolved;
+                a_cancelled_alert_with_a_relayed_recipient_is_partial;
+                only_an_alert_in_doubt_can_be_resolved;
                 in_doubt_lists_the_oldest_first_up_to_its_limit;
             }
             refused {
@@ -207,21 +207,21 @@ macro_rules! scenarios {
             }
             queue {
                 without_an_instance_the_queue_says_so;
-                what_waits_is_counted_by_send_port_and_status;
+                depth_is_counted_by_send_port_and_status;
                 without_the_send_port_the_queue_says_so;
                 a_paused_relay_is_named_with_its_reply;
-                what_is_sent_to_a_silent_relay_says_so;
-                what_is_not_due_says_when;
-                what_is_held_says_so;
-                what_is_held_in_doubt_says_so;
-                what_waits_for_a_window_says_so;
+                an_alert_at_a_silent_relay_names_the_relay;
+                a_delayed_alert_shows_when_it_is_due;
+                a_held_alert_waits_for_an_operator;
+                an_alert_held_in_doubt_refers_to_the_view;
+                an_alert_outside_the_delivery_window_shows_the_window;
                 a_wait_for_the_share_of_a_limit_is_shown;
                 nothing_to_wait_for_says_nothing;
                 instances_show_which_are_alive;
-                what_keeps_an_instance_from_sending_is_shown;
+                the_reason_why_an_instance_sends_nothing_is_shown;
                 leases_of_a_dead_instance_are_shown;
-                what_an_instance_could_not_record_is_shown;
-                what_an_instance_could_not_claim_is_shown;
+                unrecorded_outcomes_of_an_instance_are_shown;
+                unclaimed_alerts_of_an_instance_are_shown;
             }
             membership {
                 one_alone_has_everything;
@@ -230,7 +230,7 @@ macro_rules! scenarios {
                 they_agree_when_every_other_one_shares;
                 a_waiting_instance_has_no_share;
                 stopped_and_expired_instances_do_not_count;
-                what_ended_long_ago_is_forgotten;
+                an_instance_that_stopped_an_hour_ago_does_not_count;
                 an_unregistered_instance_counts_as_the_youngest;
             }
             authentication {
@@ -257,7 +257,7 @@ macro_rules! scenarios {
             }
             relays {
                 the_worst_that_an_instance_says_is_the_line;
-                what_instances_may_do_together_is_added_up;
+                the_view_adds_the_limits_of_all_instances;
                 the_view_names_the_send_ports_of_a_relay;
                 the_view_shows_the_last_authentication;
             }
@@ -307,26 +307,26 @@ macro_rules! scenarios {
             templates {
                 a_template_comes_back_as_it_was_added;
                 only_the_newest_versions_are_current;
-                a_template_is_found_as_it_stood_at_a_version;
+                a_template_is_found_as_of_a_version;
                 the_second_of_two_imports_adds_nothing;
                 of_many_that_import_at_once_each_version_is_one_import;
                 a_version_cannot_be_changed;
                 an_alert_says_which_templates_are_the_newest;
-                what_is_taken_over_keeps_the_templates_of_its_time;
+                an_alert_taken_over_keeps_its_template_version;
             }
             certificates {
                 a_certificate_comes_back_as_it_was_added;
                 the_same_again_is_known_and_what_is_chosen_changes;
                 of_many_that_add_the_same_at_once_one_adds;
                 hundreds_of_addresses_are_looked_up_at_once;
-                what_is_revoked_says_since_when_and_why;
-                what_is_removed_is_gone_and_noted;
-                addresses_stand_in_lower_case;
-                what_ends_soon_without_a_successor_is_shown;
+                a_revoked_certificate_has_a_time_and_a_reason;
+                removing_a_certificate_is_logged;
+                addresses_are_stored_in_lower_case;
+                certificates_that_expire_soon_without_a_successor_are_listed;
                 an_expiry_is_notified_once_by_one_of_many_instances;
             }
             schema {
-                nothing_there_is_absent;
+                an_empty_database_has_no_schema;
                 migrating_twice_applies_once;
                 two_migrations_at_once_apply_once;
                 a_newer_schema_is_ahead;

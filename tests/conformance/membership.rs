@@ -89,7 +89,7 @@ pub(crate) async fn stopped_and_expired_instances_do_not_count(f: &dyn Fixture) 
     assert_about(stand(&store, c, 1).await.others_ended, minutes(30));
 }
 
-pub(crate) async fn what_ended_long_ago_is_forgotten(f: &dyn Fixture) {
+pub(crate) async fn an_instance_that_stopped_an_hour_ago_does_not_count(f: &dyn Fixture) {
     let store = f.fresh().await;
     let dead = instance(&store, "dead").await;
     store.retire(dead).await.expect("retire");

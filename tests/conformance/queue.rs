@@ -65,7 +65,7 @@ pub(crate) async fn without_an_instance_the_queue_says_so(f: &dyn Fixture) {
     );
 }
 
-pub(crate) async fn what_waits_is_counted_by_send_port_and_status(f: &dyn Fixture) {
+pub(crate) async fn depth_is_counted_by_send_port_and_status(f: &dyn Fixture) {
     let store = f.fresh().await;
     assert_eq!(store.depths().await.expect("depths"), []);
     f.many(3).await;
@@ -139,7 +139,7 @@ pub(crate) async fn a_paused_relay_is_named_with_its_reply(f: &dyn Fixture) {
     );
 }
 
-pub(crate) async fn what_is_sent_to_a_silent_relay_says_so(f: &dyn Fixture) {
+pub(crate) async fn an_alert_at_a_silent_relay_names_the_relay(f: &dyn Fixture) {
     let store = f.fresh().await;
     f.many(1).await;
     let a = instance(&store, "a").await;
@@ -163,7 +163,7 @@ pub(crate) async fn what_is_sent_to_a_silent_relay_says_so(f: &dyn Fixture) {
     }
 }
 
-pub(crate) async fn what_is_not_due_says_when(f: &dyn Fixture) {
+pub(crate) async fn a_delayed_alert_shows_when_it_is_due(f: &dyn Fixture) {
     let store = f.fresh().await;
     f.alert_to("ops0@contoso.com").await;
     let a = instance(&store, "a").await;
@@ -183,7 +183,7 @@ pub(crate) async fn what_is_not_due_says_when(f: &dyn Fixture) {
     assert!(text.starts_with("due at "), "{text}");
 }
 
-pub(crate) async fn what_is_held_says_so(f: &dyn Fixture) {
+pub(crate) async fn a_held_alert_waits_for_an_operator(f: &dyn Fixture) {
     let store = f.fresh().await;
     f.many(1).await;
     store.adopt("test", AdoptMode::Hold).await.expect("adopt");
@@ -193,7 +193,7 @@ pub(crate) async fn what_is_held_says_so(f: &dyn Fixture) {
     );
 }
 
-pub(crate) async fn what_is_held_in_doubt_says_so(f: &dyn Fixture) {
+pub(crate) async fn an_alert_held_in_doubt_refers_to_the_view(f: &dyn Fixture) {
     let store = f.fresh().await;
     f.many(2).await;
     let a = holding_instance(&store, "a").await;
@@ -229,7 +229,7 @@ pub(crate) async fn what_is_held_in_doubt_says_so(f: &dyn Fixture) {
     );
 }
 
-pub(crate) async fn what_waits_for_a_window_says_so(f: &dyn Fixture) {
+pub(crate) async fn an_alert_outside_the_delivery_window_shows_the_window(f: &dyn Fixture) {
     let store = f.fresh().await;
     f.many(1).await;
     let a = instance(&store, "a").await;
@@ -347,7 +347,7 @@ pub(crate) async fn instances_show_which_are_alive(f: &dyn Fixture) {
     );
 }
 
-pub(crate) async fn what_keeps_an_instance_from_sending_is_shown(f: &dyn Fixture) {
+pub(crate) async fn the_reason_why_an_instance_sends_nothing_is_shown(f: &dyn Fixture) {
     let store = f.fresh().await;
     f.many(1).await;
     let one = instance(&store, "one").await;
@@ -400,7 +400,7 @@ pub(crate) async fn leases_of_a_dead_instance_are_shown(f: &dyn Fixture) {
     );
 }
 
-pub(crate) async fn what_an_instance_could_not_record_is_shown(f: &dyn Fixture) {
+pub(crate) async fn unrecorded_outcomes_of_an_instance_are_shown(f: &dyn Fixture) {
     let store = f.fresh().await;
     f.many(1).await;
     let one = instance(&store, "one").await;
@@ -432,7 +432,7 @@ pub(crate) async fn what_an_instance_could_not_record_is_shown(f: &dyn Fixture) 
     assert_eq!(shown.timestamp_millis(), since.timestamp_millis());
 }
 
-pub(crate) async fn what_an_instance_could_not_claim_is_shown(f: &dyn Fixture) {
+pub(crate) async fn unclaimed_alerts_of_an_instance_are_shown(f: &dyn Fixture) {
     let store = f.fresh().await;
     f.many(1).await;
     let one = instance(&store, "one").await;

@@ -74,7 +74,7 @@ pub(crate) async fn the_worst_that_an_instance_says_is_the_line(f: &dyn Fixture)
     );
 }
 
-pub(crate) async fn what_instances_may_do_together_is_added_up(f: &dyn Fixture) {
+pub(crate) async fn the_view_adds_the_limits_of_all_instances(f: &dyn Fixture) {
     let store = f.fresh().await;
     let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
     let slowed = RelayState {

@@ -9,7 +9,7 @@ use sendport_store::{SchemaState, Store, StoreErrorKind};
 use crate::attachments;
 use crate::fixture::*;
 
-pub(crate) async fn nothing_there_is_absent(f: &dyn Fixture) {
+pub(crate) async fn an_empty_database_has_no_schema(f: &dyn Fixture) {
     let store = f.bare().await;
     store.create_database().await.expect("create");
     assert_eq!(

@@ -34,7 +34,7 @@ const UNREPORTED: &str =
     include_str!("../../crates/sendport-store/src/sqlserver/sql/unreported_candidates.sql");
 
 /// No test damages a page of a server: so it is asked for the lists that are used then.
-async fn what_is_listed_for_halves_is_what_would_be_met(fixture: &SqlServerFixture) {
+async fn candidate_lists_agree_with_their_statements(fixture: &SqlServerFixture) {
     let store = fixture.fresh().await;
     let f = as_fixture(fixture);
     let ids = [
@@ -279,7 +279,7 @@ async fn a_schema_of_another_owner_is_refused(fixture: &SqlServerFixture) {
     login.drop(fixture).await;
 }
 
-async fn what_a_relay_says_never_becomes_sql(fixture: &SqlServerFixture) {
+async fn the_text_of_a_relay_is_never_executed_as_sql(fixture: &SqlServerFixture) {
     const OUTPUT: &str = "O'Brien''s mailbox'); DROP TABLE sendport.EventLog; -- \\' \" \u{1f6a8}";
     let store = fixture.fresh().await;
     let instance = fixture::instance(&store, "a").await;
@@ -481,8 +481,8 @@ on_sqlserver! {
     the_printed_script_creates_the_schema_and_refuses_to_run_twice;
     a_failing_batch_of_the_printed_script_leaves_nothing;
     a_schema_of_another_owner_is_refused;
-    what_a_relay_says_never_becomes_sql;
-    what_is_listed_for_halves_is_what_would_be_met;
+    the_text_of_a_relay_is_never_executed_as_sql;
+    candidate_lists_agree_with_their_statements;
     a_dropped_call_harms_no_later_one;
     a_missing_database_is_waited_for;
 }

@@ -97,7 +97,7 @@ pub(crate) async fn only_the_newest_versions_are_current(f: &dyn Fixture) {
     assert_eq!(f.rows("TemplateChange", "1 = 1").await, 3);
 }
 
-pub(crate) async fn a_template_is_found_as_it_stood_at_a_version(f: &dyn Fixture) {
+pub(crate) async fn a_template_is_found_as_of_a_version(f: &dyn Fixture) {
     let store = f.fresh().await;
     let first = [
         text("a", "", "one"),
@@ -184,7 +184,7 @@ pub(crate) async fn an_alert_says_which_templates_are_the_newest(f: &dyn Fixture
     );
 }
 
-pub(crate) async fn what_is_taken_over_keeps_the_templates_of_its_time(f: &dyn Fixture) {
+pub(crate) async fn an_alert_taken_over_keeps_its_template_version(f: &dyn Fixture) {
     let store = f.fresh().await;
     let change = f.table("TemplateChange");
     f.sql(&format!(

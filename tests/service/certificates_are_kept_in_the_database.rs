@@ -179,10 +179,10 @@ fn from_every_kind_of_file() {
     assert_eq!(begins, expected, "{shown}");
     let bob = people.path("bob.cer").display().to_string();
     assert!(done(&site, &["import", &bob]).starts_with("known    bob@"));
-    what_is_known_is_listed(&site, &people, &bob);
+    imported_certificates_are_listed(&site, &people, &bob);
 }
 
-fn what_is_known_is_listed(site: &Site, people: &People, bob: &str) {
+fn imported_certificates_are_listed(site: &Site, people: &People, bob: &str) {
     let gateway = [
         "import",
         bob,
@@ -273,10 +273,10 @@ fn import_reports_why_a_file_is_refused() {
     }
     assert_eq!(site.value("SELECT count(*) FROM Certificate"), "0");
 
-    what_is_right_beside_what_is_torn_is_imported(&site, &people);
+    valid_files_beside_damaged_ones_are_imported(&site, &people);
 }
 
-fn what_is_right_beside_what_is_torn_is_imported(site: &Site, people: &People) {
+fn valid_files_beside_damaged_ones_are_imported(site: &Site, people: &People) {
     let file = |name: &str| people.path(name).display().to_string();
     let (code, shown) = cert(site, &["import", &file("torn.cer"), &file("alice.own.pem")]);
     assert_eq!(code, Some(1), "{shown}");

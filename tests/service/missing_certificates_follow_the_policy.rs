@@ -121,7 +121,7 @@ async fn as_the_send_port_says() {
     encrypted(&people, &three[1..], false);
     signed_and_unencrypted(&site, &people, &three[0].1);
     each_message_has_an_id_of_its_own(&site, &three);
-    what_attempts_record(&site, &people, &received(&messages, "split"));
+    attempts_record_their_protection(&site, &people, &received(&messages, "split"));
 }
 
 /// `check` names the price, `preview` what would be sent to whom; neither changes anything.
@@ -260,7 +260,7 @@ fn each_message_has_an_id_of_its_own(site: &Site, messages: &[(String, Vec<u8>)]
 }
 
 /// The signer, and all recipients of the envelope, in its order.
-fn what_attempts_record(site: &Site, people: &People, messages: &[(String, Vec<u8>)]) {
+fn attempts_record_their_protection(site: &Site, people: &People, messages: &[(String, Vec<u8>)]) {
     for (recipient, message) in messages {
         let of = |column: &str| {
             site.value(&format!(
