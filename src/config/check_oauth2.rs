@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_works_is_let_through() {
+    fn valid_settings_are_accepted() {
         for rest in [
             "tenant = 'contoso.com'\nclient_secret_env = 'X'",
             "tenant = 'contoso.com'\ncertificate_file = 'c.pem'\nauthority = 'https://login.microsoftonline.us/'",
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_work_is_named() {
+    fn invalid_settings_are_named() {
         for (rest, expected) in [
             ("client_secret = 's'", "tenant: neither tenant nor"),
             (

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_says_what_to_write() {
+    fn an_invalid_address_is_refused_with_an_example() {
         for text in ["9587", "localhost:9587", "127.0.0.1", ":9587"] {
             let found = with(Some(text)).problems();
             assert_eq!(found[0].key, "http.listen");

@@ -389,7 +389,7 @@ fn a_rate_that_is_none_says_what_to_write() {
 }
 
 #[test]
-fn what_cannot_work_says_what_to_write_instead() {
+fn invalid_settings_are_refused_with_a_remedy() {
     assert!(problems("").contains("[send_port.default]"));
     assert!(
         problems(&SMALLEST.replace("[\"main\"]", "[\"mian\"]"))

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_stays_readable() {
+    fn text_without_an_address_is_not_redacted() {
         let masks = masks().unwrap();
         for line in [
             "what=\"/etc/sendport/certs/ops@contoso.example.pem: expected PEM, found HTML\"",

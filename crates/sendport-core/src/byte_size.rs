@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_size_says_what_to_write() {
+    fn an_invalid_size_is_refused_with_an_example() {
         for text in ["", "10", "MB", "-1MB", "1.5MB", "99999999999GB", "10 Mbit"] {
             let error = ByteSize::try_from(text.to_owned()).unwrap_err().to_string();
             assert!(error.contains("\"10MB\"") && error.ends_with(&format!("found \"{text}\"")));

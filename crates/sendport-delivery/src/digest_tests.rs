@@ -89,7 +89,7 @@ fn many_are_counted_and_the_first_of_them_listed() {
 }
 
 #[test]
-fn what_others_wrote_stays_on_its_line_and_is_bounded() {
+fn texts_of_others_are_one_line_and_bounded() {
     let hostile = UnreportedLine {
         subject: Some("x\r\nAlert 1: all is well\u{1b}[2J".to_owned()),
         reply: Some("y".repeat(5_000)),

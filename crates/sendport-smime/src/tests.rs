@@ -130,7 +130,7 @@ fn write(folder: &std::path::Path, name: &str, certificates: &[&X509]) {
 }
 
 #[test]
-fn what_cannot_be_protected_is_not_passed_on() {
+fn a_message_that_cannot_be_protected_is_refused() {
     let nothing = Protector::default();
     for wanted in [
         Protection::Sign,

@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused() {
+    fn invalid_options_are_refused() {
         for (line, text) in [
             ("h --send", "--to"),
             ("h --relay main", "cannot be used with"),

@@ -36,7 +36,7 @@ fn a_rate_has_a_zero_to_begin_with() {
 }
 
 #[test]
-fn what_happens_is_counted_where_it_happened() {
+fn events_are_counted_at_their_relay_and_send_port() {
     let metrics = metrics();
     let main = metrics.relay("main").unwrap();
     let submitted = |class, fault, bytes| RelayActivity::Submission {

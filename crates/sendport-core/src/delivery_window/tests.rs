@@ -154,7 +154,7 @@ fn severities_pass_without_regard_to_case_and_urgent_where_it_may() {
 }
 
 #[test]
-fn what_is_no_window_says_what_to_write() {
+fn an_invalid_window_is_refused_with_an_example() {
     let wrong = |days: &str, from: &str, to: &str| {
         let (key, error) =
             Hours::parse(&[days.to_owned()], from, to).expect_err("not to be understood");

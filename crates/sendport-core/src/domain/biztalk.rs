@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_value_stays_as_it_is_in_a_subject() {
+    fn a_placeholder_without_a_value_stays_in_the_subject() {
         for text in [
             "%DestinationParty%",
             "%SourcePartyQualifier%",

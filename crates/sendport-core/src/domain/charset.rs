@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_mail_cannot_be_written_in_is_refused() {
+    fn charsets_unfit_for_email_are_refused() {
         for name in [
             "utf-16",
             "utf-16le",

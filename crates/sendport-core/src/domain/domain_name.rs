@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ascii_stays_as_it_is_written() {
+    fn ascii_names_are_unchanged() {
         for written in [
             "Contoso.COM",
             "xn--bcher-kva.example",
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_idna_forbids_is_refused() {
+    fn names_that_idna_forbids_are_refused() {
         for written in [
             "\u{300}a.example",   // begins with a combining mark
             "a\u{200c}b.example", // a joiner that joins nothing

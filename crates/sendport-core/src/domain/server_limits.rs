@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_is_ignored_and_the_rest_counts() {
+    fn malformed_limits_are_ignored() {
         for value in ["", "0", "007", "1234567", "-1", "+5", "many", "1.5", "5="] {
             let read = limits(&format!("RCPTMAX={value} MAILMAX=3"));
             assert_eq!((read.recipients, read.mails), (None, Some(3)), "{value}");

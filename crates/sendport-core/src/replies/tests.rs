@@ -44,7 +44,7 @@ fn explains_common_refusals() {
 }
 
 #[test]
-fn what_sendport_found_itself_is_explained_by_its_kind_and_not_by_its_text() {
+fn a_local_reply_is_explained_by_its_kind_and_not_by_its_text() {
     let table = ReplyTable::built_in();
     let key = |command, local| {
         let reply = Reply::absent(command, "any text").because(local);

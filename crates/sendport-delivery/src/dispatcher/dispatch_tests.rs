@@ -185,7 +185,7 @@ async fn an_alert_of_an_unknown_send_port_waits_and_says_so() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_audited_is_not_submitted() {
+async fn a_message_that_cannot_be_audited_is_not_submitted() {
     let memory = MemoryBudget::new("[retry]\nfirst_delay = '7s'");
     fs::remove_dir(memory.folder.path().join("audit")).expect("remove");
     match memory.dispatch(alert()).await {

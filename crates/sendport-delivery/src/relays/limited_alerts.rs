@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn the_number_of_limited_alerts_is_bounded() {
         let (mut alerts, now) = (LimitedAlerts::default(), Instant::now());
         for alert in 0..5000 {
             alerts.refused(now, AlertId(alert));

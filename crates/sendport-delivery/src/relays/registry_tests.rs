@@ -59,7 +59,7 @@ async fn three_alerts_answered_421_after_the_final_dot_open_the_circuit() {
 }
 
 #[tokio::test]
-async fn what_is_refused_here_says_nothing_about_the_relay() {
+async fn a_preflight_refusal_does_not_change_the_circuit() {
     let registry = registry();
     let turn = registry
         .acquire("main", false)

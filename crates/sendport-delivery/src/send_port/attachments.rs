@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_is_named_with_its_limit() {
+    fn attachments_that_are_too_large_are_named_with_the_limit() {
         assert_eq!(refused(&[file("a.zip", 10_000_000), file("b", 0)]), None);
         let refusal = refused(&[file("a.zip", 10_000_001)]).expect("too large");
         assert_eq!(refusal.explanation, "attachment-too-large");

@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_broken_has_to_be_called_so() {
+    fn broken_algorithms_need_legacy() {
         let found = |text: &str| {
             let section: EncryptionConfig = toml::from_str(text).unwrap();
             section.problems("e").len()

@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_just_failed_waits_with_all_of_its_alert() {
+    fn a_recent_failure_delays_all_failures_of_its_alert() {
         let until = at("2026-11-21T09:35:00Z");
         let lines = vec![
             line(1, "2026-11-21T09:31:00Z"),

@@ -296,7 +296,7 @@ mod tests {
     use sendport_core::domain::{AlertId, AttemptKey, LeaseToken};
 
     #[test]
-    fn what_may_have_been_sent_stays_with_its_version_of_the_template() {
+    fn an_alert_in_doubt_keeps_its_template_version() {
         let note = SubmissionIntent {
             alert: AlertId(4711),
             token: LeaseToken::random(),

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_changed_at_last_lets_others_be_tried_that_were_refused_alike() {
+    fn a_corrected_row_lets_rows_with_the_same_error_be_tried() {
         let (mut rows, mut now) = (RefusedRows::default(), Instant::now());
         let since = chrono::DateTime::UNIX_EPOCH;
         let mut all = refused(1..4);

@@ -265,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_locked_is_tried_soon_and_then_every_second() {
+    fn locked_outcomes_are_retried_soon_and_then_every_second() {
         let (mut locked, since) = (LockedOutcomes::default(), chrono::DateTime::UNIX_EPOCH);
         locked.add(vec![1], since);
         let mut waits = Vec::new();

@@ -70,7 +70,7 @@ fn rows_render_as_their_files_would_and_say_their_version() {
 }
 
 #[test]
-fn what_is_removed_or_was_never_there_is_not_found() {
+fn removed_and_unknown_templates_are_not_found() {
     let nothing = TemplateText {
         text: None,
         ..text("late", "", "")
@@ -235,7 +235,7 @@ async fn each_language_is_tried_with_the_nearest_sample() {
 }
 
 #[tokio::test]
-async fn what_fails_for_want_of_a_sample_is_not_conclusive() {
+async fn a_failure_without_a_sample_is_not_conclusive() {
     let renderer = Renderer::in_process();
     let tried = async |says: &str| {
         let it = [text("late", "", says)];

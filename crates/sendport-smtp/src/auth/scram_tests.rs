@@ -123,7 +123,7 @@ fn names_and_passwords_are_prepared() {
 }
 
 #[test]
-fn what_saslprep_forbids_is_named_without_the_password() {
+fn the_saslprep_error_does_not_contain_the_password() {
     let error = Scram::new(MessageDigest::sha1(), &account("user", "se\u{7}cret"));
     let error = error.err().expect("refused").to_string();
     assert!(

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rate_says_what_to_write() {
+    fn an_invalid_rate_is_refused_with_an_example() {
         for text in [
             "", "30", "0/min", "-1/min", "30/", "30/moon", "1/0s", "1/2d",
         ] {

@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn a_missing_password_source_is_named() {
         let mut auth = AuthConfig {
             password_env: Some("SENDPORT_NO_SUCH_VARIABLE".into()),
             ..AuthConfig::default()

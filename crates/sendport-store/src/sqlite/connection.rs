@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_synced_is_not_done_and_what_changes_nothing_is_not_synced() {
+    fn a_failed_sync_fails_the_write_and_a_read_needs_no_sync() {
         let folder = tempfile::tempdir().unwrap();
         let mut slot = slot_of_a_new_file(folder.path(), |_| {
             let full = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);

@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_neither_data_nor_fatal() {
+    fn unknown_errors_are_neither_data_nor_fatal() {
         for (number, message) in [
             (8180, "Statement(s) could not be prepared."),
             (102, "Incorrect syntax near 'x'."),
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_trigger_raises_is_about_the_rows() {
+    fn errors_of_a_trigger_are_about_the_rows() {
         assert_eq!(classify(50_000, "not on Sundays").0, DATA);
         assert_eq!(classify(51_000, "not on Sundays").0, DATA);
     }

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_server_says_what_to_write() {
+    fn an_invalid_server_name_is_refused_with_an_example() {
         for (text, expected) in [
             ("db:1433", "write 'Server=db,1433'"),
             ("tcp:db:1433", "write 'Server=db,1433'"),

@@ -116,7 +116,7 @@ fn a_message_without_such_addresses_is_the_same_for_all() {
 }
 
 #[test]
-fn where_answers_go_cannot_be_left_out() {
+fn an_international_sender_or_reply_to_is_kept() {
     let reply_to = Alert {
         reply_to: Some("Büro <büro@x.example>".to_owned()),
         read_receipt: true,
@@ -171,7 +171,7 @@ fn a_legacy_charset_is_kept_to_where_it_has_every_character() {
 }
 
 #[test]
-fn what_a_legacy_charset_lacks_is_not_lost() {
+fn characters_outside_a_legacy_charset_are_kept() {
     let body = "<p>Größe: 5 € für 注文</p>";
     for name in ["iso-8859-1", "windows-1252", "us-ascii", "koi8-r"] {
         let bytes = built_for(&html(body), &in_charset(name));

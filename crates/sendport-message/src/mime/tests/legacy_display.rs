@@ -15,7 +15,7 @@ fn built_displaying(alert: &Alert, legacy_display: LegacyDisplay) -> String {
 }
 
 #[test]
-fn what_is_hidden_begins_each_text() {
+fn each_text_begins_with_the_hidden_fields() {
     let alert = Alert {
         subject: Some("Überfällig: 4711 < 4712".to_owned()),
         to_recipients: Some("Jörg <a@contoso.com>; b@contoso.com".to_owned()),

@@ -65,7 +65,7 @@ async fn a_worker_makes_the_same_as_this_process() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_template_or_an_alert_comes_back() {
+async fn errors_of_a_template_and_of_an_alert_are_returned() {
     let renderer = Renderer::in_process();
     let broken = TemplateSource::of_rows("late", rows("{{")).expect("is there");
     let problem = renderer.compile(&broken).await.expect("answers");

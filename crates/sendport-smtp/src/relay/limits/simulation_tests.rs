@@ -333,7 +333,7 @@ fn probes(minutes: usize) -> usize {
 }
 
 #[test]
-fn what_is_learned_is_exceeded_once_a_step_at_most_and_four_fifths_of_it_are_used() {
+fn a_learned_limit_is_exceeded_once_a_step_at_most_and_used_to_four_fifths() {
     for instances in [1_usize, 2, 3] {
         let mut world = World::new(&Limits::of_each(10), instances);
         let start = world.now;

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_sent_is_given_back() {
+    fn unsent_messages_are_returned_to_the_window() {
         let start = Instant::now();
         let mut window = Window::new(MINUTE);
         window.begin();
