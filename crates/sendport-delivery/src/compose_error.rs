@@ -19,7 +19,7 @@ pub enum ComposeError {
         /// Why.
         error: StoreError,
     },
-    /// Nothing is wrong, but it is not its turn: due again after this, and why.
+    /// The alert is due again after this time, and why; it has no error.
     Deferred(Duration, Option<String>),
     /// An operator has to correct its protection first.
     Unprotected {

@@ -28,7 +28,7 @@ use sendport_store::{Event, EventSeverity, StoreError};
 /// A copy that is not kept by then counts as not kept: a hung network folder must be reported.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A place for audit copies.
+/// A store of audit copies.
 #[async_trait]
 pub trait AuditTrail: Send + Sync {
     /// Keeps one copy for good: it survives a loss of power. Repeating it with the same attempt

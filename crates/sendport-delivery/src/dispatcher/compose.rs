@@ -74,7 +74,7 @@ impl Sources<'_> {
         Ok(attachments)
     }
 
-    /// Makes the message of an alert whose turn it is, in one of its variants.
+    /// Makes the message of an alert whose template may be rendered now, in one of its variants.
     pub(super) async fn draft(
         &self,
         alert: &Alert,
@@ -115,7 +115,7 @@ impl Sources<'_> {
         Ok(draft.finish())
     }
 
-    /// Hands every piece of a content to `take`, others having their turn in between.
+    /// Hands every piece of a content to `take`, other tasks run in between.
     async fn pass(
         &self,
         alert: &Alert,
@@ -157,7 +157,7 @@ impl Sources<'_> {
 }
 
 impl Dispatcher {
-    /// An alert with the texts that were left out, and the place for its message.
+    /// An alert with the texts that were left out, and the memory for its message.
     pub(super) async fn whole(
         &self,
         lease: &Lease<Alert>,
@@ -169,7 +169,7 @@ impl Dispatcher {
             .reserve_memory(bytes.saturating_mul(3), &alert.send_port)
             .await?;
         // They may be too long for this process already.
-        let _preparing = Preparing::begin(&*self.parts.submit_guard, &self.turns, lease).await;
+        let _preparing = Preparing::begin(&*self.parts.submit_guard, &self.preparing, lease).await;
         match self.parts.contents.whole_alert(alert.id).await {
             Ok(Some(LoadResult::Alert(alert) | LoadResult::Large { alert, .. })) => {
                 Ok((memory_permit, *alert))
@@ -210,7 +210,7 @@ impl Dispatcher {
         // Waiting here blocks no other alert, and a crash meanwhile is not charged to this one.
         let turn = sources.templates.turn(alert).await?;
         let submit_guard = &*self.parts.submit_guard;
-        let _preparing = Preparing::begin(submit_guard, &self.turns, lease).await;
+        let _preparing = Preparing::begin(submit_guard, &self.preparing, lease).await;
         let draft = sources.draft(alert, port, &variant, &attachments, turn);
         let draft = draft.await?;
         let now = self.parts.clock.now();

@@ -20,7 +20,7 @@ pub(super) struct MemoryBudget {
     units: Arc<Semaphore>,
 }
 
-/// The place of one message; given back when dropped.
+/// The memory of one message; released when dropped.
 #[derive(Debug)]
 pub(super) struct MemoryPermit(
     #[expect(dead_code, reason = "held, not read")] Option<OwnedSemaphorePermit>,
@@ -34,7 +34,7 @@ impl MemoryBudget {
         }
     }
 
-    /// A place for a message of so many bytes; `None` where there is none for so long.
+    /// A permit for a message of so many bytes; `None` if there is none within `patience`.
     pub(super) async fn acquire(&self, bytes: u64, patience: Duration) -> Option<MemoryPermit> {
         if bytes < SMALL {
             return Some(MemoryPermit(None));

@@ -83,7 +83,7 @@ pub struct DispatcherDependencies {
     pub stop: CancellationToken,
 }
 
-/// Asked right before each final dot, or what takes its place; keeps notes of work that may end the process.
+/// Asked right before each final dot, or its equivalent; keeps notes of work that may end the process.
 pub trait SubmitGuard: Send + Sync {
     /// Notes the attempt. False: the lease is not certain, or the note could not be written;
     /// the dot must not be sent.
@@ -115,8 +115,8 @@ impl FinalDotGate for LeaseGate<'_> {
 pub struct Dispatcher {
     parts: DispatcherDependencies,
     memory: MemoryBudget,
-    /// Whose messages are made.
-    turns: RwLock<()>,
+    /// Held shared while a message is built, and exclusively for a suspect.
+    preparing: RwLock<()>,
 }
 
 /// A message that is ready, and the version of the template that it was made from.
@@ -134,7 +134,7 @@ impl Dispatcher {
         Self {
             parts,
             memory: MemoryBudget::new(),
-            turns: RwLock::default(),
+            preparing: RwLock::default(),
         }
     }
 

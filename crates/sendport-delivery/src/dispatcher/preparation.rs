@@ -10,33 +10,33 @@ use super::SubmitGuard;
 pub(super) struct Preparing<'a> {
     submit_guard: &'a dyn SubmitGuard,
     alert: AlertId,
-    _turn: Turn<'a>,
+    _access: Access<'a>,
 }
 
 #[expect(dead_code, reason = "held, not read")]
-enum Turn<'a> {
-    Beside(RwLockReadGuard<'a, ()>),
-    Alone(RwLockWriteGuard<'a, ()>),
+enum Access<'a> {
+    Shared(RwLockReadGuard<'a, ()>),
+    Exclusive(RwLockWriteGuard<'a, ()>),
 }
 
 impl<'a> Preparing<'a> {
-    /// Waits for its turn. A suspect is built alone, so that the next crash is charged to it and to no
+    /// Waits for access. A suspect is built alone, so that the next crash is charged to it and to no
     /// other alert.
     pub(super) async fn begin(
         submit_guard: &'a dyn SubmitGuard,
-        turns: &'a RwLock<()>,
+        access: &'a RwLock<()>,
         lease: &Lease<Alert>,
     ) -> Self {
         let alert = lease.value.id;
-        let turn = match submit_guard.is_suspect(alert) {
-            true => Turn::Alone(turns.write().await),
-            false => Turn::Beside(turns.read().await),
+        let held = match submit_guard.is_suspect(alert) {
+            true => Access::Exclusive(access.write().await),
+            false => Access::Shared(access.read().await),
         };
         submit_guard.preparing(alert, lease.token);
         Self {
             submit_guard,
             alert,
-            _turn: turn,
+            _access: held,
         }
     }
 }

@@ -77,15 +77,15 @@ impl Dispatcher {
         let last = relays.len().saturating_sub(1);
         for (index, name) in relays.into_iter().enumerate() {
             for asked in 1.. {
-                let turn = tokio::select! {
+                let permit = tokio::select! {
                     biased;
                     () = self.parts.stop.cancelled() => return SubmitResult::Deferred(Duration::ZERO, None),
-                    turn = self.parts.registry.acquire(name, index < last) => turn,
+                    permit = self.parts.registry.acquire(name, index < last) => permit,
                 };
-                let step = match turn {
-                    Ok(turn) => {
+                let step = match permit {
+                    Ok(permit) => {
                         expected = None;
-                        self.over(name, turn, job, index < last || passed_over)
+                        self.over(name, permit, job, index < last || passed_over)
                             .await
                     }
                     Err(Unavailable::Full(wait)) => {
@@ -120,11 +120,11 @@ impl Dispatcher {
         limited.map_or(SubmitResult::Deferred(rest, why), SubmitResult::Transaction)
     }
 
-    /// Over the relay whose turn it is. There is `another` one that was not asked.
+    /// Submits over one relay. `another`: there is a relay that was not asked.
     async fn over(
         &self,
         name: &str,
-        turn: SubmitPermit<'_>,
+        permit: SubmitPermit<'_>,
         job: &SubmitJob<'_>,
         another: bool,
     ) -> Step {
@@ -143,10 +143,10 @@ impl Dispatcher {
             note: self.note(job, key, name),
         };
         let message = &job.composed.message;
-        let submission = turn.relay.submit(&carried, message, &gate);
+        let submission = permit.relay.submit(&carried, message, &gate);
         let report = submission.instrument(attempt_span(&gate.note)).await;
         let bytes = message.bytes().len();
-        let after = registry.report(turn, job.lease.value.id, bytes, &report);
+        let after = registry.report(permit, job.lease.value.id, bytes, &report);
         let reported = |report: SubmissionReport, throttled_for| {
             Box::new(RelayAttempt {
                 key,

@@ -90,7 +90,7 @@ impl TemplateCache {
         Ok(TemplateTurn { source, turn })
     }
 
-    /// Renders an alert whose turn it is with its template, or takes it as it is; `offset`: of the
+    /// Renders an alert with its template, or takes it as it is; `offset`: of the
     /// wall clock from UTC.
     ///
     /// # Errors

@@ -148,8 +148,8 @@ impl RelayEntry {
         self.circuit().throttle_reason().is_some()
     }
 
-    /// Waits for a place. Where there is `another` relay, only as long as this one responds.
-    pub(crate) async fn place(&self, another: bool) -> Result<ConcurrencyPermit, Unavailable> {
+    /// Waits for a permit. Where there is `another` relay, only as long as this one responds.
+    pub(crate) async fn acquire(&self, another: bool) -> Result<ConcurrencyPermit, Unavailable> {
         if self.limiter().room() == Some(0) {
             return Err(self.no_room());
         }
@@ -159,9 +159,9 @@ impl RelayEntry {
             }
             let patience = *self.sign_of_life() + self.patience;
             let at_least = Instant::now() + LOOK_EVERY;
-            let waited = tokio::time::timeout_at(patience.max(at_least), self.limiter().place());
-            if let Ok(place) = waited.await {
-                return place.ok_or(Unavailable::Unwell);
+            let waited = tokio::time::timeout_at(patience.max(at_least), self.limiter().acquire());
+            if let Ok(permit) = waited.await {
+                return permit.ok_or(Unavailable::Unwell);
             }
         }
     }
@@ -173,11 +173,11 @@ impl RelayEntry {
         }
     }
 
-    pub(crate) fn begin(&self, place: ConcurrencyPermit) -> Result<SubmissionPermit, Unavailable> {
+    pub(crate) fn begin(&self, permit: ConcurrencyPermit) -> Result<SubmissionPermit, Unavailable> {
         if self.limiter().is_idle() {
             *self.sign_of_life() = Instant::now();
         }
-        let begun = self.limiter().begin(place, self.is_throttled());
+        let begun = self.limiter().begin(permit, self.is_throttled());
         begun.map_err(|_| self.no_room())
     }
 }
@@ -187,7 +187,7 @@ impl RelayEntry {
 pub(crate) enum Unavailable {
     /// Its circuit is open, or it takes nothing: ask the next one.
     Unwell,
-    /// It takes connections and does not answer: ask the next one.
+    /// It accepts connections and does not reply: ask the next one.
     Stalled,
     /// It is well, and as much is asked of it as it may be: wait so long.
     Full(Duration),
@@ -205,14 +205,14 @@ impl Drop for StartReservation {
     }
 }
 
-/// A relay that may be asked now. Give it back with [`RelayRegistry::report`](super::RelayRegistry); dropped without
-/// a report, its trial is given back.
+/// A permit to use a relay now. Release it with [`RelayRegistry::report`](super::RelayRegistry); dropped without
+/// a report, its trial is released.
 pub(crate) struct SubmitPermit<'a> {
     pub(crate) entry: &'a RelayEntry,
     pub(crate) relay: &'a Arc<dyn Relay>,
     /// It holds the single trial of its circuit, until it is reported.
     pub(crate) trial: bool,
-    pub(crate) place: Option<SubmissionPermit>,
+    pub(crate) submission: Option<SubmissionPermit>,
 }
 
 impl Drop for SubmitPermit<'_> {

@@ -148,7 +148,7 @@ impl RelayRegistry {
         StartReservation(counts)
     }
 
-    /// Takes a turn at a relay: waits for one of its connections, then asks its limits and its
+    /// Acquires a permit to use a relay: waits for one of its connections, then asks its limits and its
     /// circuit. `another`: there is a relay to ask where this one does not answer.
     ///
     /// # Errors
@@ -159,17 +159,17 @@ impl RelayRegistry {
         another: bool,
     ) -> Result<SubmitPermit<'_>, Unavailable> {
         let entry = self.entries.get(name).ok_or(Unavailable::Unwell)?;
-        // Race between a held permit and shutdown: the lock is released before the wait for a place, and
-        // the permit gives its place and trial back where this future is dropped.
+        // Race between a held permit and shutdown: the lock is released before the wait for a permit, and
+        // the permit is released, and its trial, where this future is dropped.
         let allowance = entry.circuit().allowance(self.ticks.now());
-        let place = match allowance {
+        let submission = match allowance {
             Some(0) => return Err(Unavailable::Unwell),
             // A trial does not wait: others may hang.
             Some(_) => {
-                let place = entry.limiter().try_place().ok_or(Unavailable::Unwell)?;
-                entry.begin(place).map_err(|_| Unavailable::Unwell)?
+                let permit = entry.limiter().try_acquire().ok_or(Unavailable::Unwell)?;
+                entry.begin(permit).map_err(|_| Unavailable::Unwell)?
             }
-            None => entry.begin(entry.place(another).await?)?,
+            None => entry.begin(entry.acquire(another).await?)?,
         };
         let begun = entry.begin_at_circuit(self.ticks.now());
         let begun = begun.ok_or(Unavailable::Unwell)?;
@@ -177,7 +177,7 @@ impl RelayRegistry {
             relay: &entry.relay,
             entry,
             trial: begun == Admission::Trial,
-            place: Some(place),
+            submission: Some(submission),
         })
     }
 

@@ -41,11 +41,11 @@ fn answered(command: Command, code: u16) -> SubmissionReport {
 async fn report_of_three_alerts(report: &SubmissionReport) -> RelayCondition {
     let registry = registry();
     for alert in 1..=3 {
-        let turn = registry
+        let permit = registry
             .acquire("main", false)
             .await
             .expect("closed until now");
-        registry.report(turn, AlertId(alert), 0, report);
+        registry.report(permit, AlertId(alert), 0, report);
     }
     registry.states()[0].condition
 }
@@ -61,7 +61,7 @@ async fn three_alerts_answered_421_after_the_final_dot_open_the_circuit() {
 #[tokio::test]
 async fn a_preflight_refusal_does_not_change_the_circuit() {
     let registry = registry();
-    let turn = registry
+    let permit = registry
         .acquire("main", false)
         .await
         .expect("closed until now");
@@ -76,7 +76,7 @@ async fn a_preflight_refusal_does_not_change_the_circuit() {
         .acquire("main", false)
         .await
         .expect("closed until now");
-    registry.report(turn, AlertId(1), 0, &unreachable);
+    registry.report(permit, AlertId(1), 0, &unreachable);
     assert_eq!(registry.states()[0].condition, RelayCondition::Open);
     let preflight = SubmissionReport {
         facts: SessionFacts::default(),
@@ -92,8 +92,8 @@ async fn a_relay_that_does_not_answer_is_passed_over_where_there_is_another_one(
     let patience = Duration::from_millis(300);
     registry.entries.get_mut("main").expect("an entry").patience = patience;
     let mut hanging = Vec::new();
-    while registry.entries["main"].limiter().try_place().is_some() {
-        hanging.push(registry.acquire("main", true).await.expect("a place"));
+    while registry.entries["main"].limiter().try_acquire().is_some() {
+        hanging.push(registry.acquire("main", true).await.expect("a permit"));
     }
     assert_eq!(registry.states()[0].reply, None, "it may answer yet");
     let asked = Instant::now();
@@ -112,8 +112,8 @@ async fn a_relay_that_does_not_answer_is_passed_over_where_there_is_another_one(
     let patient = registry.acquire("main", false);
     let patient = tokio::time::timeout(patience * 5, patient).await;
     assert!(patient.is_err(), "the only one is waited for");
-    let turn = hanging.pop().expect("one that hangs");
-    registry.report(turn, AlertId(1), 0, &answered(Command::EndOfData, 250));
+    let permit = hanging.pop().expect("one that hangs");
+    registry.report(permit, AlertId(1), 0, &answered(Command::EndOfData, 250));
     assert_eq!(registry.states()[0].reply, None);
     assert!(registry.acquire("main", true).await.is_ok());
 }
@@ -144,8 +144,8 @@ async fn the_text_of_a_silent_relay_does_not_change() {
 async fn a_trial_is_not_claimed_for_while_all_connections_hang() {
     let registry = registry();
     let mut hanging = Vec::new();
-    while registry.entries["main"].limiter().try_place().is_some() {
-        hanging.push(registry.acquire("main", false).await.expect("a place"));
+    while registry.entries["main"].limiter().try_acquire().is_some() {
+        hanging.push(registry.acquire("main", false).await.expect("a permit"));
     }
     let long_ago = Moment {
         instant: std::time::Instant::now() - Duration::from_secs(10),
@@ -166,5 +166,5 @@ async fn a_trial_is_not_claimed_for_while_all_connections_hang() {
     hanging.pop();
     assert_eq!(registry.allowance(&["main".to_owned()]), Some(1));
     let trial = registry.acquire("main", false).await;
-    assert!(trial.is_ok_and(|turn| turn.trial));
+    assert!(trial.is_ok_and(|permit| permit.trial));
 }

@@ -39,18 +39,18 @@ pub(crate) enum NextStep {
 }
 
 impl RelayRegistry {
-    /// Reports what came of a permit to circuit and limits, and returns what follows.
+    /// Reports the result of a submission to circuit and limits, and returns the next step.
     pub(crate) fn report(
         &self,
-        mut turn: SubmitPermit<'_>,
+        mut permit: SubmitPermit<'_>,
         alert: AlertId,
         bytes: usize,
         report: &SubmissionReport,
     ) -> NextStep {
-        let trial = std::mem::take(&mut turn.trial);
-        let entry = turn.entry;
+        let trial = std::mem::take(&mut permit.trial);
+        let entry = permit.entry;
         *entry.sign_of_life() = Instant::now();
-        let place = turn.place.take();
+        let submission = permit.submission.take();
         self.observe_submission(entry, report, bytes);
         let not_begun = matches!(report.end, SubmissionEnd::NotBegun { .. });
         let Some((limit, reply)) = limit_refusal(&self.replies, report) else {
@@ -59,7 +59,7 @@ impl RelayRegistry {
             if not_begun {
                 return NextStep::NextRelay;
             }
-            end(place, submitted(&self.replies, report, None));
+            end(submission, submitted(&self.replies, report, None));
             return NextStep::Final(None);
         };
         let others_work = !trial && others_work(entry, not_begun, limit);
@@ -67,13 +67,13 @@ impl RelayRegistry {
         let learns = Some((limit, &*refusal));
         if not_begun && others_work {
             // Before MAIL it replied that others are enough: nothing is wrong with it.
-            self.report_to_limits(entry, place, submitted(&self.replies, report, learns));
+            self.report_to_limits(entry, submission, submitted(&self.replies, report, learns));
             return NextStep::SameRelay;
         }
         let noted = entry.limited().refused(self.ticks.now(), alert);
         self.report_to_circuit(entry, (trial, others_work), alert, report);
         let learns = learns.filter(|_| noted.is_general && !trial && !not_begun);
-        self.report_to_limits(entry, place, submitted(&self.replies, report, learns));
+        self.report_to_limits(entry, submission, submitted(&self.replies, report, learns));
         let wait = noted.wait.max(self.wait_for_limits(entry));
         match not_begun {
             true => NextStep::Limited(wait),
@@ -85,10 +85,10 @@ impl RelayRegistry {
     fn report_to_limits(
         &self,
         entry: &RelayEntry,
-        place: Option<SubmissionPermit>,
+        submission: Option<SubmissionPermit>,
         submitted: Usage<'_>,
     ) {
-        end(place, submitted);
+        end(submission, submitted);
         entry.relay.shed();
         self.report_throttling(entry);
     }
@@ -239,9 +239,9 @@ impl RelayRegistry {
     }
 }
 
-fn end(place: Option<SubmissionPermit>, submitted: Usage<'_>) {
-    if let Some(place) = place {
-        place.end(submitted);
+fn end(submission: Option<SubmissionPermit>, submitted: Usage<'_>) {
+    if let Some(submission) = submission {
+        submission.end(submitted);
     }
 }
 

@@ -225,21 +225,21 @@ impl World {
         let most = self.boards[index].allowance(&names).unwrap_or(100);
         let due = self.due(most);
         let registry = &self.boards[index];
-        let mut turns = Vec::new();
+        let mut permits = Vec::new();
         for alert in due {
-            let turn = tokio::select! {
+            let permit = tokio::select! {
                 biased;
-                turn = registry.acquire("main", false) => turn.ok(),
+                permit = registry.acquire("main", false) => permit.ok(),
                 () = std::future::ready(()) => None,
             };
-            match turn {
-                Some(turn) => turns.push((turn, alert)),
+            match permit {
+                Some(permit) => permits.push((permit, alert)),
                 None => drop(self.queue.insert((now, alert))),
             }
         }
-        for (turn, alert) in turns {
+        for (permit, alert) in permits {
             self.asked.push((now, alert));
-            let wait = match registry.report(turn, AlertId(alert), 0, &answer(alert)) {
+            let wait = match registry.report(permit, AlertId(alert), 0, &answer(alert)) {
                 NextStep::Final(None) => {
                     self.taken.push((now, alert));
                     continue;
@@ -410,7 +410,7 @@ async fn one_alert_that_is_always_refused_for_a_limit_does_not_throttle_others()
     }
 }
 
-/// Of two that are left each probes in its turn.
+/// The last two alerts probe alternately.
 #[tokio::test]
 async fn the_next_probe_is_another_alerts_where_there_is_one() {
     let mut world = World::new(&Limits::of_each(10), 1, 2);

@@ -25,7 +25,7 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// It waits for long, and takes the place of no other alert.
+    /// It waits for long, and is not counted against other alerts.
     pub(super) fn without_room(self) -> Self {
         Self {
             _room: None,

@@ -5,7 +5,7 @@
 //! instances, and the replies of a relay that mean "slower". Out goes whether one more may begin, or
 //! how long to wait. Limits that are configured are divided among the instances; what a relay
 //! takes beside them, each instance learns for itself. The arithmetic is pure, in `budget`; this
-//! file holds the places that tasks wait for.
+//! file holds the permits that tasks wait for.
 
 mod adaptive_limit;
 mod budget;
@@ -41,7 +41,7 @@ pub struct Limiter {
     ticks: Ticks,
     budget: Mutex<Budget>,
     /// Messages under way.
-    turns: Arc<ResizableSemaphore>,
+    messages: Arc<ResizableSemaphore>,
     /// Connections, idle ones and those that send QUIT included.
     connections: Arc<ResizableSemaphore>,
     opening: Mutex<SlowStart>,
@@ -49,20 +49,20 @@ pub struct Limiter {
     opened: Notify,
 }
 
-/// A place for one message. Dropped, it was not begun.
+/// A permit for one message under way. Dropped, the message was not begun.
 #[derive(Debug)]
 pub struct ConcurrencyPermit(SemaphorePermit);
 
-/// The right to submit one message, with its place. Dropped without [`SubmissionPermit::end`], nothing was
+/// A permit to submit one message, counted by the limits. Dropped without [`SubmissionPermit::end`], nothing was
 /// sent.
 #[derive(Debug)]
 pub struct SubmissionPermit {
     limiter: Arc<Limiter>,
     ticket: Option<Ticket>,
-    _place: SemaphorePermit,
+    _permit: SemaphorePermit,
 }
 
-/// A place for one connection, kept until the connection is closed.
+/// A permit for one connection, held until the connection is closed.
 #[derive(Debug)]
 pub struct Connection {
     limiter: Arc<Limiter>,
@@ -71,7 +71,7 @@ pub struct Connection {
     established: bool,
     /// The server may count it.
     open: bool,
-    _place: SemaphorePermit,
+    _permit: SemaphorePermit,
 }
 
 /// How a message ended, as far as limits go.
@@ -112,7 +112,7 @@ impl Limiter {
         Self {
             ticks: Ticks::default(),
             budget: Mutex::new(Budget::new(limits)),
-            turns: ResizableSemaphore::new(most),
+            messages: ResizableSemaphore::new(most),
             connections: ResizableSemaphore::new(most),
             opening: Mutex::default(),
             opened: Notify::new(),
@@ -156,19 +156,19 @@ impl Limiter {
 
     fn resize(&self, now: Instant) {
         let most = self.budget.lock().connections(now);
-        self.turns.resize(most);
+        self.messages.resize(most);
         self.connections.resize(most);
         self.opened.notify_waiters();
     }
 
-    /// Waits for a place; `None` never comes in practice.
-    pub async fn place(&self) -> Option<ConcurrencyPermit> {
-        self.turns.take().await.map(ConcurrencyPermit)
+    /// Waits for a permit; `None` never comes in practice.
+    pub async fn acquire(&self) -> Option<ConcurrencyPermit> {
+        self.messages.acquire().await.map(ConcurrencyPermit)
     }
 
-    /// A place, if one is free.
-    pub fn try_place(&self) -> Option<ConcurrencyPermit> {
-        self.turns.try_take().map(ConcurrencyPermit)
+    /// A permit, if one is free.
+    pub fn try_acquire(&self) -> Option<ConcurrencyPermit> {
+        self.messages.try_acquire().map(ConcurrencyPermit)
     }
 
     /// Begins a message. A `probe` of a throttled relay keeps to what is configured, and not to
@@ -178,10 +178,10 @@ impl Limiter {
     /// How long to wait until there is room.
     pub fn begin(
         self: &Arc<Self>,
-        place: ConcurrencyPermit,
+        permit: ConcurrencyPermit,
         probe: bool,
     ) -> Result<SubmissionPermit, Duration> {
-        let others = self.turns.used().saturating_sub(1);
+        let others = self.messages.used().saturating_sub(1);
         let now = self.now();
         let ticket = match probe {
             true => self.budget.lock().begin_probe(now)?,
@@ -190,7 +190,7 @@ impl Limiter {
         Ok(SubmissionPermit {
             limiter: self.clone(),
             ticket: Some(ticket),
-            _place: place.0,
+            _permit: permit.0,
         })
     }
 
@@ -217,7 +217,7 @@ impl Limiter {
     /// Other connections, or other messages, work now: a refusal because of their number says
     /// that they are enough. `before_mail`: the caller has no connection of its own.
     pub fn others_work(&self, before_mail: bool) -> bool {
-        (before_mail && self.established() > 0) || self.turns.used() > 1
+        (before_mail && self.established() > 0) || self.messages.used() > 1
     }
 
     /// It accepted a message within the last window.
@@ -230,30 +230,30 @@ impl Limiter {
         self.opening.lock().established()
     }
 
-    /// All places are taken.
+    /// All permits are in use.
     pub fn is_occupied(&self) -> bool {
-        self.turns.are_all_used()
+        self.messages.are_all_in_use()
     }
 
     /// Something is under way.
     pub fn is_in_use(&self) -> bool {
-        self.turns.used() > 0
+        self.messages.used() > 0
     }
 
-    /// One place at most is taken, by the caller.
+    /// One permit at most is in use, that of the caller.
     pub fn is_idle(&self) -> bool {
-        self.turns.used() <= 1
+        self.messages.used() <= 1
     }
 
-    /// Waits for a place for a connection.
+    /// Waits for a permit for a connection.
     pub async fn connection(self: &Arc<Self>) -> Option<Connection> {
-        let place = self.connections.take().await?;
+        let permit = self.connections.acquire().await?;
         Some(Connection {
             limiter: self.clone(),
             connecting: None,
             established: false,
             open: false,
-            _place: place,
+            _permit: permit,
         })
     }
 
@@ -292,7 +292,7 @@ impl Limiter {
         let before_mail = submitted.transactions == 0;
         let others = match before_mail {
             true => self.established(),
-            false => self.turns.used().saturating_sub(1),
+            false => self.messages.used().saturating_sub(1),
         };
         let refusal = |(limit, reply)| LimitRefusal {
             limit,
@@ -380,7 +380,7 @@ impl Connection {
         self.limiter.opened.notify_waiters();
     }
 
-    /// The server does not count it any more: another one may take its place.
+    /// The server does not count it any more: another one may be opened.
     fn gone(&mut self) {
         self.closed();
         if std::mem::take(&mut self.open) {

@@ -1,11 +1,11 @@
-//! A number of places that can grow and shrink while some are taken.
+//! A semaphore whose number of permits can grow and shrink while some are in use.
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Places, waited for in order.
+/// Permits; tasks wait for them in order.
 #[derive(Debug)]
 pub(super) struct ResizableSemaphore {
     semaphore: Arc<Semaphore>,
@@ -16,46 +16,46 @@ pub(super) struct ResizableSemaphore {
 struct Bound {
     most: u32,
     used: u32,
-    /// Places that go away as soon as they are given back.
+    /// Permits that are removed when they are released.
     owed: u32,
 }
 
-/// One place, given back when dropped.
+/// One permit, released when dropped.
 #[derive(Debug)]
 pub(super) struct SemaphorePermit {
-    places: Arc<ResizableSemaphore>,
+    semaphore: Arc<ResizableSemaphore>,
     permit: Option<OwnedSemaphorePermit>,
 }
 
 impl ResizableSemaphore {
     pub(super) fn new(most: u32) -> Arc<Self> {
-        let places = Self {
+        let permits = Self {
             semaphore: Arc::new(Semaphore::new(0)),
             bound: Mutex::default(),
         };
-        places.resize(most);
-        Arc::new(places)
+        permits.resize(most);
+        Arc::new(permits)
     }
 
-    pub(super) async fn take(self: &Arc<Self>) -> Option<SemaphorePermit> {
+    pub(super) async fn acquire(self: &Arc<Self>) -> Option<SemaphorePermit> {
         let permit = self.semaphore.clone().acquire_owned().await.ok()?;
-        Some(self.taken(permit))
+        Some(self.acquired(permit))
     }
 
-    pub(super) fn try_take(self: &Arc<Self>) -> Option<SemaphorePermit> {
+    pub(super) fn try_acquire(self: &Arc<Self>) -> Option<SemaphorePermit> {
         let permit = self.semaphore.clone().try_acquire_owned().ok()?;
-        Some(self.taken(permit))
+        Some(self.acquired(permit))
     }
 
-    fn taken(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> SemaphorePermit {
+    fn acquired(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> SemaphorePermit {
         self.bound.lock().used += 1;
         SemaphorePermit {
-            places: self.clone(),
+            semaphore: self.clone(),
             permit: Some(permit),
         }
     }
 
-    /// From now on there are `most`; more may be taken until they are given back.
+    /// From now on there are `most`; more may be in use until they are released.
     pub(super) fn resize(&self, most: u32) {
         let mut bound = self.bound.lock();
         let (more, fewer) = (
@@ -74,12 +74,12 @@ impl ResizableSemaphore {
         self.bound.lock().used
     }
 
-    pub(super) fn are_all_used(&self) -> bool {
+    pub(super) fn are_all_in_use(&self) -> bool {
         let bound = self.bound.lock();
         bound.used >= bound.most
     }
 
-    /// So many more are taken than there are.
+    /// So many more are in use than there are.
     pub(super) fn surplus(&self) -> u32 {
         self.bound.lock().owed
     }
@@ -87,7 +87,7 @@ impl ResizableSemaphore {
 
 impl Drop for SemaphorePermit {
     fn drop(&mut self) {
-        let mut bound = self.places.bound.lock();
+        let mut bound = self.semaphore.bound.lock();
         bound.used -= 1;
         let Some(permit) = self.permit.take() else {
             return;
@@ -104,20 +104,20 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn places_that_are_taken_go_away_when_they_are_given_back() {
-        let places = ResizableSemaphore::new(3);
-        let mut taken: Vec<_> = (0..3).filter_map(|_| places.try_take()).collect();
-        places.resize(1);
-        assert_eq!(places.surplus(), 2);
+    async fn surplus_permits_are_removed_when_they_are_released() {
+        let permits = ResizableSemaphore::new(3);
+        let mut taken: Vec<_> = (0..3).filter_map(|_| permits.try_acquire()).collect();
+        permits.resize(1);
+        assert_eq!(permits.surplus(), 2);
         taken.truncate(1);
-        assert!(places.surplus() == 0 && places.try_take().is_none());
-        places.resize(2);
-        assert_eq!(places.take().await.map(|_| places.used()), Some(2));
-        places.resize(0);
+        assert!(permits.surplus() == 0 && permits.try_acquire().is_none());
+        permits.resize(2);
+        assert_eq!(permits.acquire().await.map(|_| permits.used()), Some(2));
+        permits.resize(0);
         drop(taken);
-        assert!(places.try_take().is_none() && places.used() == 0);
-        places.resize(5);
-        taken = (0..9).filter_map(|_| places.try_take()).collect();
+        assert!(permits.try_acquire().is_none() && permits.used() == 0);
+        permits.resize(5);
+        taken = (0..9).filter_map(|_| permits.try_acquire()).collect();
         assert_eq!(taken.len(), 5);
     }
 }
