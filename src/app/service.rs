@@ -171,9 +171,9 @@ impl Service {
             health.instance_started(driver.guard.clone(), driver.spool.clone());
             let _ = events_in.send(started(&driver.instance));
             match driver.run(&mut events).await {
-                Ok(RunEnd::Stopped) => return Ok(None),
-                Ok(RunEnd::StoppedHard) => return Ok(self.settle(&spool).await),
-                Ok(RunEnd::LeaseLost) => {
+                Ok(RunEnd::CleanStop) => return Ok(None),
+                Ok(RunEnd::ForcedStop) => return Ok(self.settle(&spool).await),
+                Ok(RunEnd::LeaseLoss) => {
                     self.obstacles.begin_anew("the lease was lost");
                     if !self.recover(&spool, &mut before, &stop).await {
                         return Ok(self.left_in(std::slice::from_ref(&*spool)));

@@ -149,9 +149,9 @@ pub(crate) enum Failure {
     #[error("{0}")]
     Other(String),
     #[error(transparent)]
-    StoppedHard(#[from] app::UnrecordedOutcomes),
+    ForcedStop(#[from] app::UnrecordedOutcomes),
     #[error("{0}")]
-    EndedAtOnce(String),
+    ImmediateStop(String),
     #[error("{0}")]
     NotRelayed(String),
     #[error("{0}")]
@@ -177,7 +177,7 @@ impl Failure {
             Self::Other(_) => 1,
             Self::Config(_) => 3,
             Self::Store(_) | Self::Database(_) => 4,
-            Self::StoppedHard(_) | Self::EndedAtOnce(_) => 5,
+            Self::ForcedStop(_) | Self::ImmediateStop(_) => 5,
             Self::NotRelayed(_) => 6,
             Self::AnotherUser(_) => 7,
             Self::Probe(code, _) => *code,

@@ -118,5 +118,5 @@ fn at_once(running_transactions: &RunningTransactions, folder: &Path) -> Failure
     if !notes.is_empty() {
         text += "\nWhat is in doubt is sent again, or held: see in_doubt of its send port.";
     }
-    Failure::EndedAtOnce(text)
+    Failure::ImmediateStop(text)
 }

@@ -31,10 +31,10 @@ pub(super) trait Issuer: Send + Sync + 'static {
 }
 
 /// The result of a request.
-type Issued = Result<Secret, TokenError>;
+type IssueResult = Result<Secret, TokenError>;
 
 /// Resolves when the running request has ended.
-type PendingIssue = watch::Receiver<Option<Issued>>;
+type PendingIssue = watch::Receiver<Option<IssueResult>>;
 
 /// A [`TokenSource`] over an [`Issuer`].
 pub(super) struct TokenCache(Arc<Shared>);
@@ -58,7 +58,7 @@ struct State {
 }
 
 enum Lookup {
-    Ready(Issued),
+    Ready(IssueResult),
     Pending(PendingIssue),
 }
 
@@ -135,7 +135,7 @@ impl Shared {
         pending
     }
 
-    fn note(&self, issued: Result<AccessToken, TokenError>) -> Issued {
+    fn note(&self, issued: Result<AccessToken, TokenError>) -> IssueResult {
         let now = self.clock.now();
         let mut state = self.state.lock();
         state.request = None;
@@ -187,7 +187,7 @@ fn cooldown_after(error: &TokenError) -> TimeDelta {
     }
 }
 
-async fn outcome_of(mut pending: PendingIssue) -> Issued {
+async fn outcome_of(mut pending: PendingIssue) -> IssueResult {
     let issued = pending.wait_for(Option::is_some).await;
     let issued = issued.ok().and_then(|issued| issued.clone());
     issued.unwrap_or_else(|| {

@@ -52,7 +52,7 @@ pub struct Encryptor {
 
 /// An encrypted entity, `application/pkcs7-mime`. A type of its own, so that cleartext cannot be
 /// taken for it.
-pub(super) struct Enveloped {
+pub(super) struct EnvelopedEntity {
     pub(super) entity: Entity,
     /// The thumbprints of all recipients, in the envelope's order, separated by a space.
     pub(super) readers: String,
@@ -182,7 +182,7 @@ impl Encryptor {
         content: &Entity,
         recipients: &[Arc<RecipientCertificate>],
         now: Timestamp,
-    ) -> Result<Enveloped, SmimeError> {
+    ) -> Result<EnvelopedEntity, SmimeError> {
         let first = recipients.first().ok_or(SmimeError::NoRecipients)?;
         let cipher = self.cipher_for(first)?;
         let readers: Vec<_> = self.readers(recipients, now).collect();
@@ -193,7 +193,7 @@ impl Encryptor {
         let Envelope { der, order } = enveloped(content.bytes(), cipher, &keys)?;
         let thumbprints: Vec<_> = order.iter().map(|n| readers[*n].thumbprint()).collect();
         let kind = format!("application/pkcs7-mime; smime-type={}", cipher.smime_type());
-        Ok(Enveloped {
+        Ok(EnvelopedEntity {
             entity: Entity::of_der(&kind, "smime.p7m", &der),
             readers: thumbprints.join(" "),
         })

@@ -51,9 +51,9 @@ pub use trust::{Trust, UnknownRevocation};
 
 use sendport_core::domain::{Message, ProtectionFacts, Timestamp};
 
-use encryptor::Enveloped;
+use encryptor::EnvelopedEntity;
 use entity::Entity;
-use signer::Signed;
+use signer::SignedEntity;
 
 /// The protection that a send port can apply.
 #[derive(Debug, Clone, Default)]
@@ -214,13 +214,13 @@ impl ProtectionPlan {
 }
 
 impl SignRequest {
-    fn sign(&self, entity: &Entity) -> Result<Signed, SmimeError> {
+    fn sign(&self, entity: &Entity) -> Result<SignedEntity, SmimeError> {
         self.signer.sign(&self.identity, entity, self.time)
     }
 }
 
 impl EncryptRequest {
-    fn encrypt(&self, entity: &Entity) -> Result<Enveloped, SmimeError> {
+    fn encrypt(&self, entity: &Entity) -> Result<EnvelopedEntity, SmimeError> {
         self.encryptor.encrypt(entity, &self.recipients, self.now)
     }
 }
@@ -236,18 +236,18 @@ pub fn secure(message: Message, plan: &ProtectionPlan) -> Result<SecuredMessage,
         ProtectionPlan::Unprotected => (bytes, Protection::None, None),
         ProtectionPlan::Sign(sign_request) => {
             let (outer, entity) = sign_request.headers.part(&bytes)?;
-            let Signed(entity) = sign_request.sign(&entity)?;
+            let SignedEntity(entity) = sign_request.sign(&entity)?;
             (entity.under(outer), Protection::Sign, None)
         }
         ProtectionPlan::Encrypt(encrypt_request) => {
             let (outer, entity) = encrypt_request.headers.part(&bytes)?;
-            let Enveloped { entity, readers } = encrypt_request.encrypt(&entity)?;
+            let EnvelopedEntity { entity, readers } = encrypt_request.encrypt(&entity)?;
             (entity.under(outer), Protection::Encrypt, Some(readers))
         }
         ProtectionPlan::SignEncrypt(sign_request, encrypt_request) => {
             let (outer, entity) = encrypt_request.headers.part(&bytes)?;
-            let Signed(signed) = sign_request.sign(&entity)?;
-            let Enveloped { entity, readers } = encrypt_request.encrypt(&signed)?;
+            let SignedEntity(signed) = sign_request.sign(&entity)?;
+            let EnvelopedEntity { entity, readers } = encrypt_request.encrypt(&signed)?;
             (entity.under(outer), Protection::SignEncrypt, Some(readers))
         }
     };

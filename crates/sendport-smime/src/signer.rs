@@ -73,7 +73,7 @@ pub struct Signer {
 
 /// A signed entity, `application/pkcs7-mime` or `multipart/signed`. A type of its own, so that an
 /// unsigned one cannot be taken for it.
-pub(super) struct Signed(pub(super) Entity);
+pub(super) struct SignedEntity(pub(super) Entity);
 
 impl Digest {
     /// As long as an EC key: gpgsm rejects a shorter digest.
@@ -208,7 +208,7 @@ impl Signer {
         identity: &Identity,
         entity: &Entity,
         time: Timestamp,
-    ) -> Result<Signed, SmimeError> {
+    ) -> Result<SignedEntity, SmimeError> {
         let time = time.max(identity.validity.begin);
         let bytes = match self.rules.form {
             SignatureForm::Clear => entity.as_part(),
@@ -216,7 +216,7 @@ impl Signer {
         };
         let content = Content::of(bytes, self.digest(identity))?;
         let der = identity.cms_signer.sign(&content, &self.rules, time)?;
-        Ok(Signed(match self.rules.form {
+        Ok(SignedEntity(match self.rules.form {
             SignatureForm::Clear => self.multipart(&content, &der, identity),
             SignatureForm::Opaque => {
                 let kind = "application/pkcs7-mime; smime-type=signed-data";

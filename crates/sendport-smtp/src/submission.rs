@@ -24,7 +24,7 @@ struct Checkout {
 }
 
 /// The session's facts with the result of its transaction.
-type Submitted = (SessionFacts, TransactionResult);
+type SubmissionOutcome = (SessionFacts, TransactionResult);
 
 impl SmtpRelay {
     pub(super) async fn submit_job(&self, job: Job<'_>) -> SubmissionReport {
@@ -65,7 +65,7 @@ impl SmtpRelay {
         &self,
         job: Job<'_>,
         checkout: Checkout,
-    ) -> Result<Submitted, SessionError> {
+    ) -> Result<SubmissionOutcome, SessionError> {
         let attempt_end = checkout.attempt_end;
         let first = self.submit_once(job, checkout, true).await?;
         if !self.learn(&first.1) {
@@ -103,7 +103,7 @@ impl SmtpRelay {
         job: Job<'_>,
         checkout: Checkout,
         may_chunk: bool,
-    ) -> Result<Submitted, SessionError> {
+    ) -> Result<SubmissionOutcome, SessionError> {
         let Checkout {
             mut connection,
             idle,
@@ -171,7 +171,7 @@ impl SmtpRelay {
         session: Session,
         connection: Connection,
         result: TransactionResult,
-    ) -> Submitted {
+    ) -> SubmissionOutcome {
         let facts = session.facts.clone();
         if result.reusable {
             self.pool.check_in(session, connection);
@@ -182,7 +182,7 @@ impl SmtpRelay {
     fn report(
         &self,
         started_at: Timestamp,
-        submitted: Result<Submitted, SessionError>,
+        submitted: Result<SubmissionOutcome, SessionError>,
     ) -> SubmissionReport {
         let (facts, replies, end) = match submitted {
             Ok((facts, result)) => (facts, result.replies, result.end),

@@ -239,16 +239,16 @@ pub struct Reply {
     pub local: Option<LocalCause>,
     /// The entry of the table of replies, once it was looked up.
     #[serde(skip)]
-    pub(crate) explained: Explained,
+    pub(crate) explained: CachedExplanation,
 }
 
 /// Which entry of which table explains a reply, looked up once: a message may be refused for ten
 /// thousand recipients, and each refusal is asked for its fault, its limit and its explanation. Two
 /// replies are equal whether they were looked up or not.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Explained(OnceLock<(u32, Option<usize>)>);
+pub(crate) struct CachedExplanation(OnceLock<(u32, Option<usize>)>);
 
-impl Explained {
+impl CachedExplanation {
     /// The index that `look_up` finds in the table of this number: from the first look-up, unless
     /// that was another table's.
     pub(crate) fn in_table(
@@ -263,13 +263,13 @@ impl Explained {
     }
 }
 
-impl PartialEq for Explained {
+impl PartialEq for CachedExplanation {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-impl Eq for Explained {}
+impl Eq for CachedExplanation {}
 
 impl Reply {
     /// A reply that a server sent.
@@ -285,7 +285,7 @@ impl Reply {
             text: text.into(),
             command,
             local: None,
-            explained: Explained::default(),
+            explained: CachedExplanation::default(),
         }
     }
 
@@ -297,14 +297,14 @@ impl Reply {
     /// Adds to the text.
     pub fn append(&mut self, text: &str) {
         self.text += text;
-        self.explained = Explained::default();
+        self.explained = CachedExplanation::default();
     }
 
     /// The same reply, of this kind.
     #[must_use]
     pub fn because(mut self, local: LocalCause) -> Self {
         self.local = Some(local);
-        self.explained = Explained::default();
+        self.explained = CachedExplanation::default();
         self
     }
 

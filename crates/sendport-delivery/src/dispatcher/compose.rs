@@ -13,7 +13,7 @@ use sendport_store::attachments::AttachmentSource;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::memory_budget::MemoryPermit;
-use super::preparation::Preparing;
+use super::preparation::Preparation;
 use super::template_cache::TemplateTurn;
 use super::{CertificateCache, Dispatcher, ReadyMessage, TemplateCache, attempts_left};
 use crate::ComposeError;
@@ -169,7 +169,8 @@ impl Dispatcher {
             .reserve_memory(bytes.saturating_mul(3), &alert.send_port)
             .await?;
         // They may be too long for this process already.
-        let _preparing = Preparing::begin(&*self.parts.submit_guard, &self.preparing, lease).await;
+        let _preparing =
+            Preparation::begin(&*self.parts.submit_guard, &self.preparing, lease).await;
         match self.parts.contents.whole_alert(alert.id).await {
             Ok(Some(LoadResult::Alert(alert) | LoadResult::Large { alert, .. })) => {
                 Ok((memory_permit, *alert))
@@ -210,7 +211,7 @@ impl Dispatcher {
         // Waiting here blocks no other alert, and a crash meanwhile is not charged to this one.
         let turn = sources.templates.turn(alert).await?;
         let submit_guard = &*self.parts.submit_guard;
-        let _preparing = Preparing::begin(submit_guard, &self.preparing, lease).await;
+        let _preparing = Preparation::begin(submit_guard, &self.preparing, lease).await;
         let draft = sources.draft(alert, port, &variant, &attachments, turn);
         let draft = draft.await?;
         let now = self.parts.clock.now();

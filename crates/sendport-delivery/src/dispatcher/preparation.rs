@@ -7,7 +7,7 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::SubmitGuard;
 
 /// The message of an alert is being made, until this is dropped.
-pub(super) struct Preparing<'a> {
+pub(super) struct Preparation<'a> {
     submit_guard: &'a dyn SubmitGuard,
     alert: AlertId,
     _access: Access<'a>,
@@ -19,7 +19,7 @@ enum Access<'a> {
     Exclusive(RwLockWriteGuard<'a, ()>),
 }
 
-impl<'a> Preparing<'a> {
+impl<'a> Preparation<'a> {
     /// Waits for access. A suspect is built alone, so that the next crash is charged to it and to no
     /// other alert.
     pub(super) async fn begin(
@@ -41,7 +41,7 @@ impl<'a> Preparing<'a> {
     }
 }
 
-impl Drop for Preparing<'_> {
+impl Drop for Preparation<'_> {
     fn drop(&mut self) {
         self.submit_guard.prepared(self.alert);
     }

@@ -22,7 +22,7 @@ use crate::ComposeError;
 const CAPACITY: NonZeroUsize = NonZeroUsize::new(2048).expect("not zero");
 
 /// The column `Pem`, parsed.
-type Parsed = Result<Arc<RecipientCertificate>, CertificateReadError>;
+type ParseResult = Result<Arc<RecipientCertificate>, CertificateReadError>;
 
 /// Where recipients' certificates come from. Used by many tasks at the same time.
 pub struct CertificateCache {
@@ -111,7 +111,7 @@ impl CertificateCache {
         candidates
     }
 
-    fn parse(&self, pem: &str) -> Parsed {
+    fn parse(&self, pem: &str) -> ParseResult {
         let cache = || self.parsed.lock();
         if let Some(cached) = cache().get(pem) {
             return Ok(cached.clone());

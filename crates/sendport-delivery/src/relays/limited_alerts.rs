@@ -24,9 +24,9 @@ pub(crate) struct LimitedAlerts {
     last: Option<(AlertId, Instant)>,
 }
 
-/// What follows from a refusal.
+/// The effect of a refusal for a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Noted {
+pub(crate) struct RefusalEffect {
     /// The alert waits so long.
     pub(crate) wait: Duration,
     /// Another alert met a limit before: it is not about this one alone.
@@ -35,7 +35,7 @@ pub(crate) struct Noted {
 
 impl LimitedAlerts {
     /// `alert` was refused for a limit.
-    pub(crate) fn refused(&mut self, now: Instant, alert: AlertId) -> Noted {
+    pub(crate) fn refused(&mut self, now: Instant, alert: AlertId) -> RefusalEffect {
         if self.refusals.len() >= REMEMBERED {
             self.refusals.clear();
         }
@@ -46,7 +46,7 @@ impl LimitedAlerts {
         let is_general = last.is_some_and(|(other, at)| {
             other != alert && now.saturating_duration_since(at) < RELATED
         });
-        Noted {
+        RefusalEffect {
             wait: wait.min(LONGEST_PROBE_INTERVAL),
             is_general,
         }

@@ -126,11 +126,11 @@ pub struct Worker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunEnd {
     /// It was stopped, and everything under way was recorded or released.
-    Stopped,
+    CleanStop,
     /// It was stopped, and some transactions were aborted at the drain time-out.
-    StoppedHard,
+    ForcedStop,
     /// The lease was lost: run again as a new instance.
-    LeaseLost,
+    LeaseLoss,
 }
 
 impl Worker {
@@ -188,9 +188,9 @@ impl Worker {
         self.write_events(events).await;
         self.retire(drained && recorded).await;
         Ok(match (self.stop.is_cancelled(), drained && recorded) {
-            (false, _) => RunEnd::LeaseLost,
-            (true, true) => RunEnd::Stopped,
-            (true, false) => RunEnd::StoppedHard,
+            (false, _) => RunEnd::LeaseLoss,
+            (true, true) => RunEnd::CleanStop,
+            (true, false) => RunEnd::ForcedStop,
         })
     }
 

@@ -70,7 +70,7 @@ pub(super) fn render_file(
     variables: &Value,
     version: Option<u32>,
 ) -> Result<String, RenderError> {
-    let mut made = Bounded::default();
+    let mut made = BoundedWriter::default();
     let result = environment
         .get_template(file)
         .and_then(|template| template.render_captured_to(variables.clone(), &mut made));
@@ -146,7 +146,7 @@ pub(super) fn context(file: &str, at_fault: &str, version: Option<u32>) -> Strin
 
 fn describe(error: &minijinja::Error) -> String {
     let said = match error.detail() {
-        // The only error of [`Bounded`].
+        // The only error of [`BoundedWriter`].
         _ if error.kind() == ErrorKind::WriteFailure => "too much output".to_owned(),
         Some(detail) => format!("{}: {detail}", error.kind()),
         None => error.kind().to_string(),
@@ -169,11 +169,11 @@ fn advice(kind: ErrorKind) -> &'static str {
 
 /// A writer limited to [`LARGEST_PART`].
 #[derive(Default)]
-struct Bounded {
+struct BoundedWriter {
     bytes: Vec<u8>,
 }
 
-impl std::io::Write for Bounded {
+impl std::io::Write for BoundedWriter {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         if self.bytes.len() + bytes.len() > LARGEST_PART {
             return Err(std::io::Error::other("too much output"));

@@ -14,7 +14,7 @@ use super::super::oid::{self, Oid};
 use super::super::{ContentCipher, Digest};
 use super::der::Der;
 
-type Fetched<T> = LazyLock<Result<T, ErrorStack>>;
+type LazyAlgorithm<T> = LazyLock<Result<T, ErrorStack>>;
 
 /// NULL, for algorithms that require parameters.
 pub(super) const NULL: &[u8] = &[5, 0];
@@ -45,7 +45,7 @@ impl Digest {
     pub(super) const ALL: [Self; 3] = [Self::Sha256, Self::Sha384, Self::Sha512];
 
     pub(super) fn md(self) -> Result<&'static MdRef, ErrorStack> {
-        static FETCHED: [Fetched<Md>; 3] = [
+        static FETCHED: [LazyAlgorithm<Md>; 3] = [
             LazyLock::new(|| Md::fetch(None, "SHA256", None)),
             LazyLock::new(|| Md::fetch(None, "SHA384", None)),
             LazyLock::new(|| Md::fetch(None, "SHA512", None)),
@@ -104,7 +104,7 @@ impl Digest {
 
 impl ContentCipher {
     pub(super) fn cipher(self) -> Result<&'static CipherRef, ErrorStack> {
-        static FETCHED: [Fetched<Cipher>; 6] = [
+        static FETCHED: [LazyAlgorithm<Cipher>; 6] = [
             LazyLock::new(|| Cipher::fetch(None, "AES-256-CBC", None)),
             LazyLock::new(|| Cipher::fetch(None, "AES-192-CBC", None)),
             LazyLock::new(|| Cipher::fetch(None, "AES-128-CBC", None)),
@@ -148,7 +148,7 @@ impl KeyWrap {
     }
 
     pub(super) fn cipher(self) -> Result<&'static CipherRef, ErrorStack> {
-        static FETCHED: [Fetched<Cipher>; 4] = [
+        static FETCHED: [LazyAlgorithm<Cipher>; 4] = [
             LazyLock::new(|| Cipher::fetch(None, "AES-128-WRAP", None)),
             LazyLock::new(|| Cipher::fetch(None, "AES-192-WRAP", None)),
             LazyLock::new(|| Cipher::fetch(None, "AES-256-WRAP", None)),

@@ -19,7 +19,7 @@ const SAME_CAUSE: Duration = Duration::from_secs(3 * 3600);
 /// What was learned, and the connection that ended last.
 #[derive(Debug, Default)]
 pub(super) struct RecipientLimit {
-    learned: Option<Learned>,
+    learned: Option<LearnedLimit>,
     ended: Option<ConnectionEnd>,
 }
 
@@ -39,7 +39,7 @@ impl ConnectionEnd {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Learned {
+struct LearnedLimit {
     recipients: u32,
     /// So long it is kept to. Then twice as many are asked for, and after each further pause twice
     /// as many again.
@@ -47,7 +47,7 @@ struct Learned {
     since: Instant,
 }
 
-impl Learned {
+impl LearnedLimit {
     /// Most recipients of one transaction now; `None`: it is forgotten.
     fn most(self, now: Instant) -> Option<u32> {
         let learned_for = now.saturating_duration_since(self.since);
@@ -73,7 +73,7 @@ impl RecipientLimit {
             Some(known) => (known.pause * 2).min(LONGEST_PAUSE),
             None => FIRST_PAUSE,
         };
-        self.learned = Some(Learned {
+        self.learned = Some(LearnedLimit {
             recipients,
             pause,
             since: now,
