@@ -35,7 +35,7 @@ struct AdoptOutput<'a> {
     database: String,
     previous_environment: Option<&'a str>,
     environment: &'a str,
-    /// What became of the alerts that waited.
+    /// The new status of the alerts that waited.
     status: &'a str,
     alerts: u64,
     /// Names of the instances that were running.

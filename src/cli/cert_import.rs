@@ -45,7 +45,7 @@ impl Args {
     }
 }
 
-/// What became of one certificate, or of a file of them.
+/// The result for one certificate, or for a file of certificates.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Entry {

@@ -64,7 +64,7 @@ const QUESTIONS: [&str; 4] = [
 /// It gives up after this: something is wrong then.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A database, a mail server, sample alerts, and what became of them; ends by itself.
+/// A database, a mail server, sample alerts, and their statuses; ends by itself.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  sendport demo --folder /tmp/sendport-demo")]
 pub(super) struct Args {

@@ -282,7 +282,7 @@ fn ended(line: &AlertLine, why: Option<String>, json: bool) -> Result<(), Failur
     let why = why.map(|why| format!(": {why}")).unwrap_or_default();
     let hint = match status.is_final() {
         true => String::new(),
-        false => format!("; `sendport status {id}` shows what becomes of it"),
+        false => format!("; `sendport status {id}` shows its status"),
     };
     Err(Failure::NotRelayed(format!(
         "alert {id} is {status}{why}{hint}"

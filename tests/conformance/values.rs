@@ -1,4 +1,4 @@
-//! What applications write, and what becomes of it.
+//! How the service reads the values that applications write.
 
 use sendport_core::domain::{
     AlertId, BodyFormat, ContentDisposition, Importance, Priority, Sensitivity, TransferEncoding,

@@ -204,7 +204,7 @@ async fn secrets_of(fixture: &SqlServerFixture, login: &Login) -> String {
          UPDATE sendport.AlertRow SET Status = N'failed', StatusReason = N'secret' WHERE AlertId = {id}"
     );
     let done = run(&fixture.connection_string(), &sent).await;
-    done.expect("what became of it");
+    done.expect("a result");
     id
 }
 

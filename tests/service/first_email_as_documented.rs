@@ -188,10 +188,7 @@ async fn carried_out(engine: &str, mut newcomer: Newcomer) {
     for step in &steps {
         newcomer.does(step).await;
     }
-    assert!(
-        !newcomer.asked.is_empty(),
-        "the page asks what became of it"
-    );
+    assert!(!newcomer.asked.is_empty(), "the page asks for the status");
     the_mail_is_there(&newcomer.path("mails"));
 }
 

@@ -180,7 +180,7 @@ async fn the_next_start_records_kept_outcomes() {
     sink.stop().await;
 }
 
-/// The words of a relay are refused; what became of the alert is recorded without them.
+/// The database refuses the text of a relay; the outcome is recorded without it.
 #[tokio::test(flavor = "multi_thread")]
 async fn or_recorded_without_the_relays_words() {
     let folder = tempfile::tempdir().expect("a folder");

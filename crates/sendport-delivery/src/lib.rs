@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`worker`] | one instance: claims, leases, records, sweeps, recovers |
 //! | [`dispatcher`] | one leased alert: render, build, secure, submit, decide |
-//! | `recipients` | what becomes of each recipient of an alert |
+//! | `recipients` | the status of each recipient of an alert |
 //! | [`relays`] | which relay can be asked now: circuits, limits |
 //! | [`protection`] | which recipients can share an encrypted message, and their certificates |
 //! | [`send_port`] | how to send, and what an alert may ask of it |

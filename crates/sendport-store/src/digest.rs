@@ -42,7 +42,7 @@ pub struct UnreportedLine {
     pub advice: Option<String>,
 }
 
-/// What became of a digest.
+/// The result of inserting a digest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DigestResult {
     /// `None`, and nothing is done, where another instance reported one of the alerts first.

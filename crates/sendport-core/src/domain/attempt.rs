@@ -217,7 +217,7 @@ pub struct SubmissionIntent {
     pub alert: AlertId,
     /// By which claim.
     pub token: LeaseToken,
-    /// Decides what becomes of it.
+    /// The send port of the alert; it decides what happens if the attempt is in doubt.
     pub send_port: String,
     /// The key of the attempt, the same for each writer.
     pub key: AttemptKey,
@@ -272,7 +272,7 @@ pub struct Outcome {
     pub alert: AlertId,
     /// By which claim.
     pub token: LeaseToken,
-    /// What became of it.
+    /// The result.
     pub kind: OutcomeKind,
 }
 

@@ -16,7 +16,7 @@ word_enum! {
 /// What one attempt submitted, or was about to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditCopy {
-    /// Of the attempt; the row of `Attempt` with this key says what became of it.
+    /// Of the attempt; the row of `Attempt` with this key has its result.
     pub attempt: AttemptKey,
     /// Which alert.
     pub alert: AlertId,

@@ -36,8 +36,8 @@ pub struct InstanceInfo {
 }
 
 word_enum! {
-    /// What becomes of an alert when the result of its attempt was not observed, so that the relay may
-    /// have accepted it.
+    /// What the service does with an alert in doubt: the result of its attempt was not observed, so the relay
+    /// may have accepted it.
     pub enum InDoubt {
         /// Sent again, with the same Message-ID: never lost, rarely sent twice.
         Retry = "retry",
@@ -59,7 +59,7 @@ pub struct SendPortInfo {
     pub protection: String,
     /// An alert older than this expires.
     pub max_age: Duration,
-    /// What becomes of alerts that may have been sent; `take_over` goes by it.
+    /// What `take_over` does with alerts in doubt.
     pub in_doubt: InDoubt,
 }
 

@@ -285,7 +285,7 @@ fn envelope(alert: &Alert, port: &SendPort, forward_paths: Vec<ForwardPath>) -> 
     }
 }
 
-/// What becomes of an alert that there is no message of.
+/// The outcome of an alert without a message.
 fn refused_or_waiting(
     why: ComposeError,
     mut recipients: RecipientSet,

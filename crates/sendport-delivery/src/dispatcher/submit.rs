@@ -31,7 +31,7 @@ pub(super) struct SubmitJob<'a> {
     pub(super) composed: &'a ReadyMessage,
 }
 
-/// What became of it.
+/// The result of a [`SubmitJob`].
 pub(super) enum SubmitResult {
     /// A relay took up the transaction, or refused it for a limit.
     Transaction(Box<RelayAttempt>),
@@ -52,7 +52,7 @@ pub(super) struct RelayAttempt {
     pub(super) throttled_for: Option<Duration>,
 }
 
-/// What follows from asking one relay.
+/// The next step after one relay was asked.
 enum Step {
     Done(SubmitResult),
     NextRelay,

@@ -1,4 +1,4 @@
-//! What becomes of an alert that is to be encrypted where a recipient has no usable certificate.
+//! How an alert that is to be encrypted is sent, held or failed if a recipient has no usable certificate.
 
 use sendport_core::domain::{Address, Alert, AlertOrigin};
 use sendport_smime::{Protection, RecipientCertificateError, WhenMissing};

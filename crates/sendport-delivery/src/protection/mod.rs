@@ -1,7 +1,7 @@
 //! Which recipients can share an encrypted message, and with which certificates.
 //!
 //! In come an alert's recipients and what its send port demands. Out go
-//! [`ProtectionPlan`](sendport_smime::ProtectionPlan) for each group, and what becomes of recipients without a
+//! [`ProtectionPlan`](sendport_smime::ProtectionPlan) for each group, and the policy for recipients without a
 //! usable certificate. The bytes are secured by [`sendport_smime`].
 
 pub(crate) mod certificate_cache;

@@ -1,5 +1,5 @@
-//! What a transaction says about one of its recipients: the reply that decides, or that the
-//! relay did not get round to it.
+//! The result of a transaction for one of its recipients: the reply that decides, or that the
+//! relay did not process it.
 
 use std::collections::HashSet;
 
@@ -9,9 +9,9 @@ use sendport_core::replies::ReplyTable;
 /// A key of the table of replies.
 const TOO_MANY_RECIPIENTS: &str = "too-many-recipients";
 
-/// At which of `carried` the connection ended, with 421 or without a word. What was accepted
-/// before, or not answered, belongs into another transaction: it is not why it ended. `None`
-/// where it did not end so, or for a limit, which is a matter of the relay.
+/// The ordinal of the recipient of `carried` at which the connection ended, with 421 or without a reply.
+/// The recipients before it, and those without a reply, did not cause the end: they belong into another
+/// transaction. `None` if the connection did not end at a recipient, or ended for a limit of the relay.
 pub(crate) fn ended_at(
     report: &SubmissionReport,
     carried: &[ForwardPath],
@@ -32,8 +32,8 @@ pub(crate) fn ended_at(
         .or_else(|| unanswered.find(|ordinal| !answered.contains(ordinal)))
 }
 
-/// The relay took the message for others and wanted no more recipients with it (RFC 5321
-/// section 4.5.3.1.10), or ended the connection after it had refused others for good: for too
+/// The relay accepted the message for other recipients and limits their number (RFC 5321
+/// section 4.5.3.1.10), or ended the connection after it had refused others permanently: for too
 /// many errors (421), or because of one of them (521). Such a recipient belongs into another
 /// transaction, and this one does not count for it.
 pub(crate) fn was_left_out(
@@ -50,7 +50,7 @@ pub(crate) fn was_left_out(
     }
 }
 
-/// The relay works: the recipients left out may be sent to at once. One that takes nothing
+/// The relay works: the message may be sent to the recipients left out at once. A relay that accepts nothing
 /// at the moment is not asked again for the next few.
 pub(crate) fn is_at_work(report: &SubmissionReport) -> bool {
     report.is_accepted() || refused_a_recipient(report)
@@ -64,8 +64,8 @@ fn refused_a_recipient(report: &SubmissionReport) -> bool {
         .any(|answer| answer.ordinal.is_some() && answer.reply.is_permanent())
 }
 
-/// The reply that decides about a recipient: its own refusal, or else what became of the
-/// transaction that it was part of.
+/// The reply that decides about a recipient: its own refusal, or else the result of its
+/// transaction.
 pub(crate) fn deciding_reply(report: &SubmissionReport, own: Option<&Reply>) -> Reply {
     if let SubmissionEnd::NotBegun { reply, .. } = &report.end {
         return reply.clone();
@@ -73,7 +73,7 @@ pub(crate) fn deciding_reply(report: &SubmissionReport, own: Option<&Reply>) -> 
     if let Some(refusal) = own.filter(|reply| !reply.is_success()) {
         return refusal.clone();
     }
-    // It is among the last replies, and this is asked for each recipient.
+    // Searched from the end, where it is: this function runs for each recipient.
     let end = report
         .replies
         .iter()

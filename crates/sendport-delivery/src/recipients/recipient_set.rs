@@ -1,4 +1,4 @@
-//! The recipients of one alert while it is worked on, and what becomes of each.
+//! The recipients of one alert while it is worked on, and the status of each.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;

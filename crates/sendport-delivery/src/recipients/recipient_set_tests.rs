@@ -71,7 +71,7 @@ fn report(replies: Vec<CommandReply>, end: SubmissionEnd) -> SubmissionReport {
     }
 }
 
-/// What becomes of an alert when a relay answers like this.
+/// The decision about an alert when a relay answers like this.
 fn decision(
     alert: &Alert,
     extra: &str,
@@ -441,7 +441,7 @@ fn an_alert_without_any_address_says_so() {
     assert!(decision.reason.unwrap().contains("hold no address"));
 }
 
-/// What becomes of `a@x.com;b@x.com` of this age when a relay that refuses for a limit may be asked
+/// The decision about `a@x.com;b@x.com` of this age when a relay that refuses for a limit may be asked
 /// again after 17 seconds.
 fn limited_decision(age: Duration, report: SubmissionReport) -> Decision {
     let (port, table) = (port(""), ReplyTable::built_in());

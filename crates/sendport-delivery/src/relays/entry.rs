@@ -113,7 +113,7 @@ impl RelayEntry {
         begun
     }
 
-    /// All its connections are in use, and nothing came of any of them for long.
+    /// All its connections are in use, and none of them had a result for long.
     pub(crate) fn is_stalled(&self) -> bool {
         self.sign_of_life().elapsed() >= self.patience && self.limiter().is_occupied()
     }

@@ -17,7 +17,7 @@ const RELATED: Duration = Duration::from_secs(10 * 60);
 /// So many alerts are remembered at most; then all start over.
 const REMEMBERED: usize = 1000;
 
-/// Alerts that one relay refused for a limit, and did not take since.
+/// Alerts that one relay refused for a limit and has not accepted since.
 #[derive(Debug, Default)]
 pub(crate) struct LimitedAlerts {
     refusals: HashMap<AlertId, u32>,
@@ -52,7 +52,7 @@ impl LimitedAlerts {
         }
     }
 
-    /// Something else became of `alert`.
+    /// `alert` had another result.
     pub(crate) fn forget(&mut self, alert: AlertId) {
         self.refusals.remove(&alert);
     }

@@ -81,7 +81,7 @@ pub struct SendPort {
     pub protector: Protector,
     /// How often and how long to try.
     pub retry: RetryPolicy,
-    /// What becomes of an attempt whose end was not seen.
+    /// What the service does with an alert in doubt.
     pub in_doubt: InDoubt,
     /// When to ask for delivery status notifications.
     pub dsn_notify: Option<Notify>,

@@ -1,4 +1,4 @@
-//! The heart of the service: takes what is due, keeps the lease, records what came of it.
+//! One instance of the service: claims due alerts, renews its lease and records outcomes.
 //!
 //! One [`Worker::run`] is one instance: it registers, claims no more than it has permits for,
 //! and ends when it is stopped or its lease is lost. Claimed alerts are worked on outside

@@ -31,7 +31,7 @@ impl RefusedRows {
         self.0.keys().copied().collect()
     }
 
-    /// One whose time has come; it comes again after its wait, whatever becomes of this try.
+    /// An alert that is due for another try. It is due again after its wait, whatever the result of this try.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<AlertId> {
         let is_due = |entry: &RefusedEntry| entry.again.remaining(now).is_zero();
         let (id, entry) = self.0.iter_mut().find(|(_, entry)| is_due(entry))?;
@@ -88,7 +88,7 @@ impl RefusedRows {
     }
 }
 
-/// What is said of alerts that are refused for the first time; `others`: what becomes of all others.
+/// The event about alerts that are refused for the first time; `others`: what happens to all others.
 pub(super) fn refused_event(
     event_type: &'static str,
     refused: &[RefusedRow],

@@ -109,8 +109,8 @@ impl RejectedOutcomes {
     }
 }
 
-/// Outcomes whose alerts other transactions have locked. They keep their places, and are recorded by
-/// themselves, so that an engine that has to wait for the locks lets only these wait.
+/// Outcomes whose alerts are locked by other transactions. They keep their permits and are recorded
+/// separately, so that an engine that has to wait for the locks delays no other outcome.
 pub(super) struct LockedOutcomes<T = FinishedAlert> {
     waiting: Vec<T>,
     wait: Duration,
@@ -209,14 +209,14 @@ pub(super) fn bare(outcome: &Outcome) -> Outcome {
     bare
 }
 
-/// For `EventLog`: what could not be recorded is.
+/// For `EventLog`: an outcome of the state folder is recorded.
 pub(super) fn recorded_late(instance: InstanceId, alert: AlertId) -> Event {
     let message = "the outcome that was kept in the state folder is recorded".to_owned();
     let severity = EventSeverity::Information;
     event("outcome-recorded", severity, instance, alert, message)
 }
 
-/// For `EventLog`: what became of the alert is recorded, and not what the relay said.
+/// For `EventLog`: the outcome is recorded without the relay's text.
 pub(super) fn recorded_in_part(
     instance: InstanceId,
     alert: AlertId,

@@ -22,13 +22,13 @@ const UNSEEN: Duration = Duration::from_secs(2 * 60);
 /// So many alerts a statement, well under lock escalation.
 const BATCH: u32 = 200;
 
-/// When which send port was said to be missing.
+/// When each missing send port was reported last.
 type ReportedSendPorts = BTreeMap<String, Instant>;
 
-/// So many that were refused are tried again in one round.
+/// The maximum number of refused alerts that one round tries again.
 const MOST_AGAIN: usize = 20;
 
-/// What becomes of the alerts.
+/// What a sweep does with alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Sweep {
     TakeOver,

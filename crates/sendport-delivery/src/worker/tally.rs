@@ -25,7 +25,7 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// It waits for long, and is not counted against other alerts.
+    /// For an outcome that waits long: its permit is released for other alerts.
     pub(super) fn without_room(self) -> Self {
         Self {
             _room: None,
@@ -51,7 +51,7 @@ impl Faults {
         fault.copied().unwrap_or(Fault::Relay)
     }
 
-    /// Counts outcomes of which the database took all.
+    /// Counts outcomes that are recorded whole.
     pub(super) fn count(&self, outcomes: &[Outcome], origins: &[Origin], results: &[RecordResult]) {
         for ((outcome, origin), recorded) in outcomes.iter().zip(origins).zip(results) {
             match (&outcome.kind, recorded) {
