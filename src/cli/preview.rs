@@ -10,8 +10,8 @@ use super::one_alert::recorded_reply;
 use super::{Failure, open, preview_json, preview_template, print_json, put, say};
 use crate::app::{self, Preview, PreviewCopy, PreviewReader, PreviewTexts, Protection};
 
-/// Builds what the service would submit for an alert, by the same steps, and changes nothing, neither
-/// in the database nor at a relay. Or renders a template with a payload.
+/// Builds the message that the service would submit for an alert, by the same steps. Changes nothing in the
+/// database and connects to no relay. Or renders a template with a payload.
 #[derive(Debug, clap::Args)]
 #[command(
     group = clap::ArgGroup::new("what").required(true).args(["alert", "template"]),
@@ -64,9 +64,9 @@ pub(super) async fn run(args: Args, config: Option<PathBuf>) -> Result<(), Failu
     } else if args.html {
         show_texts(&preview.texts, &args)?;
     } else {
-        facts(&preview);
-        left_out(&preview, &store.deliveries(Some(id), 10_000).await?);
-        rest(&preview);
+        print_facts(&preview);
+        print_skipped(&preview, &store.deliveries(Some(id), 10_000).await?);
+        print_rest(&preview);
         show_texts(&preview.texts, &args)?;
     }
     match preview.would_fail() {
@@ -75,7 +75,7 @@ pub(super) async fn run(args: Args, config: Option<PathBuf>) -> Result<(), Failu
     }
 }
 
-/// As a reader shows it: text as text, a line for each attachment.
+/// Prints the subject, the attachments and the text; or the HTML alone, or JSON.
 fn show_texts(texts: &PreviewTexts, args: &Args) -> Result<(), Failure> {
     if args.json {
         return print_json(&preview_json::Texts::of(texts));
@@ -110,11 +110,11 @@ fn show_texts(texts: &PreviewTexts, args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-fn line(what: &str, says: &str) {
-    say(format_args!("{what:14}{says}"));
+fn line(name: &str, value: &str) {
+    say(format_args!("{name:14}{value}"));
 }
 
-fn facts(preview: &Preview) {
+fn print_facts(preview: &Preview) {
     let envelope = &preview.envelope;
     line("Send port", &shown_name(&preview.alert.send_port));
     line("Relays", &shown_names(&preview.relays));
@@ -133,8 +133,8 @@ fn facts(preview: &Preview) {
     }
 }
 
-/// The recipients that would get nothing, and why: now, or when it was recorded.
-fn left_out(preview: &Preview, recorded: &[DeliveryLine]) {
+/// Prints the recipients that would not receive the message, each with its present or recorded reason.
+fn print_skipped(preview: &Preview, recorded: &[DeliveryLine]) {
     let due = &preview.envelope.forward_paths;
     for (recipient, reason) in &preview.recipients {
         if due.iter().any(|it| it.ordinal == recipient.ordinal) {
@@ -158,15 +158,15 @@ fn left_out(preview: &Preview, recorded: &[DeliveryLine]) {
     }
 }
 
-/// A waiting recipient that is not in the first envelope is in a later one: its number among the messages.
+/// The number of the message for a recipient that is not in the first envelope; `None` if no message is.
 fn another_message(preview: &Preview, address: &str) -> Option<usize> {
     let has = |copy: &PreviewCopy| copy.recipients.iter().any(|it| it.address == address);
     preview.copies.iter().position(has).map(|index| index + 1)
 }
 
-fn rest(preview: &Preview) {
+fn print_rest(preview: &Preview) {
     let envelope = &preview.envelope;
-    copies(preview);
+    print_copies(preview);
     if let Some(dsn) = &envelope.dsn {
         line("ENVID", &dsn.envelope_id);
     }
@@ -177,7 +177,7 @@ fn rest(preview: &Preview) {
     }
 }
 
-/// By whom, where anything is signed.
+/// The signer, its certificate and the algorithm, if a message is signed.
 fn signature(preview: &Preview) -> Option<String> {
     let facts = preview
         .copies
@@ -193,8 +193,8 @@ fn signature(preview: &Preview) -> Option<String> {
     Some(words.collect::<Vec<_>>().join(", "))
 }
 
-/// Every message, and its readers, where one is to be protected.
-fn copies(preview: &Preview) {
+/// Prints every message with its recipients and certificates, if one is protected or there are several.
+fn print_copies(preview: &Preview) {
     let asked = preview.alert.protection.is_some() || preview.draft.protection != Protection::None;
     let copies = preview.copies.iter().enumerate();
     for (index, copy) in copies.filter(|_| asked || preview.copies.len() > 1) {
@@ -207,10 +207,10 @@ fn copies(preview: &Preview) {
         let detail = Some(detail).filter(|it| !it.is_empty());
         let detail = detail.map_or_else(String::new, |it| format!(", {it}"));
         say(format_args!("{what:14}{id}, {protection}{detail}"));
-        for reader in &copy.recipients {
-            say(format_args!("{:14}{}", "  for", recipient_line(reader)));
+        for recipient in &copy.recipients {
+            say(format_args!("{:14}{}", "  for", recipient_line(recipient)));
         }
-        for thumbprint in beside(copy) {
+        for thumbprint in own_thumbprints(copy) {
             say(format_args!(
                 "{:14}{thumbprint}, our own certificate",
                 "  and for"
@@ -229,8 +229,8 @@ fn recipient_line(reader: &PreviewReader) -> String {
     what.map_or_else(|| address.clone(), |what| format!("{address}: {what}"))
 }
 
-/// The thumbprints of the readers of a message beside its recipients.
-fn beside(copy: &PreviewCopy) -> Vec<&str> {
+/// Thumbprints of the certificates that a message is encrypted to, without its recipients'.
+fn own_thumbprints(copy: &PreviewCopy) -> Vec<&str> {
     let facts = copy.facts.as_ref().ok();
     let all = facts.and_then(|facts| facts.encrypted_to.as_deref());
     let of_recipient = |thumbprint: &&str| {

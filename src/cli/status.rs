@@ -15,9 +15,9 @@ use super::{Failure, open, print_json, say};
 use crate::app::{self, AppError};
 use crate::config::Config;
 
-/// So many of the last alerts and failures.
+/// The number of last alerts, and of last failures, that are shown.
 const LAST: u32 = 8;
-/// So many of one Reference.
+/// The maximum number of alerts of one Reference that are shown.
 const OF_A_REFERENCE: u32 = 100;
 
 /// Queue, relays, instances, the last alerts and failures; or one alert.
@@ -65,7 +65,7 @@ impl Overview {
 pub(super) async fn run(args: Args, config: Config) -> Result<(), Failure> {
     let store = open(&config).await?;
     if let Some(name) = &args.alert {
-        return called(&*store, name, args.json).await;
+        return show_named(&*store, name, args.json).await;
     }
     let overview = Overview::read(&*store, config.service.lease).await?;
     if args.json {
@@ -107,7 +107,7 @@ fn tables(overview: &Overview) {
     }
 }
 
-async fn called(store: &dyn Store, name: &str, json: bool) -> Result<(), Failure> {
+async fn show_named(store: &dyn Store, name: &str, json: bool) -> Result<(), Failure> {
     let mut found = app::find_alerts(store, name, OF_A_REFERENCE).await?;
     match found.len() {
         0 => return Err(AppError::NoAlert(name.to_owned()).into()),
@@ -220,7 +220,7 @@ fn relay_table(lines: &[RelayLine], now: Timestamp) -> Table {
     table
 }
 
-/// The circuit's word `closed` means in use.
+/// A closed circuit is shown as `ok`.
 fn condition(circuit: &str) -> String {
     match circuit {
         "closed" => "ok".to_owned(),
@@ -254,7 +254,7 @@ fn alert_table(lines: &[AlertLine], now: Timestamp) -> Table {
     table
 }
 
-/// Recipients are counted at the first attempt.
+/// Relayed recipients of all; empty before the first attempt, which counts the recipients.
 fn relayed(line: &AlertLine) -> String {
     match line.recipient_count {
         0 => String::new(),

@@ -1,4 +1,4 @@
-//! What a person sees: widths, colors, ages in words, and lines that a closed pipe ends quietly.
+//! Output for people: the width of the terminal, colors, ages, and lines on standard output.
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
@@ -23,12 +23,12 @@ pub(super) enum Color {
 static CHOSEN: OnceLock<Color> = OnceLock::new();
 
 impl Color {
-    /// For the whole run.
+    /// Sets the choice of the command line for the whole process.
     pub(super) fn choose(self) {
         let _ = CHOSEN.set(self);
     }
 
-    /// What `NO_COLOR` (no-color.org) and the command line say about a stream.
+    /// Whether a stream has colors, by the command line and `NO_COLOR` (no-color.org).
     pub(super) fn on(stream: &impl IsTerminal) -> bool {
         match CHOSEN.get().copied().unwrap_or_default() {
             Self::Always => true,
@@ -41,12 +41,12 @@ impl Color {
     }
 }
 
-/// A terminal that knows no sequences.
+/// The terminal supports no escape sequences.
 pub(super) fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|it| it == "dumb")
 }
 
-/// What a word means to its reader.
+/// The meaning of a status, shown as a color.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Paint {
     Good,
@@ -55,7 +55,7 @@ pub(super) enum Paint {
 }
 
 impl Paint {
-    /// Of a cell in a column of statuses.
+    /// The color of a cell, if its column has statuses.
     pub(super) fn of_word(column: &str, word: &str) -> Option<Self> {
         if !["Status", "Condition", "State"].contains(&column) {
             return None;
@@ -69,7 +69,7 @@ impl Paint {
     }
 }
 
-/// In color, if colors are on.
+/// The text in color, if standard output has colors.
 pub(super) fn painted(paint: Paint, text: &str) -> String {
     if !Color::on(&std::io::stdout()) {
         return text.to_owned();
@@ -92,14 +92,13 @@ pub(super) fn width() -> Option<usize> {
 /// The first error of writing to standard output.
 static OUTPUT_ERROR: OnceLock<std::io::Error> = OnceLock::new();
 
-/// One line on standard output; a closed pipe ends the output quietly, anything else is an error
-/// in the end: see [`output_failure`].
+/// Prints one line on standard output. A closed pipe is ignored; [`output_failure`] returns any other error.
 pub(super) fn say(line: impl Display) {
     let written = progress::instead(|| writeln!(std::io::stdout(), "{line}"));
     note_output(written);
 }
 
-/// Remembers it, but for a closed pipe.
+/// Keeps the first error of writing. A closed pipe is no error.
 pub(super) fn note_output(written: std::io::Result<()>) {
     if let Err(error) = written
         && error.kind() != std::io::ErrorKind::BrokenPipe
@@ -108,7 +107,7 @@ pub(super) fn note_output(written: std::io::Result<()>) {
     }
 }
 
-/// The failure of a program whose answer could not be written.
+/// The failure of a command whose output could not be written.
 pub(super) fn output_failure() -> Option<super::Failure> {
     note_output(std::io::stdout().flush());
     let error = OUTPUT_ERROR.get()?;
@@ -117,12 +116,12 @@ pub(super) fn output_failure() -> Option<super::Failure> {
     )))
 }
 
-/// What a person should know beside the result, on standard error.
+/// Prints a note on standard error, beside the result.
 pub(super) fn note(line: impl Display) {
     let _ = progress::instead(|| writeln!(std::io::stderr(), "sendport: note: {line}"));
 }
 
-/// Writes bytes to standard output unchanged; a closed pipe ends it quietly.
+/// Writes bytes to standard output unchanged. A closed pipe is ignored.
 pub(super) fn put(bytes: &[u8]) -> Result<(), super::Failure> {
     match progress::instead(|| std::io::stdout().write_all(bytes)) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
@@ -130,7 +129,7 @@ pub(super) fn put(bytes: &[u8]) -> Result<(), super::Failure> {
     }
 }
 
-/// To the second, as people compare it with their logs.
+/// In UTC, in full seconds: `2026-11-30 09:08:51Z`.
 pub(super) fn short_time(at: Timestamp) -> String {
     sendport_core::clock::format(at, "%Y-%m-%d %H:%M:%SZ")
 }
@@ -149,7 +148,7 @@ pub(super) fn age(seconds: i64) -> String {
     }
 }
 
-/// A moment and how far it is from now.
+/// A time and its distance from now: `2026-11-30 09:08:51Z (19 min ago)`.
 pub(super) fn when(at: Timestamp, now: Timestamp) -> String {
     let seconds = (now - at).num_seconds();
     let away = age(seconds.abs());
