@@ -1,4 +1,4 @@
-//! Takes what is due, as much as there is room for, and begins the work on it.
+//! Claims due alerts as far as permits allow, and starts a task for each.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -21,21 +21,21 @@ use crate::observer::{Operation, SendPortActivity};
 /// Most alerts that one claim takes.
 const CLAIM_LIMIT: u32 = 100;
 
-/// What a round of claims brought, ordered by how soon the next one should follow.
+/// The result of a round of claims, ordered by how soon the next round follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Round {
-    /// Nothing was asked for: no send port has room.
+    /// No claim: no send port has a permit.
     NoRoom,
-    /// No work.
+    /// No alert is due.
     Nothing,
-    /// Others have it: another instance, or an open transaction of an application.
+    /// The due alerts are locked by another instance, or by a transaction of an application.
     MayHoldMore,
-    /// Work.
+    /// Alerts were claimed.
     ClaimResult,
 }
 
 impl Worker {
-    /// Claims as long as there is work and room, and waits for either otherwise.
+    /// Claims as long as alerts are due and permits are free, and waits otherwise.
     pub(super) async fn take_work(
         &self,
         tasks: &Tasks,
@@ -57,7 +57,7 @@ impl Worker {
                 Ok(Round::MayHoldMore | Round::Nothing | Round::NoRoom) => self.idle_wait(tasks),
                 Err(_) => self.settings.poll_interval,
             };
-            // What is inserted while there is no room, or while the database fails, has to wait.
+            // An alert that is inserted while no permit is free, or while the database fails, has to wait.
             let looks = matches!(round, Ok(Round::Nothing | Round::MayHoldMore));
             tokio::select! {
                 () = halt.cancelled() => return,
@@ -67,7 +67,7 @@ impl Worker {
         }
     }
 
-    /// Says once that claims fail.
+    /// Logs once that claims fail.
     fn cannot_claim(&self, begun: Timestamp, error: &StoreError) {
         let obstacles = &self.obstacles;
         if obstacles.meet_error_since(begun, ObstacleKind::Claims, error, 0) {
@@ -75,7 +75,7 @@ impl Worker {
         }
     }
 
-    /// Until something may have been inserted, where the store can watch for it.
+    /// Waits for an insert, if the store can notify of it.
     async fn wait(&self, at_most: Duration, looks: bool) {
         if looks {
             self.store.wait_for_insert(at_most).await;
@@ -84,8 +84,8 @@ impl Worker {
         }
     }
 
-    /// How long nothing needs to be done: no longer than until a relay may be tried again or
-    /// has room, a queue is looked at again, or an alert is tried that was refused.
+    /// Longest wait until the next round: until a relay may be tried again or has room, the next
+    /// claim of a queue is due, or a refused alert is tried again.
     fn idle_wait(&self, tasks: &Tasks) -> Duration {
         let retry = self
             .send_ports
@@ -131,7 +131,7 @@ impl Worker {
             if limit > 0 {
                 match self.claim_from(lane, limit, tasks).await {
                     Ok(round) => most = most.max(round),
-                    // What is wrong with one queue does not stop the others.
+                    // An error of one queue does not stop the others.
                     Err(error) if !error.is_transient() => refused = Some(error),
                     Err(error) => return Err(error),
                 }
@@ -140,7 +140,7 @@ impl Worker {
         refused.map_or(Ok(most), Err)
     }
 
-    /// One that was refused before, where its time has come, and all that is not refused.
+    /// Claims one alert that was refused before and is due for another try, and all that are not refused.
     async fn claim_from(
         &self,
         lane: &Lane,
@@ -205,8 +205,8 @@ impl Worker {
             Err(error) => (BTreeMap::new(), Some(error)),
         };
         for id in claimed.alerts {
-            // Permits are counted before the claim, and only this loop takes them, so one is free. A
-            // claim that was repeated after a lost answer may bring more: those wait here.
+            // Permits are counted before the claim, and only this loop acquires them, so one is free. A
+            // claim that was repeated after a lost answer may return more alerts: those wait here.
             let Ok(permit) = lane.permits.clone().acquire_owned().await else {
                 break;
             };
@@ -231,8 +231,8 @@ impl Worker {
         error.map_or(noted.map(|()| Round::ClaimResult), Err)
     }
 
-    /// Works on an alert in a task of its own. A panic there fails that alert alone. `large`: its
-    /// bytes, where its texts are still to be read.
+    /// Starts a task for an alert. A panic of the task fails that alert alone. `large`: its
+    /// bytes, if its texts are not read yet.
     fn begin(
         &self,
         lease: Lease<Alert>,
@@ -249,7 +249,7 @@ impl Worker {
         let span = alert_span(&lease.value);
         origin.span = span.clone();
         let work = async move {
-            // What becomes a task is moved several times, and this is large.
+            // A task is moved several times, and this value is large.
             let dispatched = Box::pin(async move {
                 match large {
                     None => dispatcher.dispatch(lease, expected).await,
@@ -273,10 +273,10 @@ impl Worker {
                     format!("internal error, please report it: {error}"),
                 ),
             };
-            // Before the outcome leaves this task: a crash from here on does not lose it.
+            // Before the outcome leaves this task: from here on a crash does not lose it.
             spool.keep(&outcome);
             drop(working);
-            // The recorder outlives every task; it ends when the last sender is gone.
+            // The recorder outlives every task; it ends when the last sender is dropped.
             let _ = finished.send(FinishedAlert { outcome, origin }).await;
         });
     }
@@ -302,8 +302,8 @@ impl Worker {
     }
 }
 
-/// The span of the work on an alert: every line that is logged meanwhile carries these fields. Its
-/// level is error, so that a log of warnings alone has them too.
+/// The span of the work on an alert: its fields are on every line of the log. Its
+/// level is error, so that a log of warnings has them too.
 fn alert_span(alert: &Alert) -> Span {
     tracing::error_span!(
         "alert",
@@ -338,7 +338,7 @@ fn failed(alert: AlertId, token: LeaseToken, reason: String) -> Outcome {
     }
 }
 
-/// Given back unread. It waits a second, so that a row that cannot be read does not spin.
+/// Releases an alert that cannot be read. It waits a second, so that it is not claimed in a loop.
 fn released(alert: AlertId, token: LeaseToken) -> Outcome {
     Outcome {
         alert,

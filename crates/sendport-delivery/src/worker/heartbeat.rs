@@ -1,4 +1,4 @@
-//! Keeps the instance's lease and its share of limits, and shows the state of its relays.
+//! Renews the instance's lease and its share of limits, and publishes the state of its relays.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,10 +17,10 @@ use super::obstacles::{ObstacleKind, Obstacles};
 use crate::observer::{Operation, WorkerActivity, WorkerObserver};
 use crate::relays::RelayRegistry;
 
-/// How soon a change of a relay's state is shown.
+/// How soon a change of a relay's state is published.
 const SHOW_CHANGES_EVERY: Duration = Duration::from_secs(1);
 
-/// What keeps a lease.
+/// Renews a lease.
 pub(super) struct Heartbeat {
     pub(super) store: Arc<dyn Store>,
     pub(super) instance: InstanceId,
@@ -34,10 +34,10 @@ pub(super) struct Heartbeat {
     pub(super) obstacles: Arc<Obstacles>,
     pub(super) observer: Arc<dyn WorkerObserver>,
     pub(super) liveness: Arc<Liveness>,
-    /// Since when the database answered without a break: others' leases may be taken over
-    /// only after one whole lease length of that.
+    /// Since when the database has answered without a failure: leases of others may be taken over
+    /// only after one whole lease length.
     pub(super) unbroken_since: watch::Sender<Option<Instant>>,
-    /// Cancelled here when the lease is lost.
+    /// Cancelled when the lease is lost.
     pub(super) lease_lost: CancellationToken,
 }
 
@@ -66,7 +66,7 @@ impl Heartbeat {
             if !self.obstacles.is_met(ObstacleKind::Lease) {
                 self.show_condition(&mut shown_condition).await;
             }
-            // After the lease: that must not wait for anything.
+            // After the renewal of the lease, which must not wait for anything.
             if due || !self.limit_share.is_settled() {
                 self.limit_share.renew(&*self.store, &self.registry).await;
             }
@@ -85,7 +85,7 @@ impl Heartbeat {
         }
     }
 
-    /// One renewal: whether it worked, and whether the lease is lost.
+    /// One renewal: whether it succeeded, and whether the lease is lost.
     async fn beat(&self, relays: &[RelayState]) -> (bool, bool) {
         let (sent, sent_steady) = (Instant::now(), steady());
         let renewed = self

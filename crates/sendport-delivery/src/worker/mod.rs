@@ -1,8 +1,7 @@
 //! One instance of the service: claims due alerts, renews its lease and records outcomes.
 //!
-//! One [`Worker::run`] is one instance: it registers, claims no more than it has permits for,
-//! and ends when it is stopped or its lease is lost. Claimed alerts are worked on outside
-//! of any transaction, each in a task of its own.
+//! A [`Worker::run`] registers an instance, claims no more alerts than it has permits for, and ends when it
+//! is stopped or its lease is lost. Each claimed alert has a task, outside of any transaction.
 
 mod back_off;
 mod batches;
@@ -74,15 +73,15 @@ use tasks::{Lane, Tasks, WorkCounter};
 pub struct WorkerSettings {
     /// Most alerts leased at the same time.
     pub max_in_flight: u32,
-    /// Longest time between two looks at an idle queue.
+    /// Longest time between two claims of an idle queue.
     pub poll_interval: Duration,
     /// Length of a lease.
     pub lease: Duration,
-    /// How often it is renewed.
+    /// Interval of its renewal.
     pub renew_interval: Duration,
-    /// How often expired and orphaned alerts are looked for.
+    /// Interval of the sweeps for expired and orphaned alerts.
     pub sweep_interval: Duration,
-    /// How long a stop waits for what is under way.
+    /// Longest wait of a stop for running transactions.
     pub drain_timeout: Duration,
 }
 
@@ -102,19 +101,19 @@ pub struct Worker {
     pub dispatcher: Arc<Dispatcher>,
     /// Closed when the lease is not certain.
     pub guard: Arc<LeaseGuard>,
-    /// What is known here and not yet in the database.
+    /// Outcomes and submission intents that the database does not have yet.
     pub spool: Arc<GuardedSpool>,
-    /// What the instances before this one on its state folder could not record.
+    /// Outcomes that earlier instances on its state folder could not record.
     pub recovered: RecoveredOutcomes,
     /// Notices of failures.
     pub notices: Notices,
     /// How long what is kept.
     pub retention: RetentionPlan,
-    /// Counts; knows the send ports.
+    /// Counts activities; has the send ports.
     pub observer: Arc<dyn WorkerObserver>,
-    /// What keeps the instance from working.
+    /// What prevents the instance from working.
     pub obstacles: Arc<Obstacles>,
-    /// When each loop went round last.
+    /// When each loop ran last.
     pub liveness: Arc<Liveness>,
     /// Intervals and limits.
     pub settings: WorkerSettings,
@@ -137,8 +136,8 @@ impl Worker {
     /// Runs until [`Worker::stop`] is cancelled or the lease is lost.
     ///
     /// # Errors
-    /// [`StoreError`] where the instance could not register. Later errors of the database are
-    /// waited out.
+    /// [`StoreError`] if the instance could not register. Later errors of the database are
+    /// retried.
     pub async fn run(
         self,
         events: &mut mpsc::UnboundedReceiver<Event>,
@@ -194,8 +193,8 @@ impl Worker {
         })
     }
 
-    /// The leases of what could not be recorded go over to this instance; everything else that the
-    /// instances before it held is free.
+    /// This instance takes over the leases of outcomes that could not be recorded; all other leases of the
+    /// instances before it are free.
     async fn take_over_leases(&self) -> Result<(), StoreError> {
         let lease = |outcome: &Outcome| (outcome.alert, outcome.token);
         let leases: Vec<_> = self.recovered.outcomes.iter().map(lease).collect();
@@ -219,7 +218,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Waits for what is under way. False if some of it was cut off.
+    /// Waits for running transactions. False if some were aborted.
     async fn drain(&self, tasks: &Tasks) -> bool {
         tasks.tracker.close();
         let ended = tokio::time::timeout(self.settings.drain_timeout, tasks.tracker.wait());
@@ -368,7 +367,7 @@ impl Worker {
     }
 }
 
-/// Counts the event and writes it to `EventLog`. Where that fails, it is in the log alone.
+/// Counts the event and writes it to `EventLog`. If that fails, only the log has it.
 async fn log_event(store: &dyn Store, observer: &dyn WorkerObserver, event: &Event) {
     observer.record(WorkerActivity::Event(event));
     if let Err(error) = store.log_event(event).await {

@@ -1,7 +1,7 @@
-//! Writes outcomes back, many in one round trip, until the database took every one.
+//! Records outcomes, many in one transaction, until the database has each of them.
 //!
-//! Whatever the database answers, an outcome stays in the spool until it is recorded. What it
-//! refuses alone is set aside, and the others go on.
+//! An outcome stays in the spool until it is recorded. An outcome that the database refuses is set aside,
+//! and the others are recorded.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,23 +25,23 @@ use super::tally::{Faults, Origin};
 use super::tasks::WorkCounter;
 use crate::observer::{Operation, WorkerObserver};
 
-/// So many outcomes go into one transaction at most.
+/// Maximum number of outcomes of one transaction.
 pub(super) const BATCH: usize = 200;
 
-/// Under load an outcome waits so long for others to share its commit with.
+/// Under load an outcome waits so long for others, to share a commit with them.
 const GATHER: Duration = Duration::from_millis(50);
 
-/// An outcome, and where it came from.
+/// An outcome and its origin.
 pub(super) struct FinishedAlert {
     pub(super) outcome: Outcome,
     pub(super) origin: Origin,
 }
 
-/// What records.
+/// Records outcomes.
 pub(super) struct Recorder {
     pub(super) store: Arc<dyn Store>,
     pub(super) instance: InstanceId,
-    /// Notified when permits were given back.
+    /// Notified when permits were released.
     pub(super) freed: Arc<Notify>,
     pub(super) under_way: WorkCounter,
     pub(super) spool: Arc<GuardedSpool>,
@@ -49,13 +49,13 @@ pub(super) struct Recorder {
     pub(super) faults: Faults,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) rejected: RejectedOutcomes,
-    /// The database has recorded others since the last one was set aside.
+    /// Other outcomes were recorded since the last one was set aside.
     pub(super) recorded_others: bool,
     pub(super) locked: LockedOutcomes,
 }
 
 impl Recorder {
-    /// What an instance before this one could not record.
+    /// Outcomes that an earlier instance could not record.
     pub(super) fn add_recovered(&mut self, outcomes: Vec<Outcome>) {
         let now = self.clock.now();
         for outcome in outcomes {
@@ -66,8 +66,8 @@ impl Recorder {
         self.spool.set_aside(self.rejected.summary());
     }
 
-    /// Records until the channel is closed and empty, and nothing waits for a lock. What is set aside
-    /// is tried once more.
+    /// Records until the channel is closed and empty and no outcome waits for a lock. Outcomes that are set
+    /// aside are tried once more.
     pub(super) async fn run(mut self, mut finished: mpsc::Receiver<FinishedAlert>) {
         let mut batch = Vec::with_capacity(BATCH);
         let mut recorded_at: Option<Instant> = None;
@@ -96,8 +96,7 @@ impl Recorder {
         self.retry_aside().await;
     }
 
-    /// Takes what else is finished within [`GATHER`], until a batch is full or nothing more is to
-    /// come.
+    /// Adds outcomes that finish within [`GATHER`], until the batch is full or no more are expected.
     async fn gather(
         &self,
         finished: &mut mpsc::Receiver<FinishedAlert>,
@@ -112,8 +111,8 @@ impl Recorder {
         }
     }
 
-    /// A part that fails is tried again in halves: a load that the engine cannot bear becomes
-    /// smaller, and what is wrong with one outcome does not keep the others.
+    /// A batch that fails is tried again in halves: a load that is too large for the engine becomes
+    /// smaller, and an error of one outcome does not prevent the others.
     async fn record(&mut self, batch: Batch, behind: &mut mpsc::Receiver<FinishedAlert>) {
         let mut wait = RetryPause::default();
         let mut parts = VecDeque::from([batch]);
@@ -148,7 +147,7 @@ impl Recorder {
         self.caught_up(true).await;
     }
 
-    /// One that failed alone. It comes back where it is to be tried again, behind the others.
+    /// An outcome that failed alone. One that is to be tried again is returned, and is tried after the others.
     async fn alone(
         &mut self,
         mut part: Batch,
@@ -175,7 +174,7 @@ impl Recorder {
         self.spool.set_locked(self.locked.summary(now));
     }
 
-    /// One transaction; what the database took leaves the spool.
+    /// One transaction. Recorded outcomes leave the spool.
     async fn ask(&self, outcomes: &[Outcome]) -> Result<Vec<RecordResult>, StoreError> {
         let begun = Instant::now();
         let recorded = self.store.record(self.instance, outcomes).await;
@@ -187,7 +186,7 @@ impl Recorder {
         recorded
     }
 
-    /// Says once that outcomes wait.
+    /// Logs once that outcomes wait.
     async fn wait(&self, wait: &mut RetryPause, count: usize, error: &StoreError) {
         if wait.began.is_none() {
             tracing::warn!(count, %error, "outcomes are waiting for the database");
@@ -196,9 +195,9 @@ impl Recorder {
         wait.pause().await;
     }
 
-    /// An unknown error is about this outcome where the database has taken others since, and may
-    /// be where it lasts: the next ones tell. Nothing more is sent until then, so the first one alone
-    /// does not wait long for company.
+    /// An unknown error is an error of this outcome if the database has recorded others since, and may
+    /// be if it persists: the next outcomes show that. Nothing more is sent until then, so the first outcome
+    /// does not wait long for others.
     fn is_its_own(
         &self,
         part: &Batch,
@@ -214,7 +213,7 @@ impl Recorder {
         unknown && part.failed && (wait.took_others || wait.is_longer_than(patience))
     }
 
-    /// Says once that they no longer wait.
+    /// Logs once that outcomes wait no longer.
     async fn caught_up(&self, all: bool) {
         if !all {
             return;
@@ -249,7 +248,7 @@ impl Recorder {
         }
     }
 
-    /// The database refuses a value of this outcome: its status at least has to stand, or the
+    /// The database refuses a value of this outcome. At least its status has to be recorded, or the
     /// alert would be sent again.
     async fn record_bare(&mut self, part: Batch, refused: &StoreError) {
         let outcome = [bare(&part.outcomes[0])];
@@ -271,7 +270,7 @@ impl Recorder {
             .await;
     }
 
-    /// It stays in the spool, and its alert with this instance.
+    /// The outcome stays in the spool, and this instance keeps the lease of its alert.
     async fn set_aside(&mut self, part: Batch, error: &StoreError) {
         self.recorded_others = false;
         for (outcome, origin) in part.outcomes.into_iter().zip(part.origins) {
@@ -284,7 +283,7 @@ impl Recorder {
         }
     }
 
-    /// Those whose time has come, one by one.
+    /// Records the outcomes that are due for another try, one by one.
     async fn retry_aside(&mut self) {
         let mut tried = Vec::new();
         while let Some(refused) = self.rejected.take_due() {

@@ -1,5 +1,5 @@
-//! After a crash: records what the dead instance knew, writes down what it left in doubt, and
-//! releases everything else at once.
+//! After a crash: records the outcomes of the dead instance and its attempts in doubt, and
+//! releases all other alerts at once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use super::batches::all_but_locked;
 use super::recorder::BATCH;
 use super::rejected_outcomes::{bare, recorded_in_part, recorded_late};
 
-/// Why a recovery did not come to its end; what is left over stays where it is.
+/// Why a recovery failed. Outcomes that are not recorded stay in the spool.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoveryError {
     /// The spool cannot be read.
     #[error(transparent)]
     Spool(#[from] SpoolError),
-    /// The database cannot take it now, or refuses it.
+    /// The database is unavailable, or refuses an outcome.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -31,17 +31,17 @@ pub enum RecoveryError {
 /// attempt.
 pub type InDoubtPolicies = BTreeMap<String, (InDoubt, Duration)>;
 
-/// What a worker continues with.
+/// Outcomes of earlier instances that a worker has to record.
 #[derive(Debug, Clone, Default)]
 pub struct RecoveredOutcomes {
-    /// Known, and refused by the database so far.
+    /// Outcomes that the database has refused so far.
     pub outcomes: Vec<Outcome>,
-    /// The instances that knew them, where they are not retired yet.
+    /// The instances of these outcomes that are not retired yet.
     pub from: Vec<InstanceId>,
 }
 
 impl RecoveredOutcomes {
-    /// What is left over in the spool that is to be worked with.
+    /// Outcomes in the spool that are still to be recorded.
     ///
     /// # Errors
     /// [`SpoolError`].
@@ -58,15 +58,14 @@ impl RecoveredOutcomes {
     }
 }
 
-/// Brings one spool's left-over to the database. May be repeated: what was recorded before is
-/// not recorded again.
+/// Records the entries of one spool. May be repeated: no entry is recorded twice.
 ///
-/// `None` if the database has everything: the instance is retired then, and the spool empty. Else
-/// whose it is: the spool keeps what was refused, and the instance its leases, and a
-/// [`super::Worker`] on that spool goes on with both.
+/// `None` if the database has every outcome: the instance is retired, and the spool empty. Otherwise the
+/// instance: the spool keeps the refused outcomes, the instance its leases, and a
+/// [`super::Worker`] on that spool continues with both.
 ///
 /// # Errors
-/// [`RecoveryError`]; the spool keeps what was not recorded.
+/// [`RecoveryError`]; the spool keeps outcomes that are not recorded.
 pub async fn recover(
     store: &dyn Store,
     spool: &OutcomeSpool,
@@ -136,10 +135,10 @@ async fn announce(store: &dyn Store, instance: InstanceId, fatal: &Outcome) {
     log(store, &event).await;
 }
 
-/// Moves what the database refused from an unused spool to one in use.
+/// Moves refused outcomes from an unused spool to one in use.
 ///
 /// # Errors
-/// [`SpoolError`]; nothing is lost then.
+/// [`SpoolError`]; no outcome is lost then.
 pub fn hand_over(
     from: &OutcomeSpool,
     to: &OutcomeSpool,
@@ -157,7 +156,7 @@ pub fn hand_over(
     from.end()
 }
 
-/// Known outcomes, and those of attempts whose result was not observed.
+/// Known outcomes, and outcomes of attempts whose result was not observed.
 fn outcomes(left: Leftovers, policies: &InDoubtPolicies, clock: &dyn Clock) -> Vec<Outcome> {
     let in_doubt = in_doubt(&left, policies, clock);
     left.outcomes.into_iter().chain(in_doubt).collect()
@@ -168,7 +167,7 @@ fn in_doubt(left: &Leftovers, policies: &InDoubtPolicies, clock: &dyn Clock) -> 
     notes.map(|note| unknown(note, policies, clock)).collect()
 }
 
-/// One spool's way to the database.
+/// The recovery of one spool.
 struct Recovery<'a> {
     store: &'a dyn Store,
     spool: &'a OutcomeSpool,
@@ -176,9 +175,9 @@ struct Recovery<'a> {
 }
 
 impl Recovery<'_> {
-    /// In halves where something is refused: what is refused alone, and bare as well, stays in the
-    /// spool, and must not keep the service from starting. How many others have locked. `kept`:
-    /// they were known, and could not be recorded before.
+    /// Records in halves after a refusal: an outcome that is refused alone, even without the relay's text, stays
+    /// in the spool and must not prevent the service from starting. Returns the number of outcomes locked by
+    /// other transactions. `kept`: outcomes that could not be recorded before.
     async fn record(&self, outcomes: &[Outcome], kept: bool) -> Result<usize, RecoveryError> {
         let mut locked = 0;
         let mut parts: Vec<_> = outcomes.chunks(BATCH).rev().collect();
@@ -237,7 +236,7 @@ async fn log(store: &dyn Store, event: &Event) {
     }
 }
 
-/// It may be the outcome's own otherwise.
+/// Otherwise the error may be one of this outcome.
 fn waits(error: &StoreError) -> bool {
     !matches!(
         error.kind(),

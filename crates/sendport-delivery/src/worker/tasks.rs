@@ -1,4 +1,4 @@
-//! What works for each send port, and the way back for what is finished.
+//! The tasks of each send port, and the channel of their outcomes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,15 +17,14 @@ use super::refused_rows::RefusedRows;
 use super::tally::Origin;
 use crate::observer::{InFlight, SendPortObserver};
 
-/// A send port, and what of the instance is its own: a slow relay must not take the permits of
-/// the others.
+/// A send port with its own permits: a slow relay must not use the permits of the others.
 pub(super) struct Lane {
     pub(super) port: SendPortInfo,
     pub(super) permits: Arc<Semaphore>,
     pub(super) observer: Arc<dyn SendPortObserver>,
-    /// Others have what is in its queue.
+    /// Other transactions have locked the alerts of its queue.
     pub(super) back_off: Mutex<QueueBackOff>,
-    /// What the database refuses to lease.
+    /// Alerts that the database refuses to lease.
     pub(super) unclaimed: Mutex<RefusedRows>,
 }
 
@@ -48,24 +47,24 @@ impl Lane {
     }
 }
 
-/// How many alerts are worked on whose outcome is not on its way back yet.
+/// The number of alerts in work whose outcome is not in the channel yet.
 #[derive(Clone, Default)]
 pub(super) struct WorkCounter(Arc<AtomicUsize>);
 
 impl WorkCounter {
-    /// One more, until what this returns is dropped.
+    /// Counts one alert until the result is dropped.
     pub(super) fn begin(&self) -> WorkGuard {
         self.0.fetch_add(1, Ordering::Relaxed);
         WorkGuard(self.clone())
     }
 
-    /// No outcome comes but those that are on their way.
+    /// No more outcomes are expected than those in the channel.
     pub(super) fn is_none(&self) -> bool {
         self.0.load(Ordering::Relaxed) == 0
     }
 }
 
-/// One alert is worked on.
+/// Counts an alert in work.
 pub(super) struct WorkGuard(WorkCounter);
 
 impl Drop for WorkGuard {
@@ -74,19 +73,19 @@ impl Drop for WorkGuard {
     }
 }
 
-/// Everything that works, and the way back for what is finished.
+/// All tasks, and the channel of their outcomes.
 pub(super) struct Tasks {
     pub(super) tracker: TaskTracker,
     pub(super) finished: mpsc::Sender<FinishedAlert>,
     pub(super) under_way: WorkCounter,
-    /// For each send port in order.
+    /// One entry for each send port.
     pub(super) lanes: Vec<Lane>,
-    /// Permits were given back.
+    /// Permits were released.
     pub(super) freed: Arc<Notify>,
-    /// Tokens of claims whose answer was not seen, by send port: asked again with the same
-    /// token, the store returns what they took.
+    /// Tokens of claims without an answer, by send port. A claim with the same
+    /// token returns the alerts that the first one leased.
     pub(super) unanswered: Mutex<BTreeMap<String, LeaseToken>>,
-    /// Cancelled at the bound of a drain: transactions that are still under way are cut off.
+    /// Cancelled at the drain time-out: aborts transactions that still run.
     pub(super) abandoned: CancellationToken,
 }
 
@@ -98,7 +97,7 @@ impl Tasks {
             .or_insert_with(LeaseToken::random)
     }
 
-    /// A claim of this send port may have taken what was not seen.
+    /// A claim of this send port may have leased alerts without an answer.
     pub(super) fn is_unanswered(&self, send_port: &str) -> bool {
         self.unanswered.lock().contains_key(send_port)
     }
