@@ -1,15 +1,15 @@
-//! How soon something is tried again that cannot be had, or is refused: at a growing interval.
+//! The growing interval between tries of an alert, an outcome or a queue.
 
 use std::time::{Duration, Instant};
 
-/// Of a queue of which others have the alerts: the transaction of an application that has them may stay
+/// For a queue whose alerts are locked by others: the transaction of an application may stay
 /// open long.
 pub(super) type QueueBackOff = BackOff<20, 1_000>;
 
-/// Of an alert or an outcome that the database refuses alone.
+/// For an alert or an outcome that the database refuses alone.
 pub(super) type RefusalBackOff = BackOff<1_000, 300_000>;
 
-/// The wait of one: of `FIRST` milliseconds, doubled up to `LONGEST`.
+/// A wait of `FIRST` milliseconds, doubled up to `LONGEST`.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct BackOff<const FIRST: u64, const LONGEST: u64> {
     wait: Duration,
@@ -20,36 +20,36 @@ impl<const FIRST: u64, const LONGEST: u64> BackOff<FIRST, LONGEST> {
     pub(super) const FIRST: Duration = Duration::from_millis(FIRST);
     pub(super) const LONGEST: Duration = Duration::from_millis(LONGEST);
 
-    /// It was refused for the first time.
+    /// After the first refusal.
     pub(super) fn begun(now: Instant) -> Self {
         let mut begun = Self::default();
         begun.grow(now);
         begun
     }
 
-    /// How long it is not tried yet; zero where it may be.
+    /// The time until the next try; zero if it is due.
     pub(super) fn remaining(&self, now: Instant) -> Duration {
         let remaining = |at: Instant| at.saturating_duration_since(now);
         self.until.map_or(Duration::ZERO, remaining)
     }
 
-    /// It was in vain.
+    /// The try failed: doubles the wait.
     pub(super) fn grow(&mut self, now: Instant) {
         self.wait = (self.wait * 2).clamp(Self::FIRST, Self::LONGEST);
         self.repeat(now);
     }
 
-    /// It is tried now, and comes again after the same wait.
+    /// A try begins; the next one follows after the same wait.
     pub(super) fn repeat(&mut self, now: Instant) {
         self.until = Some(now + self.wait);
     }
 
-    /// It is tried then at the latest.
+    /// Makes the next try due at this time at the latest.
     pub(super) fn by(&mut self, at: Instant) {
         self.until = self.until.map(|until| until.min(at));
     }
 
-    /// It worked, or nothing is there.
+    /// The try succeeded, or nothing was left to try.
     pub(super) fn reset(&mut self) {
         *self = Self::default();
     }

@@ -1,4 +1,4 @@
-//! What goes into one transaction, and how long the database has failed.
+//! The outcomes of one transaction, and how long the database has failed.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -15,17 +15,17 @@ use super::tally::Origin;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// An unknown error may be one outcome's own, after so long.
+/// After this time an unknown error may be one of a single outcome.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The same where it is the only one that waits, and others were recorded before.
+/// The same if that outcome is the only one that waits, and others were recorded before.
 pub(super) const PATIENCE_WITH_ONE: Duration = Duration::from_secs(3);
 
-/// Outcomes that go into one transaction, and where they came from.
+/// The outcomes of one transaction, and their origins.
 pub(super) struct Batch {
     pub(super) outcomes: Vec<Outcome>,
     pub(super) origins: Vec<Origin>,
-    /// It is one outcome, which was refused before.
+    /// A single outcome that was refused before.
     pub(super) failed: bool,
 }
 
@@ -43,14 +43,14 @@ impl FromIterator<FinishedAlert> for Batch {
 }
 
 impl Batch {
-    /// Others that are finished by now, while one fails.
+    /// Outcomes that finished in the meantime, while one fails.
     pub(super) fn of_those_that_wait(finished: &mut mpsc::Receiver<FinishedAlert>) -> Option<Self> {
         let next = || finished.try_recv().ok();
         let part: Self = std::iter::from_fn(next).take(BATCH).collect();
         (!part.outcomes.is_empty()).then_some(part)
     }
 
-    /// Those whose alerts other transactions have locked.
+    /// Outcomes whose alerts are locked by other transactions.
     pub(super) fn locked(self, results: &[RecordResult]) -> Vec<FinishedAlert> {
         let finished = self.outcomes.into_iter().zip(self.origins).zip(results);
         finished
@@ -59,7 +59,7 @@ impl Batch {
             .collect()
     }
 
-    /// The second half.
+    /// The second half of the batch.
     pub(super) fn split(&mut self) -> Self {
         let half = self.outcomes.len() / 2;
         Self {
@@ -70,7 +70,7 @@ impl Batch {
     }
 }
 
-/// Those that the database knows now.
+/// Outcomes that the database has recorded.
 pub(super) fn all_but_locked<'a>(
     outcomes: &'a [Outcome],
     results: &[RecordResult],
@@ -90,7 +90,7 @@ pub(super) fn all_but_locked<'a>(
 pub(super) struct RetryPause {
     pub(super) began: Option<Instant>,
     next: Duration,
-    /// It has taken something since the last failure.
+    /// The database has recorded an outcome since the last failure.
     pub(super) took_others: bool,
 }
 

@@ -1,8 +1,8 @@
 //! Notifies people of failures: a digest for each send port that names recipients of it.
 //!
-//! Every instance does it, at full wall-clock intervals, and what failed right before is left to
-//! the next one. So all of them look at the same failures at the same
-//! time, the store lets one of them report, and the others find nothing left.
+//! Every instance does it at full wall-clock intervals, and leaves the latest failures to
+//! the next interval. So all instances read the same failures at the same
+//! time, the store lets one of them report, and the others find none left.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,16 +23,16 @@ use crate::observer::WorkerObserver;
 /// the failures of years.
 const WITHIN: Duration = Duration::from_secs(24 * 3600);
 
-/// So many alerts a digest; more wait for the next one.
+/// The maximum number of alerts of one digest; more wait for the next one.
 const MOST_ALERTS: u32 = 1000;
 
-/// What an instance records just now may be seen by one failure_notifier and not by another.
+/// The failures of this time may be visible to one instance and not to another.
 const GRACE: TimeDelta = TimeDelta::seconds(2);
 
-/// Longest sleep: clocks are set, and what the database refused is tried again.
+/// Longest sleep: clocks are set, and refused alerts are tried again.
 const LONGEST_SLEEP: Duration = Duration::from_secs(20);
 
-/// The addressees of the failures of one send port.
+/// The recipients of the notice about one send port.
 #[derive(Debug, Clone)]
 pub struct Notice {
     /// The send port that failed.
@@ -43,18 +43,18 @@ pub struct Notice {
     pub interval: Duration,
 }
 
-/// All notices, and what a digest says of this site.
+/// All notices, and what a digest says about this site.
 #[derive(Clone)]
 pub struct Notices {
     /// Name of the environment.
     pub environment: String,
-    /// For each send port that has one.
+    /// One for each send port with a notice.
     pub notices: Vec<Notice>,
     /// Wall-clock time.
     pub clock: Arc<dyn Clock>,
 }
 
-/// What tells.
+/// Notifies of failures.
 pub(super) struct FailureNotifier {
     pub(super) store: Arc<dyn Store>,
     pub(super) instance: InstanceId,
@@ -62,14 +62,14 @@ pub(super) struct FailureNotifier {
     pub(super) observer: Arc<dyn WorkerObserver>,
 }
 
-/// A digest that was inserted here and has not ended yet.
+/// A digest that was inserted here and is not final yet.
 struct PendingDigest {
     digest: AlertId,
     send_port: String,
 }
 
 impl FailureNotifier {
-    /// Tells until it is dropped.
+    /// Notifies until it is dropped.
     pub(super) async fn run(self) {
         let started = self.notices.clock.now();
         let notices = self.notices.notices.clone();
@@ -93,7 +93,7 @@ impl FailureNotifier {
         }
     }
 
-    /// Until the next boundary of any notice.
+    /// The time until the next boundary of any notice.
     fn until_next(&self) -> Duration {
         let now = self.notices.clock.now();
         let wait = |notice: &Notice| {
@@ -104,7 +104,7 @@ impl FailureNotifier {
         soonest.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP)
     }
 
-    /// False where the database could not be asked: it is tried again soon.
+    /// False if the database is unavailable: the next try follows soon.
     async fn report(
         &self,
         notice: &Notice,
@@ -162,7 +162,7 @@ impl FailureNotifier {
         Ok(inserted.digest)
     }
 
-    /// Alerts that cannot be read, or marked as reported: all others are reported.
+    /// Alerts that cannot be read, or marked as reported; all others are reported.
     async fn leave_out(&self, send_port: &str, left_out: &mut RefusedRows, refused: &[RefusedRow]) {
         let since = self.notices.clock.now();
         let added = left_out.add(refused, since, Instant::now());
@@ -187,7 +187,7 @@ impl FailureNotifier {
         .await;
     }
 
-    /// Says once of each digest that was not relayed that it was not: no digest reports that
+    /// Logs once each digest that was not relayed: no digest reports that
     /// by mail.
     async fn look_after(&self, watched: &mut Vec<PendingDigest>) {
         for one in std::mem::take(watched) {
@@ -243,7 +243,7 @@ fn boundary(now: Timestamp, notice: &Notice) -> Timestamp {
     DateTime::from_timestamp_millis(reached).unwrap_or(now)
 }
 
-/// Without the alerts of which something happened after `until`.
+/// Removes the alerts with a failure after `until`.
 fn settled(unreported: UnreportedFailures, until: Timestamp) -> UnreportedFailures {
     let late = unreported
         .lines

@@ -1,4 +1,4 @@
-//! What `EventLog` says of alerts that did not reach every recipient.
+//! Events about alerts that did not reach every recipient.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use sendport_core::domain::{
 };
 use sendport_store::{Event, EventSeverity, RecordResult};
 
-/// So many alerts are named; the view `FailedDelivery` has them all.
+/// The number of alerts that are named; the view `FailedDelivery` lists them all.
 const NAMED: usize = 20;
 
-/// One event for each send port of a batch that was recorded.
+/// One event for each send port of a recorded batch.
 pub(super) fn events<'p>(
     instance: InstanceId,
     outcomes: &[Outcome],
@@ -40,8 +40,8 @@ pub(super) fn events<'p>(
     of_ports.into_iter().map(event).collect()
 }
 
-/// Why the alert did not reach every recipient, where nothing more is to come; `None` where it did, or
-/// still may.
+/// Why the alert did not reach every recipient, if it is final; `None` if it reached all, or
+/// is not final.
 pub(super) fn of(decision: &Decision) -> Option<String> {
     ended_badly(decision.status).then(|| why(decision).unwrap_or_default())
 }
@@ -53,7 +53,7 @@ fn ended_badly(status: AlertStatus) -> bool {
     )
 }
 
-/// Which, and why the first of them did.
+/// The alerts, and the reason of the first failure.
 fn message(failed: &[(&Outcome, &Decision)]) -> String {
     let named = failed.iter().take(NAMED);
     let named = named.map(|(outcome, decision)| format!("{} {}", outcome.alert, decision.status));

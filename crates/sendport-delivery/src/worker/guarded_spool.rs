@@ -14,13 +14,13 @@ use super::lease_guard::LeaseGuard;
 use super::obstacles::{Obstacle, ObstacleKind, Obstacles};
 use crate::dispatcher::SubmitGuard;
 
-/// How often it is tried whether a broken spool can be written again.
+/// The interval between tries to write a broken spool again.
 const TRIAL_EVERY: Duration = Duration::from_secs(2);
 
-/// How often it is tried whether a spool can be written still, where nothing is written.
+/// The interval between checks that an idle spool can be written.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// So many outcomes may be set aside; with more, nothing more is sent.
+/// The maximum number of outcomes set aside; with more, nothing more is sent.
 pub(super) const MOST_ASIDE: usize = 100;
 
 /// The spool and the guard of one instance.
@@ -29,7 +29,7 @@ pub struct GuardedSpool {
     spool: Arc<OutcomeSpool>,
     obstacles: Arc<Obstacles>,
     events: mpsc::UnboundedSender<Event>,
-    /// When the state folder was tried last.
+    /// When the state folder was checked last.
     tried: Mutex<Instant>,
 }
 
@@ -50,22 +50,22 @@ impl GuardedSpool {
         }
     }
 
-    /// From now on the spool is this instance's.
+    /// Assigns the spool to this instance.
     pub(super) fn begin(&self, instance: InstanceId, database: &str) {
         self.check(self.spool.begin(instance, database));
     }
 
-    /// An outcome is known: from here on a crash does not lose it.
+    /// Writes an outcome: from here on a crash does not lose it.
     pub(super) fn keep(&self, outcome: &Outcome) {
         self.check(self.spool.keep(outcome));
     }
 
-    /// The database recorded these.
+    /// Removes outcomes that the database has recorded.
     pub(super) fn forget(&self, outcomes: &[Outcome]) {
         self.check(self.spool.forget(outcomes));
     }
 
-    /// The database cannot take outcomes now: what is known has to survive a loss of power.
+    /// The database is unavailable: outcomes have to survive a loss of power.
     pub(super) fn wait_for_database(&self, count: usize, error: &StoreError) {
         if self
             .obstacles
@@ -75,38 +75,38 @@ impl GuardedSpool {
         }
     }
 
-    /// No outcome waits any more; those that did.
+    /// No outcome waits any more; returns those that waited.
     pub(super) fn caught_up(&self) -> Option<Obstacle> {
         self.obstacles.end(ObstacleKind::Outcomes)
     }
 
-    /// Which outcomes are set aside now.
+    /// Sets the outcomes that are set aside.
     pub(super) fn set_aside(&self, rejected: Option<Obstacle>) {
         self.obstacles.set(ObstacleKind::RejectedOutcomes, rejected);
         self.check(self.spool.sync());
     }
 
-    /// Which outcomes have waited long for locks of other transactions.
+    /// Sets the outcomes that have waited long for locks of other transactions.
     pub(super) fn set_locked(&self, locked: Option<Obstacle>) {
         self.obstacles.set(ObstacleKind::LockedOutcomes, locked);
     }
 
-    /// Which alerts the database refuses to lease now.
+    /// Sets the alerts that the database refuses to lease.
     pub(super) fn set_unclaimed(&self, unclaimed: Option<Obstacle>) {
         self.obstacles.set(ObstacleKind::UnclaimedAlerts, unclaimed);
     }
 
-    /// The database has everything that this instance knew.
+    /// Whether the database has every outcome of this instance.
     pub(super) fn is_empty(&self) -> bool {
         self.spool.is_empty()
     }
 
-    /// The instance has ended. What the database does not have stays.
+    /// The instance has ended. Outcomes that are not recorded stay.
     pub(super) fn end(&self) {
         self.check(self.spool.end());
     }
 
-    /// It cannot be written, and nothing is handed over.
+    /// The spool cannot be written, and no outcome is handed over.
     pub fn is_broken(&self) -> bool {
         self.obstacles.is_met(ObstacleKind::StateFolder)
     }
@@ -116,9 +116,9 @@ impl GuardedSpool {
         self.spool.size()
     }
 
-    /// Tries, now and then, whether the state folder can be written still, or again: where it was
-    /// full, only with room for the spool file until that is rewritten, so that it is not reported again
-    /// and again.
+    /// Checks at intervals that the state folder can be written, or can be written again: after a full disk,
+    /// only with room for the spool file until its next rewrite, so that the error is not reported
+    /// repeatedly.
     pub(super) fn try_folder(&self) {
         let broken = self.is_broken();
         let every = if broken { TRIAL_EVERY } else { LOOK_EVERY };
@@ -144,7 +144,7 @@ impl GuardedSpool {
         due
     }
 
-    /// Says once that the spool fails.
+    /// Logs once that the spool fails.
     fn check(&self, result: Result<(), SpoolError>) -> bool {
         let Err(error) = result else { return true };
         if self.obstacles.meet(ObstacleKind::StateFolder, &error) {
@@ -169,8 +169,8 @@ impl SubmitGuard for GuardedSpool {
     }
 
     fn before_final_dot(&self, note: &SubmissionIntent) -> bool {
-        // The lease may be lost while the note is written, for example where the process is frozen. So the
-        // lease is checked again after it.
+        // The lease may be lost while the note is written, for example if the process is frozen. So the
+        // lease is checked again afterwards.
         self.guard.is_valid() && self.check(self.spool.note(note)) && self.guard.is_valid()
     }
 }

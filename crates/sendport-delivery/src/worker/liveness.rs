@@ -5,24 +5,24 @@ use std::time::Duration;
 
 use sendport_core::clock::steady;
 
-/// When the loops of an instance went round last.
+/// When each loop of an instance ran last.
 #[derive(Debug, Default)]
 pub struct Liveness {
     running: AtomicBool,
-    /// In milliseconds, as [`steady`] tells time.
+    /// In milliseconds of [`steady`].
     claims: AtomicU64,
     heartbeat: AtomicU64,
 }
 
 impl Liveness {
-    /// All loops begin now.
+    /// All loops start now.
     pub(super) fn begin(&self) {
         self.mark_claim_loop();
         self.heartbeat_goes_round();
         self.running.store(true, Ordering::Relaxed);
     }
 
-    /// No loop has to go round any more.
+    /// No loop is expected to run any more.
     pub(super) fn end(&self) {
         self.running.store(false, Ordering::Relaxed);
     }
@@ -35,7 +35,7 @@ impl Liveness {
         self.heartbeat.store(now(), Ordering::Relaxed);
     }
 
-    /// The loop that has not gone round for longest, and for how long; `None` while none has to.
+    /// The loop that has not run for longest, and the time since; `None` while no loop is expected to run.
     pub fn slowest(&self) -> Option<(&'static str, Duration)> {
         if !self.running.load(Ordering::Relaxed) {
             return None;

@@ -1,5 +1,5 @@
-//! What keeps an instance from working, and since when: decided here alone, so that `/readyz`,
-//! `Instance`, `Queue` and `status` say the same.
+//! What prevents an instance from working, and since when. The only source for `/readyz`,
+//! `Instance`, `Queue` and `status`, so that they agree.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -14,35 +14,35 @@ use sendport_store::{StoreError, StoreErrorKind};
 
 use super::guarded_spool::MOST_ASIDE;
 
-/// Claims that have failed for less than this may fail for a moment only.
+/// Failed claims are no obstacle before this time: they may fail for a moment only.
 const MOMENT: TimeDelta = TimeDelta::seconds(2);
 
-/// Each thing that may keep an instance from working, in the order in which they are said.
+/// Everything that may prevent an instance from working, in the order of the reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ObstacleKind {
-    /// It has not begun.
+    /// The instance has not started working.
     Begin,
-    /// It waits for the database before it begins.
+    /// The instance waits for the database before its start.
     NoDatabase,
     /// The state folder cannot be written.
     StateFolder,
-    /// What a dead instance left over is not recorded yet.
+    /// Outcomes of a dead instance are not recorded yet.
     LeftOver,
-    /// It cannot register.
+    /// The instance cannot register.
     Register,
     /// The lease cannot be renewed.
     Lease,
-    /// Outcomes wait for the database.
+    /// Outcomes cannot be recorded.
     Outcomes,
-    /// Nothing can be claimed.
+    /// No alert can be claimed.
     Claims,
-    /// The database refused outcomes, one by one.
+    /// The database refused single outcomes.
     RejectedOutcomes,
-    /// The database refused to lease alerts, one by one.
+    /// The database refused to lease single alerts.
     UnclaimedAlerts,
-    /// Other transactions have alerts locked whose outcomes are known, for long.
+    /// Other transactions have locked alerts with known outcomes for long.
     LockedOutcomes,
-    /// The database cannot be asked, or is not the right one.
+    /// The database is unavailable, or is not the right one.
     Database,
 }
 
@@ -63,20 +63,20 @@ impl ObstacleKind {
     }
 }
 
-/// One of them, as it is now.
+/// An obstacle in its present state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Obstacle {
     pub(super) since: Timestamp,
     /// The latest reason.
     pub(super) why: String,
-    /// So many outcomes the database does not have for it; of [`ObstacleKind::UnclaimedAlerts`], so many alerts.
+    /// The number of outcomes that are not recorded; of [`ObstacleKind::UnclaimedAlerts`], the number of alerts.
     pub(super) count: usize,
-    /// The engine's text may hold values and is not for every reader of the database.
+    /// The engine's text may contain values, which not every reader of the database may see.
     pub(super) may_hold_values: bool,
 }
 
 impl Obstacle {
-    /// Whether nothing at all is sent.
+    /// Whether it prevents all sending.
     fn stops(&self, what: ObstacleKind) -> bool {
         match what {
             ObstacleKind::Lease
@@ -84,7 +84,7 @@ impl Obstacle {
             | ObstacleKind::Database
             | ObstacleKind::UnclaimedAlerts => false,
             ObstacleKind::RejectedOutcomes => self.count >= MOST_ASIDE,
-            // What is about a row stops its send port alone.
+            // An obstacle about a row stops its send port alone.
             ObstacleKind::Claims => !self.may_hold_values,
             _ => true,
         }
@@ -94,7 +94,7 @@ impl Obstacle {
         what != ObstacleKind::Claims || now - self.since >= MOMENT
     }
 
-    /// The same as text, for the operator or for readers of the database.
+    /// Its text for the operator, or for readers of the database.
     fn text(&self, what: ObstacleKind, for_all: bool) -> String {
         let since = utc_text(self.since);
         let why = match for_all && self.may_hold_values {
@@ -111,14 +111,14 @@ impl Obstacle {
     }
 }
 
-/// All that keeps an instance from working now.
+/// All obstacles of an instance.
 pub struct Obstacles {
     clock: Arc<dyn Clock>,
     met: Mutex<BTreeMap<ObstacleKind, Obstacle>>,
 }
 
 impl Obstacles {
-    /// Of an instance that has not begun.
+    /// Those of an instance that has not started working.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let obstacles = Self {
             clock,
@@ -128,7 +128,7 @@ impl Obstacles {
         obstacles
     }
 
-    /// What an instance before this one met is over; this one has to begin.
+    /// Removes the obstacles of an earlier instance; the next one has not started working.
     pub fn begin_anew(&self, why: &str) {
         self.met
             .lock()
@@ -136,12 +136,12 @@ impl Obstacles {
         self.meet(ObstacleKind::Begin, why);
     }
 
-    /// It is met, or still is, for this reason. True where it was not there before.
+    /// Sets an obstacle with this reason. True if it is new.
     pub fn meet(&self, what: ObstacleKind, why: impl Display) -> bool {
         self.add(what, self.clock.now(), 0, &why, false)
     }
 
-    /// The same, of an error of the database, for so many outcomes.
+    /// Sets an obstacle with an error of the database and a number of outcomes.
     pub(super) fn meet_error(
         &self,
         what: ObstacleKind,
@@ -151,7 +151,7 @@ impl Obstacles {
         self.meet_error_since(self.clock.now(), what, error, outcomes)
     }
 
-    /// The same, of what began to fail then.
+    /// Sets an obstacle that began at this time.
     pub(super) fn meet_error_since(
         &self,
         since: Timestamp,
@@ -185,7 +185,7 @@ impl Obstacles {
         met.insert(what, obstacle).is_none()
     }
 
-    /// It is known elsewhere, or not there.
+    /// Sets an obstacle, or removes it.
     pub(super) fn set(&self, what: ObstacleKind, obstacle: Option<Obstacle>) {
         let mut met = self.met.lock();
         match obstacle {
@@ -194,22 +194,22 @@ impl Obstacles {
         };
     }
 
-    /// It is over. As it was, if it was there.
+    /// Removes an obstacle. Returns it, if it was set.
     pub(super) fn end(&self, what: ObstacleKind) -> Option<Obstacle> {
         self.met.lock().remove(&what)
     }
 
-    /// It is over. True if it was there.
+    /// Removes an obstacle. True if it was set.
     pub fn overcome(&self, what: ObstacleKind) -> bool {
         self.end(what).is_some()
     }
 
-    /// It is there.
+    /// Whether it is set.
     pub(super) fn is_met(&self, what: ObstacleKind) -> bool {
         self.met.lock().contains_key(&what)
     }
 
-    /// Whether alerts may be taken up: what is known and cannot be recorded, or could not be noted,
+    /// Whether alerts may be claimed: outcomes that cannot be recorded, or intents that cannot be written,
     /// must not become more.
     pub(super) fn may_claim(&self) -> bool {
         let met = self.met.lock();
@@ -222,7 +222,7 @@ impl Obstacles {
         self.clock.now()
     }
 
-    /// Each of them as text, for the operator.
+    /// Their texts, for the operator.
     pub fn in_words(&self) -> Vec<String> {
         let text = |(what, it): &(ObstacleKind, Obstacle)| {
             let then = if it.stops(*what) {
@@ -255,7 +255,7 @@ impl Obstacles {
         }
     }
 
-    /// Those that last. That it has not begun is said where nothing says why.
+    /// Those that last. That it has not started working is shown only without another reason.
     fn shown(&self) -> Vec<(ObstacleKind, Obstacle)> {
         let now = self.clock.now();
         let met = self.met.lock().clone();

@@ -1,4 +1,4 @@
-//! An instance that cannot work yet: it shows in the database that it is there, and what it waits for.
+//! An instance that cannot work yet: its row shows that it runs, and the reason.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,22 +10,22 @@ use tokio_util::sync::CancellationToken;
 
 use super::obstacles::Obstacles;
 
-/// How soon a change of what it waits for is shown.
+/// How soon a change of the reason is shown.
 const SHOW_EVERY: Duration = Duration::from_secs(1);
 
-/// What it shows. It takes no share of the relays' limits, and no alerts.
+/// The row of the instance. It has no share of the relays' limits, and no alerts.
 #[derive(Clone)]
 pub struct StandbyInstance {
     /// The database.
     pub store: Arc<dyn Store>,
     /// The waiting instance. The instance that works later has another id and is the youngest then: shares
-    /// of limits go by age.
+    /// of limits are assigned by age.
     pub instance: InstanceInfo,
     /// Its send ports.
     pub send_ports: Vec<SendPortInfo>,
     /// Its table of replies.
     pub explanations: Vec<Explanation>,
-    /// What it waits for.
+    /// The reason why it waits.
     pub obstacles: Arc<Obstacles>,
     /// Length of a lease.
     pub lease: Duration,
@@ -33,7 +33,7 @@ pub struct StandbyInstance {
     pub renew_interval: Duration,
 }
 
-/// It is shown until this ends.
+/// Shown until this is dropped.
 pub struct StandbyDisplay {
     waiting: StandbyInstance,
     halt: CancellationToken,
@@ -93,7 +93,7 @@ impl StandbyDisplay {
     /// The next instance registers itself.
     pub async fn end(self) {
         self.halt.cancel();
-        // Not aborted: what it asks must not come to the database after what is asked next.
+        // Not aborted: this statement must reach the database before the next one.
         let _ = self.task.await;
         let (store, id) = (&self.waiting.store, self.waiting.instance.id);
         if let Err(error) = store.retire(id).await {

@@ -1,5 +1,5 @@
-//! Looks after alerts that no instance claims: expired ones, orphaned leases, and those for send ports
-//! that no instance has. What the database refuses to change is left out and reported.
+//! Sweeps alerts that no instance claims: expired ones, those with an orphaned lease, and those for send ports
+//! that no instance has. Alerts that the database refuses to change are left out and reported.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use tokio::sync::watch;
 use super::refused_rows::{RefusedRows, event, refused_event, too_many};
 use crate::observer::{Operation, WorkerActivity, WorkerObserver};
 
-/// An alert for a send port that no instance has had for so long fails.
+/// An alert for a send port that no instance has had for this time fails.
 pub(super) const UNROUTED_AFTER: Duration = Duration::from_secs(10 * 60);
 
-/// A send port that no instance has shown for so long is there no more, as for the view `Queue`.
+/// A send port that no instance has published for this time does not exist, as in the view `Queue`.
 const UNSEEN: Duration = Duration::from_secs(2 * 60);
 
-/// So many alerts a statement, well under lock escalation.
+/// Number of alerts of one statement, well under lock escalation.
 const BATCH: u32 = 200;
 
 /// When each missing send port was reported last.
@@ -37,7 +37,7 @@ pub(super) enum Sweep {
 }
 
 impl Sweep {
-    /// For the metrics.
+    /// The label of the metrics.
     fn name(self) -> &'static str {
         match self {
             Self::TakeOver => "taken_over",
@@ -55,7 +55,7 @@ impl Sweep {
     }
 }
 
-/// What sweeps.
+/// Runs the sweeps.
 pub(super) struct Sweeper {
     pub(super) store: Arc<dyn Store>,
     pub(super) instance: InstanceId,
@@ -63,7 +63,7 @@ pub(super) struct Sweeper {
     pub(super) interval: Duration,
     pub(super) unbroken_since: watch::Receiver<Option<Instant>>,
     pub(super) clock: Arc<dyn Clock>,
-    /// What the database refuses to change.
+    /// Alerts that the database refuses to change.
     pub(super) refused: BTreeMap<Sweep, RefusedRows>,
     pub(super) observer: Arc<dyn WorkerObserver>,
 }
@@ -90,7 +90,7 @@ impl Sweeper {
         }
     }
 
-    /// What is wrong with one sweep does not stop the others.
+    /// An error of one sweep does not stop the others.
     async fn sweep(
         &mut self,
         started: Instant,
@@ -136,7 +136,7 @@ impl Sweeper {
         Ok(())
     }
 
-    /// Says at once, in the rows and in the log, what waits for an unknown send port.
+    /// Reports at once, in the rows and in the log, alerts that wait for an unknown send port.
     async fn note_unrouted(&self, reported: &mut ReportedSendPorts) -> Result<(), StoreError> {
         let noted = self.store.note_unrouted(UNSEEN, UNROUTED_AFTER, BATCH);
         reported.retain(|_, at| at.elapsed() < UNROUTED_AFTER);
@@ -159,7 +159,7 @@ impl Sweeper {
         Ok(())
     }
 
-    /// How many alerts were swept.
+    /// The number of alerts that were swept.
     async fn all_of(&mut self, sweep: Sweep) -> Result<u32, StoreError> {
         let mut total = self.try_again(sweep).await?;
         loop {
@@ -167,14 +167,14 @@ impl Sweeper {
             let swept = self.ask(sweep, BATCH, Among::AllBut(&without)).await?;
             total += swept.count;
             self.note_refused(sweep, &swept.refused).await?;
-            // With each that is refused there is one less: this ends.
+            // Each refusal leaves one alert less: the loop ends.
             if swept.refused.is_empty() && swept.count < BATCH {
                 return Ok(total);
             }
         }
     }
 
-    /// Those that were refused, and whose time has come.
+    /// Sweeps the refused alerts that are due for another try.
     async fn try_again(&mut self, sweep: Sweep) -> Result<u32, StoreError> {
         let (now, mut total) = (Instant::now(), 0);
         for _ in 0..MOST_AGAIN {
@@ -213,7 +213,7 @@ impl Sweeper {
         Ok(swept)
     }
 
-    /// They are left out from now on, and said once.
+    /// Leaves them out of the next sweeps, and reports each once.
     async fn note_refused(
         &mut self,
         sweep: Sweep,
@@ -263,7 +263,7 @@ impl Sweeper {
         self.store.log_event(&event).await
     }
 
-    /// After an outage all leases have run out: each instance gets the time to renew its own.
+    /// After an outage all leases have expired: each instance gets the time to renew its own.
     fn was_unbroken_for_a_lease(&self) -> bool {
         let renewed_since = *self.unbroken_since.borrow();
         let long_enough = |since: Instant| since.elapsed() >= self.lease;

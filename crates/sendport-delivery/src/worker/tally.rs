@@ -1,4 +1,4 @@
-//! Counts what was recorded.
+//! Counts recorded outcomes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use tracing::Span;
 
 use crate::observer::{InFlight, SendPortActivity, SendPortObserver};
 
-/// Where a finished alert came from. Its permit is not given back before it is recorded, so
-/// that what waits for that is bounded by what is in flight.
+/// The origin of a finished alert. Its permit is released after the outcome is recorded, so
+/// that the number of waiting outcomes is bounded by the alerts in flight.
 pub(super) struct Origin {
     pub(super) port: Arc<dyn SendPortObserver>,
-    /// When it was to be sent, where it could be read.
+    /// When the alert was due, if that could be read.
     pub(super) wanted_at: Option<Timestamp>,
-    /// Of the alert, for the log.
+    /// The span of the alert, for the log.
     pub(super) span: Span,
     pub(super) _room: Option<(InFlight, OwnedSemaphorePermit)>,
 }
@@ -44,7 +44,7 @@ impl Faults {
         Self(explanations.iter().filter_map(named).collect())
     }
 
-    /// As the table has it, where nothing in it fits: the relay's.
+    /// The fault in the table; without an entry, the relay's.
     fn of(&self, recipient: &RecipientOutcome) -> Fault {
         let key = recipient.explanation.as_deref();
         let fault = key.and_then(|key| self.0.get(key));
@@ -74,7 +74,7 @@ impl Faults {
         if let (AlertStatus::Relayed, Some(attempt)) = (decision.status, &decision.attempt)
             && let Some(wanted_at) = origin.wanted_at
         {
-            // The database's clock and ours may differ a little.
+            // The clocks of the database and of this machine may differ a little.
             let age = (attempt.ended_at - wanted_at).to_std();
             port.record(SendPortActivity::Relayed(age.unwrap_or_default()));
         }

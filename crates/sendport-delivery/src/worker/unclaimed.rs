@@ -1,4 +1,4 @@
-//! Alerts that the database refuses to lease: left out of the next claims, and said.
+//! Alerts that the database refuses to lease: left out of the next claims, and reported.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use super::refused_rows::{event, refused_event, too_many};
 use super::tasks::{Lane, Tasks};
 
 impl Worker {
-    /// What the database refuses is left out of the next claims, and said once.
+    /// Leaves refused alerts out of the next claims, and reports each once.
     pub(super) async fn note_refused(
         &self,
         lane: &Lane,
@@ -71,7 +71,7 @@ impl Worker {
     }
 }
 
-/// Those of all queues.
+/// The refused alerts of all queues.
 fn together(queues: impl Iterator<Item = Obstacle>) -> Option<Obstacle> {
     queues.reduce(|one, other| {
         let count = one.count + other.count;
