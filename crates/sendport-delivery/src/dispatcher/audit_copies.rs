@@ -8,8 +8,8 @@ use crate::audit::{AuditError, Submission};
 use crate::send_port::SendPort;
 
 impl Dispatcher {
-    /// The bytes before protection, copied only where an audit keeps them and they are others
-    /// than those after it.
+    /// The bytes before protection, copied only if an audit keeps them and protection changes
+    /// them.
     pub(super) fn bytes_before(
         &self,
         message: &Message,
@@ -21,10 +21,10 @@ impl Dispatcher {
         differ.then(|| message.bytes.clone())
     }
 
-    /// Keeps what `key` is about to submit to `relay`, where the send port has an audit.
+    /// Keeps a copy of the message that `key` submits to `relay`, if the send port has an audit.
     ///
     /// # Errors
-    /// [`AuditError`]: it must not be submitted.
+    /// [`AuditError`]: the message must not be submitted.
     pub(super) async fn keep_copies(
         &self,
         lease: &Lease<Alert>,
@@ -49,7 +49,7 @@ impl Dispatcher {
     }
 }
 
-/// Given back for a while: an audit is a must, and nothing was submitted.
+/// Released for a while: without the audit copy nothing is submitted.
 pub(super) fn wait_for_audit(port: &SendPort, why: &AuditError) -> OutcomeKind {
     OutcomeKind::Released {
         retry_in: port.retry.first_delay,

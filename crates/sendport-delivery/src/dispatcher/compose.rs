@@ -21,7 +21,7 @@ use crate::protection::encryption_group::Variant;
 use crate::protection::securing::{Certificates, protection_plan, secured};
 use crate::send_port::{Refusal, SendPort};
 
-/// Work on more bytes than this would keep others from running.
+/// Work on more bytes than this would delay other tasks.
 const LARGE: usize = 256 * 1024;
 
 /// Bytes of a content that are read at a time.
@@ -38,19 +38,19 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub struct Draft {
     /// The same bytes in every attempt.
     pub message: Message,
-    /// What is to be done to it.
+    /// The protection that it needs.
     pub protection: Protection,
     /// The address in From.
     pub from: Address,
-    /// The version of the template that it was made from.
+    /// The version of its template.
     pub template_version: Option<String>,
 }
 
-/// What messages are made of, beside the alert.
+/// The sources of a message, beside the alert.
 pub struct Sources<'a> {
     /// The templates.
     pub templates: &'a TemplateCache,
-    /// What is read while a message is made.
+    /// Attachments, read while a message is made.
     pub contents: &'a dyn AttachmentSource,
     /// The recipients' certificates.
     pub certificates: &'a Arc<CertificateCache>,
@@ -100,7 +100,7 @@ impl Sources<'_> {
         })
     }
 
-    /// With all contents, of which one piece at a time is in memory.
+    /// The message with all contents, of which one piece at a time is in memory.
     async fn filled(&self, alert: &Alert, mut draft: mime::Draft) -> Result<Message, ComposeError> {
         while let Some(id) = draft.wanted() {
             let first = self.piece(alert, id, 0).await?;
@@ -115,7 +115,7 @@ impl Sources<'_> {
         Ok(draft.finish())
     }
 
-    /// Hands every piece of a content to `take`, other tasks run in between.
+    /// Passes every piece of a content to `take`; other tasks run in between.
     async fn pass(
         &self,
         alert: &Alert,
@@ -164,11 +164,11 @@ impl Dispatcher {
         bytes: u64,
     ) -> Result<(MemoryPermit, Alert), ComposeError> {
         let alert = &lease.value;
-        // A text is there several times while a message is made of it.
+        // A text is in memory several times while its message is made.
         let memory_permit = self
             .reserve_memory(bytes.saturating_mul(3), &alert.send_port)
             .await?;
-        // They may be too long for this process already.
+        // These bytes may be too many for this process.
         let _preparing =
             Preparation::begin(&*self.parts.submit_guard, &self.preparing, lease).await;
         match self.parts.contents.whole_alert(alert.id).await {
@@ -231,7 +231,7 @@ impl Dispatcher {
         bytes: u64,
         send_port: &str,
     ) -> Result<MemoryPermit, ComposeError> {
-        // An audit holds copies beside it, and protection makes another message of it.
+        // An audit holds copies, and protection makes another message.
         let port = self.parts.send_ports.get(send_port);
         let protects = port.is_some_and(|port| port.protector.is_able());
         let audits = self.parts.auditors.contains_key(send_port);
@@ -246,7 +246,7 @@ impl Dispatcher {
     }
 }
 
-/// What an encrypted message hides is repeated in its text, for mail readers that do not look for it.
+/// The text of an encrypted message repeats its hidden fields, for mail readers that do not show them.
 fn legacy_display(hidden: Hide) -> LegacyDisplay {
     match hidden {
         Hide::None => LegacyDisplay::None,
@@ -255,7 +255,7 @@ fn legacy_display(hidden: Hide) -> LegacyDisplay {
     }
 }
 
-/// What the send port and the variant say about the message.
+/// The settings of the send port and the variant for the message.
 pub(super) fn settings(
     alert: &Alert,
     port: &SendPort,
@@ -275,7 +275,7 @@ pub(super) fn settings(
     })
 }
 
-/// What is to be done to the message.
+/// The protection that the message needs.
 pub(super) fn protection(
     alert: &Alert,
     port: &SendPort,
@@ -288,13 +288,13 @@ pub(super) fn protection(
     })
 }
 
-/// What the texts come from.
+/// The source of the texts.
 fn text_bytes(alert: &Alert) -> usize {
     let columns = [&alert.body, &alert.payload];
     columns.into_iter().flatten().map(String::len).sum()
 }
 
-/// Runs `work` where it keeps no other task waiting, if it is long.
+/// Runs `work`; long work runs where it delays no other task.
 fn aside<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
     let has_others = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
     if bytes > LARGE && has_others {

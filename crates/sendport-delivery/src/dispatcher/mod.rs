@@ -1,6 +1,6 @@
 //! One leased alert: render → build → secure → submit → outcome.
 //!
-//! In comes a `Lease<Alert>`, out goes an [`Outcome`]; of the database it knows attachments alone.
+//! The input is a `Lease<Alert>`, the result an [`Outcome`]; it reads attachments alone from the database.
 //! Every failure is a decision about recipients, never an error of the service.
 
 mod audit_copies;
@@ -47,17 +47,17 @@ use crate::audit::Auditor;
 use crate::digest;
 use crate::send_port::{Refusal, SendPort};
 
-/// How long an alert waits for which the database did not return something.
+/// The wait of an alert if the database did not return something.
 const STORE_WAIT: Duration = Duration::from_secs(5);
 
-/// How long one waits that this instance has no send port for.
+/// The wait of an alert for a send port that this instance does not have.
 const OTHERS_WAIT: Duration = Duration::from_secs(60);
 
-/// How long an alert waits whose time ran out before it was begun: the sweep ends it, and keeps
-/// what the relay last said.
+/// The wait of an alert that expired before it was begun: the sweep ends it, and keeps
+/// the last reply of the relay.
 const EXPIRED_WAIT: Duration = Duration::from_secs(10);
 
-/// What a dispatcher is made of.
+/// The dependencies of a dispatcher.
 pub struct DispatcherDependencies {
     /// By name.
     pub send_ports: BTreeMap<String, SendPort>,
@@ -65,7 +65,7 @@ pub struct DispatcherDependencies {
     pub registry: Arc<RelayRegistry>,
     /// By the name of the send port; most send ports have none.
     pub auditors: BTreeMap<String, Auditor>,
-    /// What is read while a message is made.
+    /// Attachments, read while a message is made.
     pub contents: Arc<dyn AttachmentSource>,
     /// The templates.
     pub templates: Arc<TemplateCache>,
@@ -75,15 +75,15 @@ pub struct DispatcherDependencies {
     pub replies: Arc<ReplyTable>,
     /// Wall-clock time.
     pub clock: Arc<dyn Clock>,
-    /// Says whether the lease is still valid, and notes what is about to be submitted.
+    /// Checks that the lease is valid, and notes the submission.
     pub submit_guard: Arc<dyn SubmitGuard>,
     /// A random number in 0 to 1, for the jitter of delays.
     pub chance: Box<dyn Fn() -> f64 + Send + Sync>,
-    /// Cancelled when the service stops: what is not yet begun is released.
+    /// Cancelled when the service stops: alerts that are not begun are released.
     pub stop: CancellationToken,
 }
 
-/// Asked right before each final dot, or its equivalent; keeps notes of work that may end the process.
+/// Called right before each final dot, or its equivalent; keeps notes of work that may end the process.
 pub trait SubmitGuard: Send + Sync {
     /// Notes the attempt. False: the lease is not certain, or the note could not be written;
     /// the dot must not be sent.
@@ -92,7 +92,7 @@ pub trait SubmitGuard: Send + Sync {
     /// Notes that the message of an alert is being made.
     fn preparing(&self, alert: AlertId, token: LeaseToken);
 
-    /// Notes that it is made, or will not be.
+    /// Notes that the message is made, or will not be.
     fn prepared(&self, alert: AlertId);
 
     /// A process crashed while it made the message of this alert, and perhaps of others.
@@ -122,7 +122,7 @@ pub struct Dispatcher {
 /// A message that is ready, and the version of the template that it was made from.
 struct ReadyMessage {
     message: SecuredMessage,
-    /// Before protection, where an audit wants them.
+    /// The message before protection, if an audit keeps it.
     bytes_before: Option<Vec<u8>>,
     template_version: Option<String>,
     _memory: MemoryPermit,
@@ -138,14 +138,14 @@ impl Dispatcher {
         }
     }
 
-    /// Works on one alert until something is decided. Bounded by the relay's time-outs. It is
+    /// Works on one alert until it is decided. Bounded by the relay's time-outs. The alert is
     /// `expected` until it begins.
     pub async fn dispatch(&self, lease: Lease<Alert>, expected: StartReservation) -> Outcome {
         self.dispatch_in(None, lease, expected).await
     }
 
-    /// The same for an alert whose texts were left out as too long: they are read when there is
-    /// room for so many bytes.
+    /// The same for an alert whose texts are too long and not read yet: they are read when there is
+    /// memory for so many bytes.
     pub async fn dispatch_large(
         &self,
         lease: Lease<Alert>,
@@ -250,7 +250,7 @@ impl Dispatcher {
         self.judged(submitted, &job, recipients, &mut rules)
     }
 
-    /// What a submission means for the alert.
+    /// The outcome of an alert after a submission.
     fn judged(
         &self,
         submitted: SubmitResult,
@@ -297,12 +297,12 @@ fn refused_or_waiting(
     })
 }
 
-/// What is done with an alert that cannot be composed now; the error is why it never can be.
-/// `delay`: between two looks at what an operator has to correct.
+/// The outcome of an alert that cannot be composed now; the error is why it never can be.
+/// `delay`: between two checks of what an operator has to correct.
 fn waiting(why: ComposeError, delay: Duration) -> Result<OutcomeKind, Refusal> {
     match why {
         ComposeError::Never(refusal) => Err(refusal),
-        // It goes on as soon as the database returns what it needs.
+        // It continues as soon as the database returns the data.
         ComposeError::NotNow { what, error } => {
             let why = format!("waits for {what}: {error}");
             Ok(released(STORE_WAIT, Some(why)))
@@ -315,13 +315,13 @@ fn waiting(why: ComposeError, delay: Duration) -> Result<OutcomeKind, Refusal> {
     }
 }
 
-/// Given back for a while: an operator has to do something, and nothing was submitted.
+/// Released for a while: an operator has to act, and nothing was submitted.
 fn wait_for_protection(delay: Duration, why: &str) -> OutcomeKind {
     let why = format!("waits for its protection: {why}");
     released(delay.max(Duration::from_secs(1)), Some(why))
 }
 
-/// A look at what the store took for one of ours and is not: never at once again.
+/// Released: the store returned an alert for a send port that this instance does not have.
 fn unknown_port(name: &str) -> OutcomeKind {
     let why = format!("waits for an instance that has a send port named '{name}'");
     released(OTHERS_WAIT, Some(why))
@@ -331,13 +331,13 @@ fn decided(decision: Decision) -> OutcomeKind {
     OutcomeKind::Decided(Box::new(decision))
 }
 
-/// Mostly due again at once: a send port that cannot send now is not asked for work, and
-/// another instance may be able to.
+/// Mostly due again at once: no work is claimed for a send port that cannot send now, and
+/// another instance may be able to send it.
 fn released(retry_in: Duration, reason: Option<String>) -> OutcomeKind {
     OutcomeKind::Released { retry_in, reason }
 }
 
-/// Its lists are not read, and nothing is said about each of its recipients.
+/// Its lists are not read, and its recipients have no rows.
 fn few_enough(alert: &Alert) -> Result<(), Refusal> {
     if !has_too_many_recipients(alert) {
         return Ok(());
@@ -348,7 +348,7 @@ fn few_enough(alert: &Alert) -> Result<(), Refusal> {
     Err(Refusal::new("unreadable-row", why))
 }
 
-/// A take-over spends an attempt of the alert too: one that kills each process that works on it ends
+/// A take-over counts as an attempt of the alert too: an alert that kills each process that works on it ends
 /// here. Transactions for some recipients do not count for those that still wait.
 fn attempts_left(alert: &Alert, port: &SendPort) -> Result<(), Refusal> {
     let spent: u32 = alert.recipients.iter().map(|r| r.attempt_count).sum();

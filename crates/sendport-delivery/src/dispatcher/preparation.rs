@@ -1,12 +1,12 @@
-//! A hostile alert may kill the process while its message is built: each message is noted while it
-//! is built; one that may have killed a process is built alone.
+//! A hostile alert may kill the process while its message is built: each message is noted meanwhile, and
+//! one that may have killed a process is built alone.
 
 use sendport_core::domain::{Alert, AlertId, Lease};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::SubmitGuard;
 
-/// The message of an alert is being made, until this is dropped.
+/// The message of an alert is built until this is dropped.
 pub(super) struct Preparation<'a> {
     submit_guard: &'a dyn SubmitGuard,
     alert: AlertId,

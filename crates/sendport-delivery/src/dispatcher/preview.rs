@@ -1,4 +1,4 @@
-//! What an alert would become, without sending it: the dispatcher's own steps up to the relay.
+//! The message of an alert without sending it: the dispatcher's own steps up to the relay.
 
 use chrono::TimeDelta;
 use sendport_core::clock::Clock;
@@ -24,17 +24,17 @@ use crate::send_port::{Refusal, SendPort};
 /// An alert as it would be submitted.
 #[derive(Debug)]
 pub struct Preview {
-    /// The alert, with BizTalk's macros replaced where its send port does that.
+    /// The alert, with BizTalk's macros replaced if its send port does that.
     pub alert: Alert,
-    /// What a reader sees.
+    /// The texts as mail readers show them.
     pub texts: PreviewTexts,
     /// The message before protection.
     pub draft: Draft,
-    /// What protection makes of it, or why it cannot be given.
+    /// The message after protection, or why it cannot be protected.
     pub secured: Result<SecuredMessage, ProtectionError>,
-    /// What protection does to the header.
+    /// How protection changes the header.
     pub headers: HeaderProtected,
-    /// Who would sign, where the send port can: addresses, key and until when.
+    /// The signer, if the send port has one: addresses, key and expiry.
     pub signer: Option<String>,
     /// Each message that would be made for the waiting recipients.
     pub copies: Vec<PreviewCopy>,
@@ -42,16 +42,16 @@ pub struct Preview {
     pub envelope: Envelope,
     /// The relays in the order in which they would be tried.
     pub relays: Vec<String>,
-    /// All recipients; for those not sent to, the reply that explains it.
+    /// All recipients; for those without the message, the reply that explains it.
     pub recipients: Vec<(Recipient, Option<Reply>)>,
-    /// Why waiting recipients would never get it: it has expired, or would before it may be sent.
+    /// Why waiting recipients would never get it: it has expired, or will expire before it may be sent.
     pub never: Option<String>,
     /// Why it would not be submitted now, although there are recipients.
     pub not_now: Option<String>,
 }
 
 impl Preview {
-    /// Why some or all recipients would be refused here, before any relay is asked.
+    /// Why some or all recipients would be rejected locally, before any relay is connected.
     pub fn refused(&self) -> Option<String> {
         if let Err(ProtectionError::Never(refusal)) = &self.secured {
             return Some(refusal.reason.clone());
@@ -63,7 +63,7 @@ impl Preview {
         answer.map(ToString::to_string)
     }
 
-    /// Why no recipient would get it, nor has got it.
+    /// Why no recipient would get it, or has got it.
     pub fn would_fail(&self) -> Option<String> {
         let any_waits = !self.copies.is_empty();
         if let Some(never) = self.never.clone().filter(|_| any_waits) {
@@ -76,21 +76,21 @@ impl Preview {
     }
 }
 
-/// What a reader sees of a message.
+/// The texts of a message as mail readers show them.
 #[derive(Debug, Clone, Default)]
 pub struct PreviewTexts {
     /// One line.
     pub subject: String,
-    /// What is shown without HTML.
+    /// The text without HTML.
     pub text: String,
-    /// What a browser shows, where there is any.
+    /// The HTML, if there is any.
     pub html: Option<String>,
-    /// What goes with it.
+    /// The attachments.
     pub attachments: Vec<Attachment>,
 }
 
 impl PreviewTexts {
-    /// Without attachments.
+    /// Those of a rendered template, without attachments.
     pub fn of(rendered: &RenderedAlert<'_>) -> Self {
         Self {
             subject: rendered.subject.clone(),
@@ -106,11 +106,11 @@ impl PreviewTexts {
 pub struct PreviewCopy {
     /// Header `Message-ID`.
     pub message_id: String,
-    /// What is done to it.
+    /// Its protection.
     pub protection: Protection,
     /// Its recipients.
     pub recipients: Vec<PreviewReader>,
-    /// By whom and how it is protected, or why it cannot be.
+    /// Signer, recipients and algorithms of its protection, or why it cannot be protected.
     pub facts: Result<ProtectionFacts, ProtectionError>,
 }
 
@@ -119,13 +119,13 @@ pub struct PreviewCopy {
 pub struct PreviewReader {
     /// The address.
     pub address: String,
-    /// The certificate that it is encrypted to for them: its thumbprint and where it is.
+    /// The certificate that the message is encrypted to: its thumbprint and source.
     pub certificate: Option<String>,
-    /// Why they get it without the encryption that was asked for.
+    /// Why the message is not encrypted for them although encryption was requested.
     pub unencrypted_remark: Option<String>,
 }
 
-/// Goes as far as a dispatcher goes before it asks a relay. Changes nothing.
+/// Follows the steps of a dispatcher up to the relay. Changes nothing.
 ///
 /// # Errors
 /// [`ComposeError`]: the alert would fail, or wait for its template.
@@ -197,7 +197,7 @@ pub async fn preview(
     })
 }
 
-/// Why it is too late for waiting recipients, or will be when the delivery window opens.
+/// Why waiting recipients will not get it in time, now or when the delivery window opens.
 fn never(alert: &Alert, rules: &Rules<'_>, now: Timestamp) -> Option<String> {
     let spent = || attempts_left(alert, rules.port).err().map(|why| why.reason);
     let shut = || {

@@ -1,4 +1,4 @@
-//! One message over the first relay that can be asked now.
+//! Submits one message over the first available relay.
 
 use std::time::Duration;
 
@@ -13,17 +13,17 @@ use crate::relays::entry::{StartReservation, SubmitPermit, Unavailable};
 use crate::relays::reports::NextStep;
 use crate::send_port::SendPort;
 
-/// So often in a row a relay may say that it is asked for too much before anything is begun.
+/// How often in a row a relay may refuse for too much at a time before anything is begun.
 const ASKED_AGAIN: u32 = 3;
 
-/// A relay that does not answer, or says "slower" again and again, is left alone for this.
+/// The pause of a relay that does not reply, or refuses for a limit repeatedly.
 const REST: Duration = Duration::from_secs(1);
 
 /// The available relays do not offer SMTPUTF8; those that may offer it are unavailable.
 const NO_SMTPUTF8: &str =
     "waits for a relay that may offer SMTPUTF8, which an address that is not ASCII needs";
 
-/// What is to be submitted.
+/// A message to submit.
 pub(super) struct SubmitJob<'a> {
     pub(super) lease: &'a Lease<Alert>,
     pub(super) port: &'a SendPort,
@@ -33,9 +33,9 @@ pub(super) struct SubmitJob<'a> {
 
 /// The result of a [`SubmitJob`].
 pub(super) enum SubmitResult {
-    /// A relay took up the transaction, or refused it for a limit.
+    /// A relay accepted or refused the transaction, or refused it for a limit.
     Transaction(Box<RelayAttempt>),
-    /// No relay could be asked, or the service stops: due again after this, and why not now.
+    /// No relay was available, or the service stops: due again after this, and the reason.
     Deferred(Duration, Option<String>),
     /// The audit copy could not be kept; the reason in a sentence.
     AuditFailed(AuditError),
@@ -48,7 +48,7 @@ pub(super) struct RelayAttempt {
     /// The forward-paths that were part of it.
     pub(super) carried: Vec<ForwardPath>,
     pub(super) report: SubmissionReport,
-    /// Where the relay was asked for too much, when it may be asked again.
+    /// If the relay refused for a limit, when it may be used again.
     pub(super) throttled_for: Option<Duration>,
 }
 
@@ -64,7 +64,7 @@ enum Step {
 }
 
 impl Dispatcher {
-    /// It is `expected` until it begins.
+    /// The alert is `expected` until it begins.
     pub(super) async fn submit(
         &self,
         job: &SubmitJob<'_>,
@@ -128,7 +128,7 @@ impl Dispatcher {
         job: &SubmitJob<'_>,
         another: bool,
     ) -> Step {
-        // A key for each relay: a copy names the one that it was kept for.
+        // A key for each relay: a copy names its relay.
         let key = AttemptKey::fresh();
         let registry = &self.parts.registry;
         let carried = job.envelope.with_at_most(registry.recipients_limit(name));
@@ -151,7 +151,7 @@ impl Dispatcher {
             Box::new(RelayAttempt {
                 key,
                 relay: name.to_owned(),
-                // The server said how many it takes, and the session kept to it.
+                // The server announced its maximum, and the session kept to it.
                 carried: report
                     .facts
                     .limits
@@ -192,7 +192,7 @@ impl Dispatcher {
     }
 }
 
-/// Which transaction it is, beside the alert's own span.
+/// The span of a transaction, beside that of the alert.
 fn attempt_span(note: &SubmissionIntent) -> Span {
     tracing::error_span!(
         "attempt",

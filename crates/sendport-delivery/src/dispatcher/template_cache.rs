@@ -22,7 +22,7 @@ use crate::send_port::Refusal;
 /// Most templates of the database, each in one version, that are cached.
 const CAPACITY: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
 
-/// How long an alert waits that no process can be had to render.
+/// The wait of an alert if no process can render it.
 const RENDERER_WAIT: Duration = Duration::from_secs(5);
 
 /// One version of one template; `None` where the database has no such template.
@@ -31,15 +31,15 @@ type CachedTemplate = Option<Arc<TemplateSource>>;
 /// Templates by name and version.
 type Templates = LruCache<(String, u32), CachedTemplate>;
 
-/// Where templates come from. The database goes before the folder, name by name. A cached version
-/// is never read again, because versions do not change; the row of an alert says which version is
-/// the newest.
+/// The source of templates. A template of the database precedes one of the folder with its name. A cached version
+/// is never read again, because versions do not change; the row of an alert has the newest
+/// version.
 pub struct TemplateCache {
     folder: Arc<TemplateSource>,
     renderer: Renderer,
     store: Option<Arc<dyn TemplateStore>>,
     cached: Mutex<Templates>,
-    /// Held while something is read: what many alerts need is read once.
+    /// Held while a template is read, so that many alerts read it once.
     reading: tokio::sync::Mutex<()>,
 }
 
@@ -90,7 +90,7 @@ impl TemplateCache {
         Ok(TemplateTurn { source, turn })
     }
 
-    /// Renders an alert with its template, or takes it as it is; `offset`: of the
+    /// Renders an alert with its template, or as it is without one; `offset`: of the
     /// wall clock from UTC.
     ///
     /// # Errors
@@ -105,8 +105,8 @@ impl TemplateCache {
         rendered.map_err(|error| compose_error(&error))
     }
 
-    /// The templates to render `alert` with. The version that its first render used, if there was
-    /// one; else the newest of the database; else the folder's.
+    /// The templates to render `alert` with: the version of its first render; else
+    /// the newest of the database; else that of the folder.
     ///
     /// # Errors
     /// [`ComposeError`].
@@ -159,12 +159,12 @@ impl TemplateCache {
     }
 }
 
-/// What `Alert.TemplateVersion` says.
+/// The two forms of `Alert.TemplateVersion`.
 #[derive(Clone, Copy)]
 enum PinnedVersion {
-    /// A number.
+    /// Version of a template of the database.
     Database(u32),
-    /// A hash, which has 16 digits.
+    /// Hash of a template of the folder, with 16 digits.
     Folder,
 }
 

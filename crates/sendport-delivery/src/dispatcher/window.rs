@@ -1,4 +1,4 @@
-//! What a send port's delivery window does to an alert that may not be sent now.
+//! The delivery window of a send port: alerts that must not be sent now.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use sendport_core::domain::{Alert, AlertStatus, Decision, OutcomeKind, Timestamp
 
 use crate::send_port::SendPort;
 
-/// Given back until the window opens, where it is shut: no attempt is spent.
+/// Released until the window opens, if it is closed: no attempt is spent.
 pub(super) fn wait_for(alert: &Alert, port: &SendPort, now: Timestamp) -> Option<OutcomeKind> {
     let retry_in = port.opens_in(alert, now)?;
     Some(OutcomeKind::Released {
@@ -17,7 +17,7 @@ pub(super) fn wait_for(alert: &Alert, port: &SendPort, now: Timestamp) -> Option
     })
 }
 
-/// A retry that would come while the window is shut comes when it opens.
+/// A retry while the window is closed is moved to its opening.
 pub(super) fn fit(decision: &mut Decision, alert: &Alert, port: &SendPort, now: Timestamp) {
     let Some(retry_in) = decision.retry_in else {
         return;

@@ -1,9 +1,9 @@
-//! Whether a relay may be asked now: closed, open, half-open, or paused for a person.
+//! The circuit of a relay: closed, open, half-open, or paused until an operator acts.
 //!
-//! Pure: time comes in. What happened before MAIL opens the circuit at once; what happened
-//! from MAIL on opens or pauses it only after three different alerts in a row ended so, because
+//! Pure: callers pass the time. A failure before MAIL opens the circuit at once. Failures from
+//! MAIL on open or pause it only after three different alerts in a row, because
 //! one bad message must not make the relay unavailable to others. A relay that refuses for a limit
-//! is throttled after two of them: its circuit is open, and one alert after the other probes it.
+//! is throttled after two alerts: its circuit is open, and one alert after the other probes it.
 
 use std::time::{Duration, Instant};
 
@@ -17,24 +17,24 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// for the first time, up to [`LONGEST_PROBE_INTERVAL`].
 const FIRST_PROBE_INTERVAL: Duration = Duration::from_secs(4);
 
-/// A longer interval would hardly ever meet the moment in which another program that uses up
-/// the limit rests.
+/// A longer interval would rarely meet a moment in which another program leaves
+/// some of the limit.
 pub(crate) const LONGEST_PROBE_INTERVAL: Duration = Duration::from_secs(4 * 60);
 
-/// So many different alerts in a row that broke from MAIL on open the circuit.
+/// The number of different alerts in a row that open the circuit if they broke from MAIL on.
 const BROKEN_IN_A_ROW: usize = 3;
 
-/// So many different alerts in a row that were refused for a limit open the circuit.
+/// The number of different alerts in a row that open the circuit if they were refused for a limit.
 const LIMITED_IN_A_ROW: usize = 2;
 
 /// A relay that takes fewer connections than are configured fails and works many times a
 /// second; that is reported once in this time.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 
-/// A moment on both clocks: monotonic for waiting, UTC for showing.
+/// A moment on both clocks: monotonic for waits, UTC for people.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
-    /// For comparisons.
+    /// For waits.
     pub(crate) instant: Instant,
     /// For people.
     pub(crate) utc: Timestamp,
@@ -54,7 +54,7 @@ impl Moment {
 pub(crate) enum Admission {
     /// The circuit is closed.
     Unlimited,
-    /// To find out whether the relay is back.
+    /// A single trial: whether the relay works again.
     Trial,
 }
 
@@ -71,7 +71,7 @@ pub(crate) struct RelayFault {
     pub(crate) explanation: Option<String>,
 }
 
-/// The probes of a throttled relay since it last took a message.
+/// The probes of a throttled relay since it last accepted a message.
 #[derive(Debug, Default)]
 struct Probes {
     /// The interval after the latest one.
@@ -81,8 +81,8 @@ struct Probes {
 }
 
 impl Probes {
-    /// `alert` probed: the interval until the next probe. An alert that probed before adds
-    /// nothing.
+    /// `alert` probed: returns the interval until the next probe. An alert that probed before does not
+    /// lengthen it.
     fn next_interval(&mut self, alert: AlertId) -> Duration {
         if self.interval < LONGEST_PROBE_INTERVAL && !self.alerts.contains(&alert) {
             self.alerts.push(alert);
@@ -107,16 +107,16 @@ pub(crate) struct Circuit {
     throttled: bool,
     probes: Probes,
     trial_under_way: bool,
-    /// When an opening was last news.
+    /// When an opening was last reported.
     notified_at: Option<Instant>,
-    /// It is open, and was not reported, because another one was reported shortly before.
+    /// It is open and not reported, because another opening was reported shortly before.
     unreported: bool,
     reply: Option<String>,
     explanation: Option<String>,
 }
 
 impl Circuit {
-    /// Closed: a relay is taken to be well until it shows otherwise.
+    /// Closed: a relay counts as healthy until it fails.
     pub(crate) fn new(since: Timestamp) -> Self {
         Self {
             condition: RelayCondition::Closed,
@@ -170,7 +170,7 @@ impl Circuit {
         }
     }
 
-    /// How long until a trial is allowed; zero if one is, `None` while one is under way.
+    /// The time until a trial is allowed; zero if one is, `None` while one is under way.
     pub(crate) fn wait(&self, now: Instant) -> Option<Duration> {
         if self.trial_under_way {
             return None;
@@ -180,7 +180,7 @@ impl Circuit {
         }))
     }
 
-    /// Asks to begin a message. A trial is the single one of a circuit that is not closed;
+    /// Begins a message. A trial is the single one of a circuit that is not closed;
     /// its holder must report with one of the methods below.
     pub(crate) fn try_begin(&mut self, now: Instant) -> Option<Admission> {
         match self.allowance(now) {
@@ -196,14 +196,14 @@ impl Circuit {
         }
     }
 
-    /// The trial was not carried out after all.
+    /// The trial was not carried out.
     pub(crate) fn abandoned(&mut self) {
         self.trial_under_way = false;
     }
 
-    /// A transaction was answered to its end. True if this closed the circuit, and that is
-    /// news. On a connection
-    /// that was authenticated before, it says nothing about a password that was refused since.
+    /// A transaction was answered to its end. True if this closed the circuit and is to be
+    /// reported. On a connection
+    /// that was authenticated before, it proves nothing about a password that was refused since.
     pub(crate) fn succeeded(&mut self, now: Moment, trial: bool) -> bool {
         if self.is_shut_out() && !trial {
             return false;
@@ -234,8 +234,8 @@ impl Circuit {
         !std::mem::take(&mut self.unreported)
     }
 
-    /// The relay's own fault before MAIL. True if this opened a closed circuit, and that is
-    /// news. Of the many messages that one outage stops only the first counts, or the trial.
+    /// A fault of the relay before MAIL. True if this opened a closed circuit and is to be
+    /// reported. Of all messages that one outage stops, only the first counts, or the trial.
     pub(crate) fn failed(&mut self, fault: RelayFault) -> bool {
         if self.condition != RelayCondition::Closed && !fault.trial {
             return false;
@@ -244,7 +244,7 @@ impl Circuit {
         self.open(wait, fault)
     }
 
-    /// It is tried no sooner than after `wait`, where it is open.
+    /// An open circuit allows no trial before `wait` has passed.
     pub(crate) fn waits_at_least(&mut self, now: Moment, wait: Duration) {
         let later = now.after(wait);
         let sooner = self.retry_at.is_none_or(|at| at.instant < later.instant);
@@ -265,9 +265,9 @@ impl Circuit {
         self.is_news(at, opened, trial)
     }
 
-    /// `alert` was refused for a limit, and nothing else is under way that the relay may take.
-    /// Two different alerts in a row open the circuit, and it is throttled until something is
-    /// taken. True if this is news.
+    /// `alert` was refused for a limit, and nothing else is under way that the relay may accept.
+    /// Two different alerts in a row open the circuit, and it is throttled until it accepts a
+    /// message. True if this is to be reported.
     pub(crate) fn limited(&mut self, alert: AlertId, fault: RelayFault) -> bool {
         if !self.limited.contains(&alert) {
             self.limited.push(alert);
@@ -286,12 +286,12 @@ impl Circuit {
         news
     }
 
-    /// It is open because everything is refused for a limit: the refusal.
+    /// The refusal of a throttled relay; `None` if it is not throttled.
     pub(crate) fn throttle_reason(&self) -> Option<&str> {
         self.reply.as_deref().filter(|_| self.throttled)
     }
 
-    /// An opening shortly after another is news only once a trial has failed too.
+    /// An opening shortly after another is reported only after a trial has failed too.
     fn is_news(&mut self, now: Instant, opened: bool, trial: bool) -> bool {
         let recent = |at: Instant| now.saturating_duration_since(at) < REPORT_EVERY;
         if opened && self.notified_at.is_some_and(recent) {
@@ -306,8 +306,8 @@ impl Circuit {
         news
     }
 
-    /// A fault of the configuration before MAIL: an operator has to correct it, and it is tried again
-    /// after `pause`. True if this is news.
+    /// A fault of the configuration before MAIL: an operator has to correct it, and the relay is tried again
+    /// after `pause`. True if this is to be reported.
     pub(crate) fn refused(&mut self, pause: Duration, fault: RelayFault) -> bool {
         self.broken.clear();
         self.leave_closed(RelayCondition::Paused, pause, fault)
@@ -320,9 +320,9 @@ impl Circuit {
         }
     }
 
-    /// The configuration's fault, in a reply about `alert` from MAIL on: it may be about this one's
-    /// domain or From alone, so only three different alerts in a row pause the relay. Until
-    /// then it answers and is in use. The condition that this led to, if it is another.
+    /// A fault of the configuration, in a reply about `alert` from MAIL on: it may be about the
+    /// domain or From of this alert alone, so only three different alerts in a row pause the relay. Until
+    /// then it is in use. Returns the new condition, if it changed.
     pub(crate) fn declined(&mut self, alert: AlertId, fault: RelayFault) -> Option<RelayCondition> {
         if self.is_shut_out() && !fault.trial {
             return None;

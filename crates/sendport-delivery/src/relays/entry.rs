@@ -41,18 +41,18 @@ impl FixedTime {
     }
 }
 
-/// One relay, and how it is.
+/// One relay and its state.
 pub(crate) struct RelayEntry {
     pub(crate) relay: Arc<dyn Relay>,
     circuit: Mutex<Circuit>,
-    /// Claimed alerts that have not begun.
+    /// Claimed alerts that are not begun.
     pub(crate) expected: Arc<AtomicU32>,
     /// When it last replied, or was first tried after a pause.
     pub(crate) sign_of_life: Mutex<Instant>,
     pub(crate) patience: Duration,
     /// Alerts that it refused for a limit.
     limited: Mutex<LimitedAlerts>,
-    /// That it is throttled was reported.
+    /// Whether it was reported as throttled.
     pub(crate) throttled: AtomicBool,
     pub(crate) watch: Arc<dyn RelayObserver>,
     /// End of the wait for the window of a limit.
@@ -64,7 +64,7 @@ pub(crate) struct RelayEntry {
 }
 
 impl RelayEntry {
-    /// In use, and nothing known of it.
+    /// A relay in use, without history.
     pub(crate) fn new(relay: Arc<dyn Relay>, now: Timestamp) -> Self {
         Self {
             circuit: Mutex::new(Circuit::new(now)),
@@ -105,7 +105,7 @@ impl RelayEntry {
         self.sign_of_life.lock()
     }
 
-    /// Asks the circuit to begin a message.
+    /// Begins a message at the circuit.
     pub(crate) fn begin_at_circuit(&self, now: std::time::Instant) -> Option<Admission> {
         let mut circuit = self.circuit();
         let begun = circuit.try_begin(now);
@@ -143,7 +143,7 @@ impl RelayEntry {
         }
     }
 
-    /// Everything is refused for a limit.
+    /// The circuit is open because the relay refuses everything for a limit.
     pub(crate) fn is_throttled(&self) -> bool {
         self.circuit().throttle_reason().is_some()
     }
@@ -185,11 +185,11 @@ impl RelayEntry {
 /// Why a relay cannot be asked now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unavailable {
-    /// Its circuit is open, or it takes nothing: ask the next one.
+    /// Its circuit is open, or it accepts nothing: try the next one.
     Unwell,
-    /// It accepts connections and does not reply: ask the next one.
+    /// It accepts connections and does not reply: try the next one.
     Stalled,
-    /// It is well, and as much is asked of it as it may be: wait so long.
+    /// It works and all its permits or its rate are used: wait so long.
     Full(Duration),
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn throttled_to(reply: &str, connections: u32, rate: Option<&str>) ->
     (EventSeverity::Warning, "relay-throttled", what)
 }
 
-/// With cause and advice of the table of replies, which all that show the relay say.
+/// The text with cause and advice of the table of replies.
 pub(crate) fn paused(reply: &Reply, entry: Option<&Entry>) -> RelayEvent {
     let what = match entry {
         Some(entry) => format!("is paused: {reply}. {} {}", entry.cause, entry.advice),

@@ -1,5 +1,5 @@
-//! Alerts that one relay refused for a limit: how long each waits, and whether the refusal says
-//! something about the relay. Pure: time comes in.
+//! Alerts that one relay refused for a limit: how long each waits, and whether the limit is one
+//! of the relay. Pure: callers pass the time.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -11,10 +11,10 @@ use super::circuit::LONGEST_PROBE_INTERVAL;
 /// The wait of an alert after its first refusal; it doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 
-/// A refusal longer ago than this says nothing together with one of now.
+/// An older refusal is not related to a new one.
 const RELATED: Duration = Duration::from_secs(10 * 60);
 
-/// So many alerts are remembered at most; then all start over.
+/// The maximum number of alerts that are kept; then all are removed.
 const REMEMBERED: usize = 1000;
 
 /// Alerts that one relay refused for a limit and has not accepted since.
@@ -27,9 +27,9 @@ pub(crate) struct LimitedAlerts {
 /// The effect of a refusal for a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RefusalEffect {
-    /// The alert waits so long.
+    /// The wait of the alert.
     pub(crate) wait: Duration,
-    /// Another alert met a limit before: it is not about this one alone.
+    /// Another alert was refused before: the limit is not about this alert alone.
     pub(crate) is_general: bool,
 }
 

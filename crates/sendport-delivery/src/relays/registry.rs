@@ -1,4 +1,4 @@
-//! The relays of this instance with their circuits and limits: which are available now.
+//! The relays of this instance, with their circuits and limits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use super::circuit::{Admission, Moment};
 use super::entry::{RelayEntry, StartReservation, SubmitPermit, Unavailable};
 
-/// The view `Queue` looks for it.
+/// The key of the explanation; the view `Queue` reads it.
 const SILENT: &str = "relay-unresponsive";
 
 /// All relays of this instance.
@@ -31,7 +31,7 @@ pub struct RelayRegistry {
 }
 
 impl RelayRegistry {
-    /// All `relays` in use. What changes their circuits goes to `events`.
+    /// All `relays` in use. Events about their circuits go to `events`.
     pub fn new(
         relays: Vec<Arc<dyn Relay>>,
         replies: Arc<ReplyTable>,
@@ -56,7 +56,7 @@ impl RelayRegistry {
         self
     }
 
-    /// Reports what happens at each relay to its observer, where it has one.
+    /// Reports the activities of each relay to its observer, if it has one.
     #[must_use]
     pub fn watched_by(mut self, watch: impl Fn(&str) -> Option<Arc<dyn RelayObserver>>) -> Self {
         for (name, entry) in &mut self.entries {
@@ -92,12 +92,12 @@ impl RelayRegistry {
     }
 
     /// How many alerts may be begun now over `relays`, tried in this order: `None` is any
-    /// number. A relay that is well and full is waited for; the next one is not for that.
+    /// number. An alert waits for a healthy relay without room, and does not go to the next one.
     pub fn allowance(&self, relays: &[String]) -> Option<u32> {
         let now = self.ticks.now();
         let mut trials = 0_u32;
         for (entry, another) in self.in_order(relays) {
-            // The lock is released before the entry is asked anything.
+            // The lock is released before the entry is used.
             let allowance = entry.circuit().allowance(now);
             match allowance {
                 Some(trial) => trials = trials.saturating_add(entry.room_for(trial)),
@@ -136,7 +136,7 @@ impl RelayRegistry {
         relays.iter().enumerate().filter_map(entry)
     }
 
-    /// An alert for `relays` was claimed. Drop this when it begins, or is given back.
+    /// An alert for `relays` was claimed. Drop the result when the alert begins, or is released.
     pub fn expect(&self, relays: &[String]) -> StartReservation {
         let counts = self
             .in_order(relays)
@@ -148,11 +148,11 @@ impl RelayRegistry {
         StartReservation(counts)
     }
 
-    /// Acquires a permit to use a relay: waits for one of its connections, then asks its limits and its
-    /// circuit. `another`: there is a relay to ask where this one does not answer.
+    /// Acquires a permit to use a relay: waits for one of its connections, then checks its limits and its
+    /// circuit. `another`: there is another relay if this one does not respond.
     ///
     /// # Errors
-    /// [`Unavailable`]: it may not be asked now.
+    /// [`Unavailable`]: the relay must not be used now.
     pub(crate) async fn acquire(
         &self,
         name: &str,
@@ -160,7 +160,7 @@ impl RelayRegistry {
     ) -> Result<SubmitPermit<'_>, Unavailable> {
         let entry = self.entries.get(name).ok_or(Unavailable::Unwell)?;
         // Race between a held permit and shutdown: the lock is released before the wait for a permit, and
-        // the permit is released, and its trial, where this future is dropped.
+        // the permit and its trial are released if this future is dropped.
         let allowance = entry.circuit().allowance(self.ticks.now());
         let submission = match allowance {
             Some(0) => return Err(Unavailable::Unwell),
@@ -181,8 +181,8 @@ impl RelayRegistry {
         })
     }
 
-    /// A relay whose secret or certificate was refused, and is another one now, may be tried at
-    /// once.
+    /// Resumes a relay whose secret or certificate was refused and has changed
+    /// since.
     fn check_credentials(&self, entry: &RelayEntry) {
         let paused = entry.circuit().condition() == RelayCondition::Paused;
         if paused && entry.relay.credentials_changed() {
@@ -207,7 +207,7 @@ impl RelayRegistry {
         entries.map(|(name, entry)| (name.as_str(), entry.limiter().established()))
     }
 
-    /// What `RelayState` shows.
+    /// The rows of `RelayState`.
     pub fn states(&self) -> Vec<RelayState> {
         let state = |(name, entry): (&String, &RelayEntry)| {
             let limits = entry.limiter().shown();
@@ -233,7 +233,7 @@ impl RelayRegistry {
         self.entries.iter().map(state).collect()
     }
 
-    /// Since when, in a sentence.
+    /// A sentence with the start of the silence.
     fn silence(&self, entry: &RelayEntry) -> Option<String> {
         let instant = entry.silent_since()?;
         let since = || self.clock.now() - instant.elapsed();
@@ -243,7 +243,7 @@ impl RelayRegistry {
         ))
     }
 
-    /// In a sentence.
+    /// A sentence about the wait.
     fn share_wait(&self, entry: &RelayEntry, wait: ShareWait) -> String {
         let (limit, until) = match wait {
             ShareWait::Acknowledgement => {
@@ -259,15 +259,15 @@ impl RelayRegistry {
         )
     }
 
-    /// Whether any relay is not in use: its state should be shown soon.
+    /// Whether any relay is not in use: its state should be published soon.
     pub fn is_troubled(&self) -> bool {
         self.entries
             .values()
             .any(|entry| entry.circuit().condition() != RelayCondition::Closed)
     }
 
-    /// To be called about once a second: what was learned is tried again, and
-    /// forgotten, and a secret that was changed is tried.
+    /// To be called about once a second: learned limits are raised and
+    /// forgotten, and a changed secret is tried.
     pub fn tick(&self) {
         for entry in self.entries.values() {
             entry.limiter().tick();

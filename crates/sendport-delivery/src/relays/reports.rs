@@ -1,4 +1,4 @@
-//! What follows from the report of a submission, for the circuit and the limits of its relay and
+//! Reports of submissions: their effect on the circuit and the limits of the relay, and the next step
 //! for the alert.
 
 use std::sync::atomic::Ordering;
@@ -18,23 +18,23 @@ use super::events::{
     RelayEvent, in_use_again, opened, paused, throttled, throttled_to, unthrottled,
 };
 use super::registry::RelayRegistry;
-use super::verdict::{Verdict, came_to, limit_refusal, submitted, verdict};
+use super::verdict::{Verdict, limit_refusal, submission_class, submitted, verdict};
 
 /// The alert that met the limit of a throttled relay waits so much longer than until the next
 /// probe, which is another alert's where there is one.
 const AFTER_OTHERS: Duration = Duration::from_secs(1);
 
-/// What follows from the report of a submission.
+/// The next step after a submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NextStep {
     /// The report is final; where the relay was asked for too much, the next attempt may be made
     /// so soon.
     Final(Option<Duration>),
-    /// Nothing was begun: ask the next one.
+    /// No transaction was begun: try the next relay.
     NextRelay,
-    /// Nothing was begun, because of a limit: ask the next one, or try again after this.
+    /// No transaction was begun, because of a limit: try the next relay, or this one after the time.
     Limited(Duration),
-    /// Nothing was begun, because too much was asked at a time: ask the same one again.
+    /// No transaction was begun, because too many were under way: try the same relay again.
     SameRelay,
 }
 
@@ -66,7 +66,7 @@ impl RelayRegistry {
         let refusal = reply.to_string();
         let learns = Some((limit, &*refusal));
         if not_begun && others_work {
-            // Before MAIL it replied that others are enough: nothing is wrong with it.
+            // The relay refused before MAIL because of the others: it works.
             self.report_to_limits(entry, submission, submitted(&self.replies, report, learns));
             return NextStep::SameRelay;
         }
@@ -93,7 +93,7 @@ impl RelayRegistry {
         self.report_throttling(entry);
     }
 
-    /// How long an alert that was refused for a limit waits, as far as the relay is concerned.
+    /// How long an alert that was refused for a limit waits because of the relay.
     fn wait_for_limits(&self, entry: &RelayEntry) -> Duration {
         let circuit = entry.circuit();
         if circuit.throttle_reason().is_none() {
@@ -105,7 +105,7 @@ impl RelayRegistry {
     }
 
     fn observe_submission(&self, entry: &RelayEntry, report: &SubmissionReport, bytes: usize) {
-        let Some((class, reply)) = came_to(report) else {
+        let Some((class, reply)) = submission_class(report) else {
             return;
         };
         let named = match &report.end {
@@ -140,7 +140,7 @@ impl RelayRegistry {
         self.announce(severity, event_type, entry.relay.name(), &what);
     }
 
-    /// `others_work`: where the relay refused for a limit, that others are enough.
+    /// `others_work`: the relay refused for a limit while other messages of this instance were under way.
     fn report_to_circuit(
         &self,
         entry: &RelayEntry,
@@ -245,7 +245,7 @@ fn end(submission: Option<SubmissionPermit>, submitted: Usage<'_>) {
     }
 }
 
-/// A refusal for `limit` says that the others of this instance are enough.
+/// A refusal for `limit` while other messages of this instance are under way.
 fn others_work(entry: &RelayEntry, before_mail: bool, limit: Limit) -> bool {
     match limit {
         Limit::Connections => entry.limiter().others_work(before_mail),

@@ -1,16 +1,16 @@
-//! What a report says about its relay: well, at fault, or too slow for us.
+//! The verdict of a report on its relay: healthy, at fault, or throttled.
 
 use sendport_core::domain::{Command, Fault, Limit, Reply, SubmissionEnd, SubmissionReport};
 use sendport_core::replies::ReplyTable;
 use sendport_smtp::relay::limits::Usage;
 use sendport_smtp::relay::observer::SubmissionClass;
 
-/// What a report says about the relay's health.
+/// The health of the relay, by a report.
 #[derive(Clone, Copy)]
 pub(crate) enum Verdict<'r> {
     Well,
     Fault(Fault, &'r Reply),
-    /// It answered, and its reply about this alert is a configuration fault.
+    /// It replied, and its reply about this alert is a configuration fault.
     Declined(&'r Reply),
     Broke(&'r Reply),
     /// It refuses everything for a limit.
@@ -18,8 +18,8 @@ pub(crate) enum Verdict<'r> {
     Nothing,
 }
 
-/// The verdict on the relay that gave this report. `others_work`: where it was refused for a
-/// limit, that others are enough.
+/// The verdict on the relay of this report. `others_work`: it refused for a
+/// limit while others were under way.
 pub(crate) fn verdict<'r>(
     replies: &ReplyTable,
     report: &'r SubmissionReport,
@@ -56,7 +56,7 @@ fn limited<'r>(replies: &ReplyTable, report: &'r SubmissionReport) -> Option<&'r
     limited.map(|(_, reply)| reply)
 }
 
-/// The reply that means "slower", before MAIL or after it, and what there was too much of.
+/// The reply that means "slower", before MAIL or after it, and its limit.
 pub(crate) fn limit_refusal<'r>(
     replies: &ReplyTable,
     report: &'r SubmissionReport,
@@ -76,9 +76,11 @@ pub(crate) fn limit_refusal<'r>(
     limited.find(|(limit, _)| *limit != Limit::Recipients)
 }
 
-/// What a submission came to, and the reply that kept it from being accepted; `None` where the
-/// relay was not asked.
-pub(crate) fn came_to(report: &SubmissionReport) -> Option<(SubmissionClass, Option<&Reply>)> {
+/// The result of a submission, and the reply that prevented its acceptance; `None` if no relay was
+/// connected.
+pub(crate) fn submission_class(
+    report: &SubmissionReport,
+) -> Option<(SubmissionClass, Option<&Reply>)> {
     use SubmissionClass::{Accepted, Broken, Fenced, InDoubt, NotBegun, Permanent, Transient};
     let last = report.replies.last().map(|answer| &answer.reply);
     Some(match &report.end {
@@ -117,7 +119,7 @@ fn is_refusal(reply: &Reply) -> bool {
     !reply.is_success() && reply.code >= 400
 }
 
-/// What the limits need to know of a report, and the refusal to learn from.
+/// The report for the limits, and the refusal to learn from.
 pub(crate) fn submitted<'r>(
     replies: &ReplyTable,
     report: &'r SubmissionReport,
@@ -134,7 +136,7 @@ pub(crate) fn submitted<'r>(
 }
 
 /// How many recipients were accepted when the connection ended among them, with 421 or without
-/// a word.
+/// a reply.
 fn ended_behind(report: &SubmissionReport) -> Option<u32> {
     let last = &report.replies.last()?.reply;
     let of_this_one = report.replies.iter().rev();
@@ -162,7 +164,7 @@ fn is_mail(reply: &Reply) -> bool {
     reply.command == Command::Mail
 }
 
-/// How many recipients a transaction may have, where this one had too many.
+/// How many recipients a transaction may have, if this one had too many.
 fn few_recipients(replies: &ReplyTable, report: &SubmissionReport) -> Option<u32> {
     let mut accepted = 0;
     for answer in &report.replies {
@@ -173,12 +175,12 @@ fn few_recipients(replies: &ReplyTable, report: &SubmissionReport) -> Option<u32
         } else if is_refusal(&answer.reply)
             && replies.limit(&answer.reply) == Some(Limit::Recipients)
         {
-            // Refused with the content, so many are too many, and how many are not is unknown.
+            // Refused with the content: this number is too high, and the highest possible one is unknown.
             let most = match answer.reply.command {
                 Command::Rcpt => accepted,
                 _ => accepted / 2,
             };
-            // Where not even one was taken, the number was not why.
+            // If not even one was accepted, the number was not the reason.
             return Some(most).filter(|most| *most > 0);
         }
     }
@@ -208,7 +210,7 @@ fn configuration_fault<'r>(
     (is_configuration(first) && of_recipients.all(is_configuration)).then_some(first)
 }
 
-/// False where the message or all its recipients were refused here, without a connection.
+/// False if the message or all its recipients were rejected locally, without a connection.
 fn was_asked(report: &SubmissionReport) -> bool {
     report.facts.remote_address.is_some() || report.is_accepted()
 }
@@ -224,7 +226,7 @@ mod tests {
     use super::*;
     use sendport_core::domain::{CommandReply, SessionFacts, Timestamp};
 
-    /// What is learned where the last of `accepted` recipients, or the content, is refused so.
+    /// The limit that is learned if the last of `accepted` recipients, or the content, is refused so.
     fn learned(accepted: u32, command: Command, code: u16, text: &str) -> Option<u32> {
         let output = |ordinal, command, code, text: &str| CommandReply {
             ordinal,
