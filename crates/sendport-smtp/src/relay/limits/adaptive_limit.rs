@@ -1,19 +1,19 @@
-//! A level that a relay was seen to take, learned from a refusal, and how it is found out
-//! whether it takes more: one at a time, and rarely where that was refused before.
+//! A level that a relay accepts, learned from a refusal, and the search for a
+//! higher one: one step at a time, and rarely after refused steps.
 
 use std::time::{Duration, Instant};
 
-/// The wait between two steps doubles with each refused one, up to so many windows.
+/// The wait between two steps doubles with each refused one, up to this number of windows.
 const LONGEST_PAUSE: u32 = 32;
 
-/// So much at most is added in one step, one after the other.
+/// The largest step. Its parts are added one after the other.
 const LARGEST_STEP: u32 = 16;
 
-/// After so many windows without a refusal what was learned is forgotten. Longer than
-/// [`LONGEST_PAUSE`]: where there is as much to send as the relay takes, it refused meanwhile.
+/// After this number of windows without a refusal the level is forgotten. Longer than
+/// [`LONGEST_PAUSE`]: a relay with enough messages to send would have refused meanwhile.
 const FORGOTTEN_AFTER: u32 = 60;
 
-/// What was learned of one limit.
+/// The learned level of one limit.
 #[derive(Debug)]
 pub(super) struct AdaptiveLimit {
     level: u32,
@@ -23,14 +23,14 @@ pub(super) struct AdaptiveLimit {
     window: Duration,
     pause: Duration,
     next_try: Instant,
-    /// What is left of this step, and how large the next one will be.
+    /// The rest of this step, and the size of the next one.
     left: u32,
     step: u32,
     trying: bool,
 }
 
 impl AdaptiveLimit {
-    /// The relay takes `level`, and refused more with the text `reply`.
+    /// The relay accepts `level`, and refused more with the text `reply`.
     pub(super) fn new(level: u32, window: Duration, now: Instant, reply: &str) -> Self {
         Self {
             level,
@@ -46,7 +46,7 @@ impl AdaptiveLimit {
         }
     }
 
-    /// What it takes for certain.
+    /// The level that it certainly accepts.
     pub(super) fn level(&self) -> u32 {
         self.level
     }
@@ -56,12 +56,12 @@ impl AdaptiveLimit {
         &self.reply
     }
 
-    /// One more than the level may be tried.
+    /// Whether one more than the level may be tried.
     pub(super) fn may_try(&self, now: Instant) -> bool {
         !self.trying && now >= self.next_try
     }
 
-    /// The level, and the one that is tried or may be.
+    /// The level, and one more if that is tried or may be.
     pub(super) fn most(&self, now: Instant) -> u32 {
         let one_more = self.trying || self.may_try(now);
         self.level.saturating_add(u32::from(one_more))
@@ -79,13 +79,13 @@ impl AdaptiveLimit {
         self.trying = true;
     }
 
-    /// The relay neither took one more nor refused it.
+    /// The relay neither accepted one more nor refused it.
     pub(super) fn abandon_try(&mut self) {
         self.trying = false;
     }
 
-    /// The relay took one more. A step goes on at once; the next one is twice as large, and
-    /// soon once two have gone well: one alone may have met a moment of rest.
+    /// The relay accepted one more. A step continues at once; the next one is twice as large, and
+    /// soon after two accepted ones: one alone may have met a pause of other clients.
     pub(super) fn try_accepted(&mut self, now: Instant) {
         self.trying = false;
         self.level = self.level.saturating_add(1);
@@ -100,7 +100,7 @@ impl AdaptiveLimit {
         }
     }
 
-    /// The relay does not take one more.
+    /// The relay refuses one more.
     pub(super) fn try_refused(&mut self, now: Instant, reply: &str) {
         self.trying = false;
         reply.clone_into(&mut self.reply);
@@ -108,8 +108,8 @@ impl AdaptiveLimit {
         self.rest(now);
     }
 
-    /// It refused although no more than the level was asked of it. What was begun before the
-    /// level was learned says nothing new.
+    /// It refused although no more than the level was used. A message that was begun before the
+    /// level was learned proves nothing new.
     pub(super) fn lower(&mut self, now: Instant, begun: Instant, level: u32, reply: &str) {
         if begun < self.learned_at {
             return;
@@ -132,7 +132,7 @@ impl AdaptiveLimit {
         self.next_try = now + self.pause;
     }
 
-    /// So many work at the same time, and the last was begun before the level was learned.
+    /// This number works at the same time, and the last was begun before the level was learned.
     pub(super) fn seen_working(&mut self, begun: Instant, level: u32) {
         if begun < self.learned_at {
             self.level = self.level.max(level);

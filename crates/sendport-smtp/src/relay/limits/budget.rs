@@ -1,4 +1,4 @@
-//! What one instance may use of one relay now. Pure: time comes in.
+//! The limits of one relay for one instance. Pure: callers pass the time.
 
 use std::time::{Duration, Instant};
 
@@ -10,16 +10,16 @@ use super::share::{Share, ShareWait};
 use super::window::Window;
 use crate::settings::limits::{Limits, Rate};
 
-/// A rate is learned for this window where none is configured.
+/// The window of a learned rate if none is configured.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// How long to wait where no connection is available at all.
+/// The wait if no connection is available at all.
 const NO_CONNECTION: Duration = Duration::from_secs(1);
 
-/// How long to wait for the one that tries whether the relay takes more.
+/// The wait for the message that tries a higher level.
 const TRY_UNDER_WAY: Duration = Duration::from_millis(200);
 
-/// The right to submit one message. Given back with [`Budget::end`].
+/// A permit to submit one message. Return it with [`Budget::end`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ticket {
     begun: Instant,
@@ -27,14 +27,14 @@ pub(super) struct Ticket {
     tries_connection: bool,
 }
 
-/// How a message ended, as far as limits go.
+/// The end of a message, for the limits.
 #[derive(Debug, Default)]
 pub(super) struct TransactionUsage<'r> {
     /// Transactions that reached MAIL.
     pub(super) sent: u32,
     /// The relay took responsibility.
     pub(super) accepted: bool,
-    /// It replied "slower".
+    /// The reply "slower".
     pub(super) refusal: Option<LimitRefusal<'r>>,
     /// Recipients that were accepted when the connection ended among them.
     pub(super) ended_behind: Option<u32>,
@@ -74,15 +74,15 @@ pub(super) struct Budget {
     connects: Window,
     rate: Option<AdaptiveLimit>,
     connections: Option<AdaptiveLimit>,
-    /// Most connections that were seen to work since one more was tried.
+    /// The highest number of connections that worked since one more was tried.
     worked: u32,
-    /// It refused a connection, not a transaction: as many as are open are taken.
+    /// It refused a connection, not a transaction: it accepts those that are open.
     refuses_connections: bool,
     recipients: RecipientLimit,
 }
 
 impl Budget {
-    /// Nothing used, nothing learned, no other instance.
+    /// Without use, learned levels, and other instances.
     pub(super) fn new(limits: Limits) -> Self {
         let window = |rate: Option<Rate>| Window::new(rate.map_or(WINDOW, |rate| rate.per));
         Self {
@@ -99,15 +99,15 @@ impl Budget {
         }
     }
 
-    /// Uses nothing of what is divided among instances before the next [`Budget::apply_share`].
+    /// Uses none of the divided limits before the next [`Budget::apply_share`].
     pub(super) fn leave(&mut self) {
         self.share = Share::none(&self.limits);
         self.acknowledged = false;
     }
 
     /// Keeps to the share among `membership.instances`, or among `published`, which the others can
-    /// read. It grows only where no instance uses, or may have used within the window, what it
-    /// grows by.
+    /// read. A share grows only by what no instance uses, or may have used within the
+    /// window.
     pub(super) fn apply_share(&mut self, now: Instant, membership: Membership, published: u32) {
         let among = Membership {
             instances: membership.instances.max(published),
@@ -133,7 +133,7 @@ impl Budget {
         self.share = share;
     }
 
-    /// No more is used than the share: the others may rely on it.
+    /// Whether no more is used than the share: the others may rely on it.
     pub(super) fn is_within_share(&mut self, now: Instant, open: u32) -> bool {
         let shared = self.limits.connections.is_shared();
         let within = |window: &mut Window, share: Option<u32>| {
@@ -144,7 +144,7 @@ impl Budget {
             && within(&mut self.connects, self.share.connects)
     }
 
-    /// What this instance waits for because of other instances. `connected`: a connection is open.
+    /// The wait of this instance for other instances. `connected`: a connection is open.
     pub(super) fn share_wait(&mut self, now: Instant, connected: bool) -> Option<ShareWait> {
         let none = Share::none(&self.limits);
         let is_divided = none != Share::of(&self.limits, Membership::ALONE);
@@ -167,7 +167,7 @@ impl Budget {
         self.share.connections.min(learned)
     }
 
-    /// How many messages may be begun now as far as the share allows it, whatever rate was
+    /// How many messages the share allows to begin now, whatever rate was
     /// learned; `None`: any number.
     pub(super) fn room_for_probe(&mut self, now: Instant) -> Option<u32> {
         if self.connections(now) == 0 {
@@ -188,14 +188,14 @@ impl Budget {
         Some(most.saturating_sub(used))
     }
 
-    /// The learned level, and one more where that may be tried: only with everything else used.
+    /// The learned level, and one more if that may be tried: only with everything else used.
     fn learned_rate(&self, now: Instant, used: u32) -> Option<u32> {
         let learned = self.rate.as_ref()?;
         let tries = used == learned.level() && learned.may_try(now);
         Some(learned.level().saturating_add(u32::from(tries)))
     }
 
-    /// The relay takes nothing now, not even slowly.
+    /// The relay accepts nothing now, not even slowly.
     pub(super) fn is_exhausted(&mut self, now: Instant) -> bool {
         let nothing = |learned: &AdaptiveLimit| learned.level() == 0;
         self.rate.as_ref().is_some_and(nothing) && self.room(now) == Some(0)
@@ -206,7 +206,7 @@ impl Budget {
         self.messages.accepted(now) > 0
     }
 
-    /// How long until a message may be begun.
+    /// The time until a message may be begun.
     pub(super) fn wait(&mut self, now: Instant) -> Duration {
         if self.connections(now) == 0 {
             return NO_CONNECTION;
@@ -232,7 +232,7 @@ impl Budget {
     /// Begins a message while `others` are under way.
     ///
     /// # Errors
-    /// How long to wait, where there is no room.
+    /// The wait until there is room.
     pub(super) fn begin(&mut self, now: Instant, others: u32) -> Result<Ticket, Duration> {
         if self.room(now) == Some(0) {
             return Err(self.wait(now));
@@ -257,11 +257,11 @@ impl Budget {
         })
     }
 
-    /// Begins the one message that probes a throttled relay. It tries nothing beyond what was
-    /// learned.
+    /// Begins the one message that probes a throttled relay. It tries no more than the learned
+    /// level.
     ///
     /// # Errors
-    /// How long to wait, where the share has no room.
+    /// The wait until the share has room.
     pub(super) fn begin_probe(&mut self, now: Instant) -> Result<Ticket, Duration> {
         if self.room_for_probe(now) == Some(0) {
             return Err(self.wait(now));
@@ -274,7 +274,7 @@ impl Budget {
         })
     }
 
-    /// A message ended, or was not begun after all.
+    /// A message ended, or was not begun.
     pub(super) fn end(&mut self, now: Instant, ticket: Ticket, ended: &TransactionUsage<'_>) {
         let accepted = ended.accepted;
         self.messages.end(now, ended.sent, accepted);
@@ -303,7 +303,7 @@ impl Budget {
         }
     }
 
-    /// A relay that took nothing in a window took a message now.
+    /// A relay that accepted nothing in a window accepted a message now.
     fn rate_is_not_nothing(&mut self, now: Instant) {
         let window = self.messages.length();
         if let Some(nothing) = self.rate.as_ref().filter(|rate| rate.level() == 0) {
@@ -311,8 +311,8 @@ impl Budget {
         }
     }
 
-    /// One more works only if so many were seen to work at the same time: the message may have
-    /// gone over a connection that was there.
+    /// One more works only if this number worked at the same time: the message may have
+    /// used an earlier connection.
     fn settle_connections(&mut self, now: Instant, ticket: Ticket, accepted: bool) {
         let level = self.connections.as_ref().map_or(0, AdaptiveLimit::level);
         let seen = !self.refuses_connections || self.worked > level;
@@ -360,8 +360,8 @@ impl Budget {
         }
     }
 
-    /// So many connections are open and authenticated, the last of them begun at `begun`. Those
-    /// that were on their way when another one was refused show what the relay takes.
+    /// The number of connections that are open and authenticated, the last of them begun at `begun`. Connections
+    /// that were being made when another one was refused show the level that the relay accepts.
     pub(super) fn connections_work(&mut self, begun: Instant, working: u32) {
         self.worked = self.worked.max(working);
         let learned = self
@@ -373,7 +373,7 @@ impl Budget {
         }
     }
 
-    /// Forgets what was learned long ago, or is no less than the share.
+    /// Forgets levels that were learned long ago, or are no less than the share.
     pub(super) fn tick(&mut self, now: Instant) {
         let (connections, messages) = (self.share.connections, self.share.messages);
         let stale = |learned: &mut AdaptiveLimit, share: u32| {
@@ -388,7 +388,7 @@ impl Budget {
     /// Begins a connection.
     ///
     /// # Errors
-    /// How long to wait, where there is no room.
+    /// The wait until there is room.
     pub(super) fn begin_connect(&mut self, now: Instant) -> Result<(), Duration> {
         let wait = self
             .share
@@ -414,7 +414,7 @@ impl Budget {
         most.min().map(|most| most.max(1))
     }
 
-    /// Most messages in a window, as people write it.
+    /// Most messages in a window, as text for people.
     pub(super) fn shown_rate(&self) -> Option<String> {
         let learned = self.rate.as_ref().map(AdaptiveLimit::level);
         let most = [self.share.messages, learned].into_iter().flatten().min()?;
@@ -422,14 +422,14 @@ impl Budget {
         Some(Rate { count: most, per }.to_string())
     }
 
-    /// The refusal that made it slower.
+    /// The refusal that lowered it.
     pub(super) fn throttle_reason(&self) -> Option<&str> {
         let learned = self.rate.as_ref().or(self.connections.as_ref());
         learned.map(AdaptiveLimit::reply)
     }
 }
 
-/// What a message that was not refused says about the level that it tried.
+/// Records a message that was not refused at the level that it tried.
 fn settle(learned: &mut Option<AdaptiveLimit>, now: Instant, tried: bool, accepted: bool) {
     match learned {
         Some(learned) if tried && accepted => learned.try_accepted(now),

@@ -1,11 +1,11 @@
-//! How much one instance may ask of one relay now: its share of what is configured, and what
-//! was learned from the relay's refusals.
+//! The limits of one relay for one instance: its share of the configured limits, and limits that
+//! it learned from refusals.
 //!
-//! In come messages and connections that begin and end, its rank among the
-//! instances, and the replies of a relay that mean "slower". Out goes whether one more may begin, or
-//! how long to wait. Limits that are configured are divided among the instances; what a relay
-//! takes beside them, each instance learns for itself. The arithmetic is pure, in `budget`; this
-//! file holds the permits that tasks wait for.
+//! The input are messages and connections that begin and end, the rank among the
+//! instances, and replies that mean "slower". The result is whether one more may begin, or
+//! how long to wait. Configured limits are divided among the instances; other limits
+//! of a relay each instance learns for itself. The arithmetic is pure, in `budget`; this
+//! file has the permits that tasks wait for.
 
 mod adaptive_limit;
 mod budget;
@@ -32,7 +32,7 @@ use slow_start::SlowStart;
 
 pub use share::ShareWait;
 
-/// How long to wait at most for another connection that is on its way.
+/// Longest wait for another connection that is being made.
 const ONE_AFTER_THE_OTHER: Duration = Duration::from_secs(1);
 
 /// The limits of one relay. Shared by its connections and the registry of relays.
@@ -66,7 +66,7 @@ pub struct SubmissionPermit {
 #[derive(Debug)]
 pub struct Connection {
     limiter: Arc<Limiter>,
-    /// When it began to connect, while it does.
+    /// When it began to connect; `None` once it is connected.
     connecting: Option<Instant>,
     established: bool,
     /// The server may count it.
@@ -74,14 +74,14 @@ pub struct Connection {
     _permit: SemaphorePermit,
 }
 
-/// How a message ended, as far as limits go.
+/// The end of a message, for the limits.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage<'r> {
     /// Transactions that reached MAIL at a server.
     pub transactions: u32,
-    /// The relay took responsibility.
+    /// The relay accepted responsibility.
     pub accepted: bool,
-    /// What it had too much of, and the text of its reply, where that means "slower".
+    /// The limit and the text of its reply, if that means "slower".
     pub refusal: Option<(Limit, &'r str)>,
     /// Recipients that were accepted in the transaction that had too many.
     pub recipients: u32,
@@ -89,7 +89,7 @@ pub struct Usage<'r> {
     pub ended_behind: Option<u32>,
 }
 
-/// What the outside sees of the limits.
+/// The state of the limits, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitSnapshot {
     /// Most connections now; `None` where the relay needs none.
@@ -100,12 +100,12 @@ pub struct LimitSnapshot {
     pub recipients: Option<u32>,
     /// The refusal that made either of the first two lower than the share of what is configured.
     pub throttle_reason: Option<String>,
-    /// What it waits for because of other instances.
+    /// The wait for other instances.
     pub share_wait: Option<ShareWait>,
 }
 
 impl Limiter {
-    /// Nothing is used, nothing learned, no other instance.
+    /// Without use, learned limits, and other instances.
     pub fn new(limits: Limits) -> Self {
         let (Connections::OfAll(most) | Connections::OfEach(most)) = limits.connections;
         let most = most.max(1);
@@ -130,7 +130,7 @@ impl Limiter {
         self.ticks.now()
     }
 
-    /// Uses nothing of what is divided among instances before the next [`Limiter::apply_share`].
+    /// Uses none of the divided limits before the next [`Limiter::apply_share`].
     pub fn leave(&self) {
         self.budget.lock().leave();
         self.resize(self.now());
@@ -147,7 +147,7 @@ impl Limiter {
             .is_within_share(now, self.connections.used())
     }
 
-    /// To be called now and then: what was learned is tried again, and forgotten, in time.
+    /// To be called regularly: learned limits are raised, and forgotten, in time.
     pub fn tick(&self) {
         let now = self.now();
         self.budget.lock().tick(now);
@@ -171,11 +171,11 @@ impl Limiter {
         self.messages.try_acquire().map(ConcurrencyPermit)
     }
 
-    /// Begins a message. A `probe` of a throttled relay keeps to what is configured, and not to
-    /// the rate that was learned, which may be none.
+    /// Begins a message. A `probe` of a throttled relay keeps to the configured rate, and not to
+    /// the learned one, which may be none.
     ///
     /// # Errors
-    /// How long to wait until there is room.
+    /// The wait until there is room.
     pub fn begin(
         self: &Arc<Self>,
         permit: ConcurrencyPermit,
@@ -204,18 +204,18 @@ impl Limiter {
         self.budget.lock().room_for_probe(self.now())
     }
 
-    /// How long until a message may be begun.
+    /// The time until a message may be begun.
     pub fn wait(&self) -> Duration {
         self.budget.lock().wait(self.now())
     }
 
-    /// The relay takes nothing now, not even slowly.
+    /// The relay accepts nothing now, not even slowly.
     pub fn is_exhausted(&self) -> bool {
         self.budget.lock().is_exhausted(self.now())
     }
 
-    /// Other connections, or other messages, work now: a refusal because of their number says
-    /// that they are enough. `before_mail`: the caller has no connection of its own.
+    /// Other connections, or other messages, work now: their number may be the reason of a
+    /// refusal. `before_mail`: the caller has no connection of its own.
     pub fn others_work(&self, before_mail: bool) -> bool {
         (before_mail && self.established() > 0) || self.messages.used() > 1
     }
@@ -235,7 +235,7 @@ impl Limiter {
         self.messages.are_all_in_use()
     }
 
-    /// Something is under way.
+    /// Whether a message is under way.
     pub fn is_in_use(&self) -> bool {
         self.messages.used() > 0
     }
@@ -263,7 +263,7 @@ impl Limiter {
         self.opened.notified()
     }
 
-    /// So many more connections are open than there may be: idle ones have to go.
+    /// The number of open connections above the limit: idle ones have to be closed.
     pub fn surplus_connections(&self) -> usize {
         self.connections.surplus() as usize
     }
@@ -275,7 +275,7 @@ impl Limiter {
         Some(usize::try_from(limit).unwrap_or(usize::MAX))
     }
 
-    /// What the outside sees.
+    /// The state of the limits, for people.
     pub fn shown(&self) -> LimitSnapshot {
         let (now, connected) = (self.now(), self.established() > 0);
         let mut budget = self.budget.lock();
@@ -315,7 +315,7 @@ impl Limiter {
 }
 
 impl SubmissionPermit {
-    /// It was answered, or came to nothing.
+    /// The message was answered, or was not sent.
     pub fn end(mut self, submitted: Usage<'_>) {
         if let Some(ticket) = self.ticket.take() {
             self.limiter.end(ticket, submitted);
@@ -332,12 +332,12 @@ impl Drop for SubmissionPermit {
 }
 
 impl Connection {
-    /// Begins to connect; to be followed by [`Connection::connected`]. Asked again while it
-    /// does, it goes on.
+    /// Begins to connect; to be followed by [`Connection::connected`]. A repeated call continues the
+    /// connect.
     ///
     /// # Errors
-    /// How long to wait, where the relay's `connect_rate` is used up, or another connection is
-    /// being made and it is unknown whether the relay takes two more.
+    /// The wait, if the relay's `connect_rate` is used up, or another connection is
+    /// being made and it is unknown whether the relay accepts two more.
     pub fn connect(&mut self) -> Result<(), Duration> {
         if self.connecting.is_some() {
             return Ok(());
@@ -367,20 +367,20 @@ impl Connection {
         self.limiter.opened.notify_waiters();
     }
 
-    /// It is not used any more, or was not made. The server may still count it.
+    /// The connection is no longer used, or was not made. The server may still count it.
     pub fn closed(&mut self) {
         if self.end_connect().is_some() {
             self.limiter.opening.lock().failed();
         } else if std::mem::take(&mut self.established) {
             self.limiter.opening.lock().left();
         } else {
-            // Waiting tasks are woken by changes alone, or they would wake each other.
+            // Only changes wake waiting tasks, or they would wake each other.
             return;
         }
         self.limiter.opened.notify_waiters();
     }
 
-    /// The server does not count it any more: another one may be opened.
+    /// The server no longer counts the connection: another one may be opened.
     fn gone(&mut self) {
         self.closed();
         if std::mem::take(&mut self.open) {

@@ -1,22 +1,22 @@
-//! How many recipients of one transaction a relay takes, where that was learned: from a reply
-//! that says so, or from connections that ended behind the same number of them.
+//! The number of recipients of one transaction that a relay accepts, learned from a
+//! reply, or from connections that ended after the same number of them.
 
 use std::time::{Duration, Instant};
 
-/// How long a number is kept to that is new.
+/// How long a new number is valid.
 const FIRST_PAUSE: Duration = Duration::from_secs(3600);
 
 /// Pauses double up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
 
-/// After so many pauses the number is forgotten.
+/// After this number of pauses the number is forgotten.
 const PAUSES: u128 = 8;
 
-/// Two connections that ended behind the same number of recipients have the same cause, unless
-/// they lie further apart. Longer than a retry delay usually is.
+/// Two connections that ended after the same number of recipients have the same cause, unless
+/// they are further apart. Longer than a usual retry delay.
 const SAME_CAUSE: Duration = Duration::from_secs(3 * 3600);
 
-/// What was learned, and the connection that ended last.
+/// The learned number, and the connection that ended last.
 #[derive(Debug, Default)]
 pub(super) struct RecipientLimit {
     learned: Option<LearnedLimit>,
@@ -31,7 +31,7 @@ struct ConnectionEnd {
 
 impl ConnectionEnd {
     /// Its transaction began at `begun`, after `before` ended, and it has the same cause. Many
-    /// connections that end at once show nothing.
+    /// connections that end at once prove nothing.
     fn follows(self, before: Self, begun: Instant) -> bool {
         let apart = self.at.saturating_duration_since(before.at);
         self.recipients == before.recipients && begun >= before.at && apart < SAME_CAUSE
@@ -41,7 +41,7 @@ impl ConnectionEnd {
 #[derive(Debug, Clone, Copy)]
 struct LearnedLimit {
     recipients: u32,
-    /// So long it is kept to. Then twice as many are asked for, and after each further pause twice
+    /// The number is valid so long. Then twice as many are tried, and after each further pause twice
     /// as many again.
     pause: Duration,
     since: Instant,
@@ -58,17 +58,17 @@ impl LearnedLimit {
 }
 
 impl RecipientLimit {
-    /// Most recipients of one transaction now; `None`: nothing is known, or no longer.
+    /// Most recipients of one transaction now; `None`: unknown.
     pub(super) fn most(&self, now: Instant) -> Option<u32> {
         self.learned?.most(now)
     }
 
-    /// The relay replied that one transaction, begun at `begun`, had too many with more than so many.
+    /// The relay replied that a transaction begun at `begun` had too many recipients after this number.
     pub(super) fn refused_behind(&mut self, now: Instant, begun: Instant, recipients: u32) {
         let recipients = recipients.max(1);
         let known = self.learned.filter(|known| known.most(now).is_some());
         let pause = match known.filter(|known| known.recipients == recipients) {
-            // It was on its way when this was learned.
+            // It was begun before this number was learned.
             Some(known) if begun < known.since => return,
             Some(known) => (known.pause * 2).min(LONGEST_PAUSE),
             None => FIRST_PAUSE,
@@ -80,9 +80,9 @@ impl RecipientLimit {
         });
     }
 
-    /// A connection ended behind so many recipients. Where that happens twice at the same
-    /// position, one after the other, or at a position that is known, the server takes no more
-    /// at a time. A server that shuts down ends connections once, or anywhere.
+    /// A connection ended after this number of recipients. If that happens twice in a row at the same
+    /// position, or at a known position, the server accepts no more
+    /// at a time. A server that shuts down ends connections once, or at any position.
     pub(super) fn connection_ended_behind(
         &mut self,
         now: Instant,
@@ -109,7 +109,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
     const HOUR: Duration = Duration::from_secs(3600);
 
-    /// A transaction that began at `at`, and its connection ended behind so many.
+    /// A transaction that began at `at`, and its connection ended after this number.
     fn end_behind(few: &mut RecipientLimit, at: Instant, recipients: u32) {
         few.connection_ended_behind(at, at, recipients);
     }

@@ -79,7 +79,7 @@ impl ResizableSemaphore {
         bound.used >= bound.most
     }
 
-    /// So many more are in use than there are.
+    /// The number of permits in use above the limit.
     pub(super) fn surplus(&self) -> u32 {
         self.bound.lock().owed
     }

@@ -1,4 +1,4 @@
-//! The part of a relay's limits that is this instance's own.
+//! The share of this instance in the limits of a relay.
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use sendport_core::domain::Membership;
 
 use crate::settings::limits::{Connections, Limits, Rate};
 
-/// What an instance waits for because other instances have the same limits.
+/// The wait of an instance for other instances with the same limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShareWait {
     /// The others have not reduced their shares yet.
@@ -15,12 +15,12 @@ pub enum ShareWait {
     Window {
         /// Name of the setting.
         limit: &'static str,
-        /// The window is over then.
+        /// The end of the window.
         until: Instant,
     },
 }
 
-/// Most of each at the same time, or in the window of its rate; `None`: any number.
+/// The maximum at the same time, or in the window of the rate; `None`: any number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Share {
     pub(super) connections: u32,
@@ -29,12 +29,12 @@ pub(super) struct Share {
 }
 
 impl Share {
-    /// The part that follows from `membership`.
+    /// The share that follows from `membership`.
     pub(super) fn of(limits: &Limits, membership: Membership) -> Self {
         Self::made(limits, |limit| membership.share_of(limit))
     }
 
-    /// Nothing of what is shared.
+    /// Without any of the divided limits.
     pub(super) fn none(limits: &Limits) -> Self {
         Self::made(limits, |_| 0)
     }
@@ -51,12 +51,12 @@ impl Share {
         }
     }
 
-    /// Of each the smaller.
+    /// The smaller one of each limit.
     pub(super) fn smaller(self, other: Self) -> Self {
         self.with(other, u32::min)
     }
 
-    /// By how much it is more.
+    /// The differences of the limits.
     pub(super) fn more_than(self, other: Self) -> Self {
         self.with(other, u32::saturating_sub)
     }

@@ -1,16 +1,16 @@
-//! Connections are opened one after the other until so many were seen to work: a relay whose
-//! limit is not known refuses one, and not all that were on their way.
+//! Connections are opened one after the other until some have worked: a relay with an
+//! unknown limit then refuses one, and not all that are being made.
 
 /// The connections of one relay, counted.
 #[derive(Debug, Default)]
 pub(super) struct SlowStart {
-    /// On their way, or open, or not closed by the server yet.
+    /// Being made, open, or not closed by the server yet.
     open: u32,
     connecting: u32,
     established: u32,
-    /// So many worked at the same time since there was none.
+    /// The highest number that worked at the same time since there was none.
     proven: u32,
-    /// One was not made, and what follows is not decided yet.
+    /// A connection failed, and the failure is not reported yet.
     unjudged: bool,
 }
 
@@ -19,7 +19,7 @@ impl SlowStart {
         self.established
     }
 
-    /// Another one may be opened where there may be `most`.
+    /// Whether another one may be opened, with `most` as the limit.
     pub(super) fn may_open(&self, most: u32) -> bool {
         let proven = self.connecting + self.established < self.proven;
         self.open < most && !self.unjudged && (self.connecting == 0 || proven)
@@ -30,7 +30,7 @@ impl SlowStart {
         self.connecting += 1;
     }
 
-    /// One that was on its way works; returns how many do.
+    /// A connection was made; returns how many work.
     pub(super) fn made(&mut self) -> u32 {
         self.connecting -= 1;
         self.established += 1;
@@ -38,18 +38,18 @@ impl SlowStart {
         self.established
     }
 
-    /// One that was on its way does not work.
+    /// A connection was not made.
     pub(super) fn failed(&mut self) {
         self.connecting -= 1;
         self.unjudged = self.established > 0;
     }
 
-    /// What did not work was reported.
+    /// The failure was reported.
     pub(super) fn judged(&mut self) {
         self.unjudged = false;
     }
 
-    /// One that worked is not used any more.
+    /// A connection that worked is no longer used.
     pub(super) fn left(&mut self) {
         self.established -= 1;
         if self.established == 0 {
@@ -58,7 +58,7 @@ impl SlowStart {
         }
     }
 
-    /// The server does not count it any more.
+    /// The server no longer counts a connection.
     pub(super) fn gone(&mut self) {
         self.open -= 1;
     }

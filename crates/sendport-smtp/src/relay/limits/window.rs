@@ -1,4 +1,4 @@
-//! What was used of a rate: a sliding log, so that no window of its length ever holds more.
+//! The use of a rate: a sliding log, so that no window of its length has more than the limit.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 const LONGEST_SLACK: Duration = Duration::from_secs(1);
 const SHORTEST_SLACK: Duration = Duration::from_millis(10);
 
-/// One use, noted at its end: the relay counted it some time before.
+/// One use, noted at its end: the relay counted it before.
 #[derive(Debug, Clone, Copy)]
 struct EndedUse {
     at: Instant,
     accepted: bool,
-    /// Another instance may have had it.
+    /// Another instance may have used it.
     assumed: bool,
 }
 
@@ -42,13 +42,13 @@ impl Window {
         self.length
     }
 
-    /// How many count now.
+    /// The number of uses that count now.
     pub(super) fn used(&mut self, now: Instant) -> u32 {
         self.forget(now);
         self.under_way.saturating_add(count(self.ended.len()))
     }
 
-    /// How many the relay accepted within the last window.
+    /// The number that the relay accepted within the last window.
     pub(super) fn accepted(&self, now: Instant) -> u32 {
         let recent = self.ended.iter().rev();
         let recent =
@@ -60,7 +60,7 @@ impl Window {
         self.under_way = self.under_way.saturating_add(1);
     }
 
-    /// One that was begun came about `sent` times: mostly once, or not at all.
+    /// A use ended with `sent` messages: mostly one, or none.
     pub(super) fn end(&mut self, now: Instant, sent: u32, accepted: bool) {
         self.forget(now);
         self.under_way = self.under_way.saturating_sub(1);
@@ -72,7 +72,7 @@ impl Window {
         self.ended.extend((0..sent).map(|_| ended));
     }
 
-    /// Another instance had these uses, at the latest at `at`.
+    /// Another instance had these uses, at `at` at the latest.
     pub(super) fn assume(&mut self, at: Instant, uses: u32) {
         let ended = EndedUse {
             at,
@@ -85,7 +85,7 @@ impl Window {
         self.ended.make_contiguous().sort_by_key(|ended| ended.at);
     }
 
-    /// How long until fewer than `limit` count, if those under way ended now.
+    /// The time until fewer than `limit` count, if those under way ended now.
     pub(super) fn wait(&mut self, limit: u32, now: Instant) -> Duration {
         let used = self.used(now);
         if used < limit {
@@ -103,7 +103,7 @@ impl Window {
         Some(last.at + self.length + self.slack)
     }
 
-    /// The use that leaves the window last among those that have to, for one more.
+    /// The use that has to leave the window before one more fits.
     fn last_surplus(&self, surplus: u32) -> Option<&EndedUse> {
         self.ended
             .get(usize::try_from(surplus).unwrap_or(usize::MAX))
