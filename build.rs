@@ -18,7 +18,7 @@ fn main() {
     }
 }
 
-/// What cargo is told: the commit, and when to ask again.
+/// The instructions to cargo: the commit, and when to run this again.
 pub(crate) fn instructions(folder: &Path, look: bool) -> Vec<String> {
     let mut lines = vec![
         "rerun-if-changed=build.rs".to_owned(),

@@ -2,7 +2,7 @@
 //! `SENDPORT_TEST_SQLSERVER` holds a connection string; in a database of its own.
 //!
 //! Not a criterion benchmark: one pass over a filled queue is the measurement, and workers
-//! that stand in each other's way are what it is about.
+//! that block each other are its subject.
 
 use std::error::Error;
 use std::sync::Arc;

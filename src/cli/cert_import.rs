@@ -90,7 +90,7 @@ impl Entry {
             (Some(why), _) if result == "fail" => format!("FAIL     {why}"),
             (Some(why), _) => format!("{result}  {subject}, in {source}: {why}"),
             (None, address) => {
-                let address = address.as_deref().unwrap_or("nobody");
+                let address = address.as_deref().unwrap_or("no address");
                 format!("{result:7}  {address}: {subject}, in {source}")
             }
         }

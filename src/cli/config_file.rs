@@ -8,8 +8,8 @@ use crate::config::{Config, USUAL_FILES};
 /// Without a file, variables of the environment are enough if they say which database it is.
 const NAMES_A_DATABASE: &str = "SENDPORT__DATABASE__CONNECTION";
 
-/// The named file, or the first of the usual ones that is there; `None` where variables of the
-/// environment stand for it.
+/// The named file, or the first of the usual ones that exists; `None` if variables of the
+/// environment replace it.
 ///
 /// # Errors
 /// [`Failure::Config`] saying where it was looked for.

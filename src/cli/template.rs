@@ -76,7 +76,7 @@ pub(super) async fn run(args: Args, config: Option<PathBuf>) -> Result<(), Failu
             folder,
             overwrite,
             json,
-        } => export(&standing(config).await?, &folder, (overwrite, json)),
+        } => export(&stored_templates(config).await?, &folder, (overwrite, json)),
         Verb::List { json } => list(config, json).await,
     }
 }
@@ -87,7 +87,7 @@ async fn texts(
     config: Option<PathBuf>,
 ) -> Result<Vec<TemplateText>, Failure> {
     let Some(folder) = folder else {
-        return standing(config).await;
+        return stored_templates(config).await;
     };
     in_folder(&folder)
 }
@@ -103,7 +103,7 @@ fn in_folder(folder: &Path) -> Result<Vec<TemplateText>, Failure> {
     Ok(texts)
 }
 
-async fn standing(config: Option<PathBuf>) -> Result<Vec<TemplateText>, Failure> {
+async fn stored_templates(config: Option<PathBuf>) -> Result<Vec<TemplateText>, Failure> {
     let store = open(&load(config)?).await?;
     let rows = store.templates().await?.rows;
     Ok(rows.into_iter().map(|row| row.text).collect())

@@ -78,7 +78,7 @@ impl Recorder {
         }
     }
 
-    /// The step that a reply to a command belongs to: `CONNECT` stands for three.
+    /// The step that a reply to a command belongs to: `CONNECT` is the step of three commands.
     pub(super) fn phase_of(&self, reply: &Reply) -> Phase {
         let under_way = self.state.lock().phase;
         match (Phase::of(reply.command), under_way) {

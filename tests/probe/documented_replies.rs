@@ -1,6 +1,6 @@
-//! What mail services and servers document that they answer is understood: whose fault it is, and
-//! what there was too much of. Few of those replies are decided by their class alone, and a reply
-//! that is not understood loses no alert.
+//! The table of replies covers the documented replies of mail services and servers: the fault and
+//! the limit. Few of those replies are decided by their class alone, and a reply
+//! without an entry loses no alert.
 
 use sendport_core::domain::{Command, Fault, Reply};
 use sendport_core::replies::ReplyTable;

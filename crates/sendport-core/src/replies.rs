@@ -1,4 +1,4 @@
-//! The table of replies: from a reply to whose fault it is, its cause and what to do.
+//! The table of replies: the fault, the cause and the advice for a reply.
 //!
 //! The retry policy, the circuits and the database (`ReplyExplanation`) use it. The table is
 //! `config/replies.toml`, compiled in; the entries of an administrator's file come before it.

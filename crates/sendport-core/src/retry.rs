@@ -1,4 +1,4 @@
-//! What follows from a reply: a pure function of attempt, reply, whose fault, and age.
+//! The decision after a reply: a pure function of attempt, reply, fault and age.
 
 use std::time::Duration;
 

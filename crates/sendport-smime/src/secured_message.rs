@@ -69,7 +69,7 @@ impl SecuredMessage {
         self.protection
     }
 
-    /// By whom, for whom, and how.
+    /// Signer, recipients and algorithms of the protection.
     pub fn protected(&self) -> &ProtectionFacts {
         &self.protected
     }

@@ -252,7 +252,7 @@ fn a_chain_has_to_end_in_an_authority_of_the_bundle() {
     assert_eq!(
         of_link(&[&root, &link], &below).0,
         "ok",
-        "links stand in the bundle"
+        "links are in the bundle"
     );
     assert_eq!(
         of_link(&[&link], &below).0,

@@ -1,7 +1,7 @@
 //! What the service counts and measures, for Prometheus.
 //!
 //! In come handles' calls from wherever something happens; out goes the text exposition format.
-//! All names stand in [`catalogue`]. Label values are names of the configuration and words of
+//! All names are in [`catalogue`]. Label values are names of the configuration and words of
 //! ours, never an address or what an application wrote.
 
 pub mod catalogue;

@@ -249,7 +249,7 @@ fn international_addresses_are_written_in_one_way() {
             .address
             .is_international()
     );
-    // Letters that only look alike are other letters: nobody's mail goes to somebody else.
+    // Letters that only look alike are other letters: two addresses stay two.
     assert_ne!(
         mailbox("\u{430}dmin@x.example").address.comparable(),
         mailbox("admin@x.example").address.comparable()

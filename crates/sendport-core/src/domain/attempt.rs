@@ -105,7 +105,7 @@ pub enum SubmissionEnd {
     /// Every command of the transaction was answered, the final dot included if it was sent.
     Answered,
     /// The connection broke, a time-out ran out or a 421 came before the final dot was sent.
-    /// Replies already received stand. The last of the replies says what happened.
+    /// Replies already received are valid. The last of the replies says what happened.
     Broken,
     /// The final dot, or some of what leads to it, was sent and its reply not seen, or a reply
     /// that may be another command's.
@@ -200,7 +200,7 @@ pub struct Attempt {
     pub size_bytes: u64,
     /// `none`, `sign`, `encrypt`, `sign+encrypt`.
     pub protection: String,
-    /// By whom, for whom, and how.
+    /// Signer, recipients and algorithms of the protection.
     #[serde(default)]
     pub protected: ProtectionFacts,
     /// Of the session.
@@ -233,7 +233,7 @@ pub struct SubmissionIntent {
     pub size_bytes: u64,
     /// `none`, `sign`, `encrypt`, `sign+encrypt`.
     pub protection: String,
-    /// By whom, for whom, and how.
+    /// Signer, recipients and algorithms of the protection.
     #[serde(default)]
     pub protected: Box<ProtectionFacts>,
     /// Version of the template that the message was made from.

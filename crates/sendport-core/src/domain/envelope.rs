@@ -40,7 +40,7 @@ impl From<ReversePath> for String {
     }
 }
 
-/// One `RCPT TO` (RFC 5321 section 4.1.1.3) and the recipient that it stands for.
+/// One `RCPT TO` (RFC 5321 section 4.1.1.3) and its recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForwardPath {
     /// [`super::Recipient::ordinal`].

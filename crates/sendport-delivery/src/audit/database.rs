@@ -14,7 +14,7 @@ pub struct DatabaseTrail {
 }
 
 impl DatabaseTrail {
-    /// Over the database that the alerts stand in.
+    /// An audit in the database of the alerts.
     pub fn new(archive: Arc<dyn AuditStore>) -> Self {
         Self { archive }
     }

@@ -44,7 +44,7 @@ impl MemoryBudget {
         };
         let newest = self.store.templates().await.expect("read").newest;
         let added = self.store.add_templates(newest, &[text]).await;
-        added.expect("add").expect("nobody else adds")
+        added.expect("add").expect("no other import")
     }
 
     async fn output(&self, alert: &Alert) -> Result<(String, String), String> {

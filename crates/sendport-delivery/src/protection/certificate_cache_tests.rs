@@ -111,7 +111,7 @@ async fn a_hundred_recipients_are_found_and_what_is_revoked_is_out_at_once() {
     fixture.add(&all[..99]).await;
     let found = fixture.find(&all).await.expect("asked");
     assert!(found[..99].iter().all(Result::is_ok));
-    let missing = found[99].as_ref().expect_err("nobody added it");
+    let missing = found[99].as_ref().expect_err("not added");
     assert_eq!(missing.explanation(), "recipient-certificate-missing");
     let rows = fixture
         .store

@@ -186,8 +186,8 @@ impl SendPort {
             .map_or_else(|| Utc.fix(), |zone| zone.offset_at(alert.created_at))
     }
 
-    /// Replaces BizTalk's macros in an alert, where the send port does that. Nothing but the
-    /// alert decides about what they stand for, so it may be done at every attempt.
+    /// Replaces BizTalk's macros in an alert, if the send port does that. Their values depend on the
+    /// alert alone, so they are the same at every attempt.
     pub fn resolve_macros(&self, alert: &mut Alert) {
         if self.biztalk_macros && alert.origin == AlertOrigin::Application {
             resolve_macros(alert, self.wall_clock(alert));

@@ -183,8 +183,8 @@ impl<T> LockedOutcomes<T> {
     }
 }
 
-/// The outcome without anything that a server or a person worded: where the database refuses it as
-/// it is, its status at least has to stand there.
+/// The outcome without any text of a server or a person: if the database refuses the whole outcome,
+/// at least its status has to be recorded.
 pub(super) fn bare(outcome: &Outcome) -> Outcome {
     let mut bare = outcome.clone();
     match &mut bare.kind {

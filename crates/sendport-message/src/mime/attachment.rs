@@ -22,7 +22,7 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Checks every column that may stand in a header.
+    /// Checks every column that may be part of a header.
     pub(super) fn new(attachment: &Attachment) -> Result<Self, MimeError> {
         let given = |column: &Option<String>| {
             let text = column.as_deref().unwrap_or_default().trim().to_owned();

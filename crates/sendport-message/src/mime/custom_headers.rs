@@ -232,7 +232,7 @@ fn add_one(headers: &mut HeaderSection, name: &str, value: &str) -> Result<(), M
         headers.identifier(name, phrase, identifier);
         return Ok(());
     }
-    // Structured: encoded-words cannot stand in addresses and identifiers (RFC 2047 section 5).
+    // Structured: encoded-words are not allowed in addresses and identifiers (RFC 2047 section 5).
     let words: Vec<&str> = value.split_whitespace().collect();
     let is_word =
         |w: &&str| w.len() <= longest_word(name) && w.bytes().all(|b| b.is_ascii_graphic());

@@ -62,7 +62,7 @@ impl HeaderSection {
     }
 
     /// A list of mailboxes (RFC 5322 section 3.4); no header where it is empty. An address that
-    /// may not stand in it is replaced by an address that does not exist (RFC 6858 section 2.1), so
+    /// is not allowed in it is replaced by an address that does not exist (RFC 6858 section 2.1), so
     /// that every reader sees the other recipients.
     pub(super) fn mailboxes<M: std::borrow::Borrow<Mailbox>>(&mut self, name: &str, list: &[M]) {
         let mut value = String::new();

@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn makes_a_version_of_differences_only() {
-        let standing = [
+        let stored = [
             row(text("a", "", "x"), 1),
             row(text("a", "de", "y"), 2),
             row(text("a", "fr", "z"), 2),
@@ -125,7 +125,7 @@ mod tests {
             text("c", "", ""),
         ];
         let output = |prune| -> Vec<_> {
-            let all = changes(&standing, &wanted, prune).into_iter();
+            let all = changes(&stored, &wanted, prune).into_iter();
             all.map(|it| (it.text.name, it.text.language, it.kind.as_str(), it.before))
                 .collect()
         };
@@ -146,8 +146,8 @@ mod tests {
     #[test]
     fn changes_nothing_on_a_second_import() {
         let wanted = [text("a", "", "x"), text("_s", "", "")];
-        let standing: Vec<_> = wanted.iter().cloned().map(|it| row(it, 7)).collect();
-        let all = changes(&standing, &wanted, true);
+        let stored: Vec<_> = wanted.iter().cloned().map(|it| row(it, 7)).collect();
+        let all = changes(&stored, &wanted, true);
         assert!(all.iter().all(|it| it.kind == ChangeKind::Unchanged));
     }
 }

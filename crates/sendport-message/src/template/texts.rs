@@ -34,7 +34,7 @@ pub fn read_texts(folder: &Path) -> Result<Vec<TemplateText>, TemplateError> {
     Ok(texts.into_values().collect())
 }
 
-/// Name, language and part of a file, as they stand in the database.
+/// Name, language and part of a file, as stored in the database.
 fn place(file: &str) -> Result<(&str, String, Part), TemplateError> {
     match parse_file_name(file)? {
         FileName::Of(name, language, part) => Ok((name, canonical_language(&language), part)),

@@ -45,7 +45,7 @@ pub struct SessionError {
 }
 
 impl SessionError {
-    /// A failure whose fault the table of replies knows.
+    /// A failure with an entry in the table of replies.
     pub fn new(reply: Reply) -> Self {
         Self { reply, fault: None }
     }

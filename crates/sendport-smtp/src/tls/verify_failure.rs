@@ -106,5 +106,5 @@ pub(super) fn common_name(name: &X509NameRef) -> String {
         .next()
         .or_else(|| name.entries().next());
     let text = entry.and_then(|entry| entry.data().to_string().ok());
-    text.unwrap_or_else(|| "nobody".to_owned())
+    text.unwrap_or_else(|| "no name".to_owned())
 }

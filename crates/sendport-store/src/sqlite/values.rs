@@ -1,4 +1,4 @@
-//! How the domain's values stand in SQLite, and how they are read back.
+//! How the domain's values are stored in SQLite, and how they are read.
 //!
 //! Times have one text form, so that they sort; words and uuids are text as in SQL Server.
 

@@ -126,7 +126,7 @@ const INSTEAD: &[(&str, &str)] = &[
 pub(super) struct ConnectionString(HashMap<&'static str, (String, String)>);
 
 impl ConnectionString {
-    /// Reads `text`. A value may stand in `'...'`, `"..."` (doubled inside) or `{...}`.
+    /// Reads `text`. A value may be quoted as `'...'`, `"..."` (doubled inside) or `{...}`.
     ///
     /// # Errors
     /// [`ConnectionStringError`] names the key, and shows no value.

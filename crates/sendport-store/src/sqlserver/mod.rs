@@ -2,8 +2,8 @@
 //! The only place that knows tiberius.
 //!
 //! Each call is one batch in one transaction on a connection of the pool; what comes in are
-//! the calls of the traits, what goes out are the domain's types. The statements stand in
-//! `sql/`, and in `migrations/sqlserver/` the schema.
+//! the calls of the traits, what goes out are the domain's types. The statements are in
+//! `sql/`, and the schema in `migrations/sqlserver/`.
 
 mod admin;
 mod alert_store;

@@ -47,7 +47,7 @@ fn a_message_with_another_spelling_has_its_own_id() {
     assert_eq!(
         own("ops@x.example", None, &word),
         ".ec",
-        "it differs for nobody"
+        "all recipients get the same"
     );
     let reply_to = Some("büro@x.example");
     let same = own("jürgen@x.example", reply_to, &international());

@@ -76,7 +76,7 @@ impl Log {
         self.came_after(id, |_| true)
     }
 
-    /// The server took it, or a success was invented that nobody can tell from its word.
+    /// The server accepted it, or a success was invented that a client cannot distinguish from a real one.
     pub(super) fn taken(&self, id: usize) -> bool {
         self.came_after(id, |sent| sent.invented || sent.answers == Some(id))
     }
@@ -321,7 +321,7 @@ impl Dialogue {
             true => format!("{code} {enhanced} {text}"),
             false => format!("{code} {text}"),
         };
-        // Where the connection has ended nobody listens.
+        // The receiver is gone after the end of the connection.
         let _unheard = self.answers.send((reply, answers));
     }
 
