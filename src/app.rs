@@ -24,6 +24,7 @@ mod service;
 mod startup;
 mod startup_check;
 mod templates;
+mod verify;
 mod version;
 
 use std::sync::Arc;
@@ -70,6 +71,7 @@ pub use templates::{
     TemplateImport, export_templates, file_stem, import_templates, read_template_folder,
     try_templates,
 };
+pub use verify::{VerifyPlan, verify};
 pub use version::VERSIONS;
 
 /// Why the service cannot start or continue, with the remedy.

@@ -87,3 +87,4 @@ pub mod ldap;
 pub mod observability;
 pub mod probe;
 pub mod sink;
+pub mod verify;

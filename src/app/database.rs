@@ -34,12 +34,12 @@ pub fn check_connection(config: &Config) -> Result<(), AppError> {
 }
 
 /// Which database it is.
-enum Connection {
+pub(super) enum Connection {
     Sqlite(PathBuf),
     SqlServer(Arc<SqlServerStore>),
 }
 
-fn connection(config: &Config) -> Result<Connection, AppError> {
+pub(super) fn connection(config: &Config) -> Result<Connection, AppError> {
     let connection = config
         .database
         .resolve()

@@ -29,6 +29,7 @@ mod status;
 mod table;
 mod template;
 mod terminal;
+mod verify;
 mod why;
 
 use std::fmt::Display;
@@ -98,6 +99,8 @@ enum Verb {
     Probe(Box<probe::Args>),
     /// Check configuration, database, schema and relays, line by line
     Check(check::Args),
+    /// Prove on this database server that it can carry the queue
+    Verify(verify::Args),
     /// Try everything on this machine: a database, a mail server, sample alerts, their statuses
     Demo(demo::Args),
     /// Run a small SMTP server on loopback that stores the messages it receives as .eml files
@@ -305,6 +308,7 @@ impl Cli {
             Verb::Probe(args) => probe::run(*args, self.config).await,
             Verb::Send(args) => send::run(*args, load(self.config)?).await,
             Verb::Status(args) => status::run(args, load(self.config)?).await,
+            Verb::Verify(args) => verify::run(args, load(self.config)?).await,
             Verb::Why(args) => why::run(args, load(self.config)?).await,
             Verb::Health(args) => health::run(args, load(self.config)?).await,
             Verb::Preview(args) => preview::run(args, self.config).await,

@@ -90,6 +90,7 @@ mod thirty_seven_of_a_hundred_refused;
 mod unanswered_password_is_tried_twice;
 mod unreachable_databases_are_explained;
 mod unusable_certificates_stop_all_email;
+mod verify_proves_a_database;
 mod wrong_input_is_explained;
 
 /// Many alerts, inserted by plain SQL as an application would.

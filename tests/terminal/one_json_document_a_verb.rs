@@ -212,6 +212,7 @@ fn every_verb_that_shows_something_has_it() {
         "send",
         "status",
         "why",
+        "verify",
         "preview",
         "health",
         "release",

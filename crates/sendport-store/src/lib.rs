@@ -25,6 +25,7 @@ pub mod sqlite;
 pub mod sqlserver;
 pub mod templates;
 mod types;
+pub mod verification;
 
 use std::time::Duration;
 

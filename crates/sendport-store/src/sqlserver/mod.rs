@@ -45,12 +45,14 @@ mod tcp;
 mod templates;
 mod unreachable;
 mod values;
+mod verification;
 
 use crate::{Among, MOST_REFUSED, StoreError, SweepResult};
 
 pub use authentication::{AccessTokens, Authentication, CredentialError, Kerberos};
 pub use database_mail::{database_mail, database_mail_script};
 pub use schema::migration_script;
+pub use verification::OpenTransaction;
 
 use bulk_change::BulkChange;
 use instance::KnownRelays;

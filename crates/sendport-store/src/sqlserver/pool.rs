@@ -29,6 +29,9 @@ const BACK_OFF: [Duration; 4] = [
     Duration::from_millis(640),
 ];
 
+/// The number of the error.
+const DEADLOCK_VICTIM: u32 = 1205;
+
 /// Connections to one database.
 pub(super) struct Pool {
     settings: Settings,
@@ -43,6 +46,7 @@ pub(super) struct Pool {
     failures: Mutex<(u64, Option<(StoreErrorKind, String)>)>,
     refused: Mutex<Option<(Instant, String)>>,
     broke_at: Mutex<Option<Instant>>,
+    deadlocks: AtomicU64,
 }
 
 /// A connection on loan. Goes back when dropped, if it can be used again.
@@ -78,6 +82,7 @@ impl Pool {
             failures: Mutex::default(),
             refused: Mutex::default(),
             broke_at: Mutex::default(),
+            deadlocks: AtomicU64::new(0),
         }
     }
 
@@ -230,6 +235,16 @@ impl Pool {
         }
     }
 
+    /// A connection that is never given back.
+    pub(super) async fn connection(&self, doing: &'static str) -> Result<Connection, StoreError> {
+        self.open(doing, 0).await
+    }
+
+    /// How often the engine chose one of our statements as the victim of a deadlock.
+    pub(super) fn deadlocks(&self) -> u64 {
+        self.deadlocks.load(Ordering::Relaxed)
+    }
+
     fn broke(&self) {
         self.opens.store(false, Ordering::Release);
         *self.broke_at.lock() = Some(Instant::now());
@@ -269,6 +284,9 @@ impl Pool {
         let generation = loan.connection.as_ref().map_or(0, |c| c.generation);
         drop(loan);
         let error = unreachable::broken(&self.settings, error);
+        if error.code() == Some(DEADLOCK_VICTIM) {
+            self.deadlocks.fetch_add(1, Ordering::Relaxed);
+        }
         match remedy(&error) {
             Remedy::Again if tries.again < BACK_OFF.len() => {
                 sleep(BACK_OFF[tries.again]).await;
