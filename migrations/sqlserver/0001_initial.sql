@@ -1244,6 +1244,24 @@ GO
 -- ==== Procedures for operators ====
 GO
 
+-- Inserts a test alert for a send port: the whole way of an alert, as an application goes it.
+CREATE PROCEDURE sendport.TestMail
+    @To       nvarchar(max),
+    @SendPort nvarchar(64) = N'default',
+    @AlertId  bigint = NULL OUTPUT AS
+SET NOCOUNT ON;
+DECLARE @inserted TABLE (AlertId bigint NOT NULL);
+IF COALESCE(LEN(@To), 0) = 0
+    THROW 50006, N'@To: expected the address of a recipient, found nothing', 1;
+IF NOT EXISTS (SELECT 1 FROM sendport.SendPort p WHERE p.Name = @SendPort)
+    THROW 50006, N'@SendPort: no instance of the service has had a send port with this name; the view SendPort has the names', 1;
+INSERT INTO sendport.Alert (ToRecipients, Subject, Body, SendPort)
+OUTPUT inserted.AlertId INTO @inserted (AlertId)
+VALUES (@To, N'Test of send port ' + @SendPort,
+        N'This is a test of the way from the database to your mailbox. You need not answer.', @SendPort);
+SET @AlertId = (SELECT MAX(i.AlertId) FROM @inserted i);
+SELECT @AlertId AS AlertId, N'EXEC sendport.Why @AlertId = ' + CONVERT(nvarchar(20), @AlertId) AS Outcome;
+GO
 -- Why an alert has its status, what happens next, and what a person can do.
 CREATE PROCEDURE sendport.Why @AlertId bigint AS
 SET NOCOUNT ON;

@@ -29,6 +29,7 @@ mod status;
 mod table;
 mod template;
 mod terminal;
+mod test_mail;
 mod verify;
 mod why;
 
@@ -107,6 +108,8 @@ enum Verb {
     Sink(sink::Args),
     /// Insert one alert
     Send(Box<send::Args>),
+    /// Insert a test alert for a send port, and wait for its outcome
+    TestMail(test_mail::Args),
     /// Show queue and instances, or one alert
     Status(status::Args),
     /// Explain an alert: what happened, what happens next, and what a person can do
@@ -307,6 +310,7 @@ impl Cli {
             Verb::Check(args) => check::run(args, self.config).await,
             Verb::Probe(args) => probe::run(*args, self.config).await,
             Verb::Send(args) => send::run(*args, load(self.config)?).await,
+            Verb::TestMail(args) => test_mail::run(args, load(self.config)?).await,
             Verb::Status(args) => status::run(args, load(self.config)?).await,
             Verb::Verify(args) => verify::run(args, load(self.config)?).await,
             Verb::Why(args) => why::run(args, load(self.config)?).await,

@@ -86,6 +86,7 @@ mod templates_are_imported_and_exported;
 mod templates_stay_at_their_version;
 mod ten_thousand_on_sqlserver;
 mod ten_thousand_relayed_once;
+mod test_mail_takes_the_whole_way;
 mod thirty_seven_of_a_hundred_refused;
 mod unanswered_password_is_tried_twice;
 mod unreachable_databases_are_explained;

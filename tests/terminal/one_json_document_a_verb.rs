@@ -210,6 +210,7 @@ fn every_verb_that_shows_something_has_it() {
         "probe",
         "check",
         "send",
+        "test-mail",
         "status",
         "why",
         "verify",
