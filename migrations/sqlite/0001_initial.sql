@@ -612,6 +612,36 @@ CREATE TABLE RetentionState (
     PurgedBytes      INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
+-- The final alerts of each minute, by the minute of FinalAt, send port, status and the relay of the last attempt ('': there
+-- was none). The service counts closed minutes; a minute is counted again until nothing can be added to it.
+CREATE TABLE MinuteCount (
+    Minute         TEXT NOT NULL,
+    SendPort       TEXT COLLATE RTRIM NOT NULL,
+    Relay          TEXT COLLATE RTRIM NOT NULL,
+    Status         TEXT NOT NULL,
+    AlertCount     INTEGER NOT NULL,
+    RecipientCount INTEGER NOT NULL,
+    AttemptCount   INTEGER NOT NULL,
+    PRIMARY KEY (Minute, SendPort, Relay, Status)
+) STRICT, WITHOUT ROWID;
+
+-- How long alerts that were relayed took, a histogram for each minute and send port: so many alerts took no longer than
+-- UpToMs, and longer than the bound before. The time begins with the insert, with NotBefore, or with a requeue.
+CREATE TABLE MinuteLatency (
+    Minute     TEXT NOT NULL,
+    SendPort   TEXT COLLATE RTRIM NOT NULL,
+    UpToMs     INTEGER NOT NULL,
+    AlertCount INTEGER NOT NULL,
+    PRIMARY KEY (Minute, SendPort, UpToMs)
+) STRICT, WITHOUT ROWID;
+
+-- One row: up to which minute alerts are counted.
+CREATE TABLE RollupState (
+    RollupStateId INTEGER PRIMARY KEY CHECK (RollupStateId = 1),
+    CountedTo     TEXT NOT NULL,
+    UpdatedAt     TEXT NOT NULL
+) STRICT;
+
 -- ==== Views ====
 
 -- One row per alert.
@@ -978,3 +1008,101 @@ SELECT r.RunningSince, r.UpdatedAt, r.PausedReason, r.OldestFinalAt, r.OldestBod
        (SELECT i.Name FROM Instance i
         WHERE i.InstanceId = r.InstanceId AND r.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')) AS Instance
 FROM RetentionState r;
+
+-- Throughput and latency come from the counts of closed minutes: they read no alert, so they cost the same beside any number
+-- of alerts.
+--
+-- Alerts that became final in each minute of the last 24 hours, by send port and relay.
+CREATE VIEW ThroughputByMinute AS
+SELECT c.Minute AS Minute, c.SendPort, c.Relay, sum(c.AlertCount) AS AlertCount,
+       sum(CASE WHEN c.Status = 'relayed' THEN c.AlertCount ELSE 0 END) AS RelayedCount,
+       sum(CASE WHEN c.Status = 'partial' THEN c.AlertCount ELSE 0 END) AS PartialCount,
+       sum(CASE WHEN c.Status = 'failed' THEN c.AlertCount ELSE 0 END) AS FailedCount,
+       sum(CASE WHEN c.Status = 'expired' THEN c.AlertCount ELSE 0 END) AS ExpiredCount,
+       sum(CASE WHEN c.Status IN ('cancelled', 'suppressed') THEN c.AlertCount ELSE 0 END) AS CancelledCount,
+       sum(c.RecipientCount) AS RecipientCount, sum(c.AttemptCount) AS AttemptCount
+FROM MinuteCount c
+WHERE c.Minute >= strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-24 hours')
+GROUP BY c.Minute, c.SendPort, c.Relay;
+
+-- The same by hour.
+CREATE VIEW ThroughputByHour AS
+SELECT substr(c.Minute, 1, 13) || ':00:00.000Z' AS Hour, c.SendPort, c.Relay, sum(c.AlertCount) AS AlertCount,
+       sum(CASE WHEN c.Status = 'relayed' THEN c.AlertCount ELSE 0 END) AS RelayedCount,
+       sum(CASE WHEN c.Status = 'partial' THEN c.AlertCount ELSE 0 END) AS PartialCount,
+       sum(CASE WHEN c.Status = 'failed' THEN c.AlertCount ELSE 0 END) AS FailedCount,
+       sum(CASE WHEN c.Status = 'expired' THEN c.AlertCount ELSE 0 END) AS ExpiredCount,
+       sum(CASE WHEN c.Status IN ('cancelled', 'suppressed') THEN c.AlertCount ELSE 0 END) AS CancelledCount,
+       sum(c.RecipientCount) AS RecipientCount, sum(c.AttemptCount) AS AttemptCount
+FROM MinuteCount c
+WHERE c.Minute >= strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-24 hours')
+GROUP BY substr(c.Minute, 1, 13) || ':00:00.000Z', c.SendPort, c.Relay;
+
+-- In each minute of the last 24 hours half of the alerts that were relayed took no longer than P50Ms milliseconds, 95 of 100
+-- no longer than P95Ms, 99 of 100 no longer than P99Ms.
+CREATE VIEW LatencyByMinute AS
+SELECT h.Minute, h.SendPort, max(h.UpToHere) AS AlertCount,
+       min(CASE WHEN h.UpToHere >= 0.50 * h.Total THEN h.UpToMs END) AS P50Ms,
+       min(CASE WHEN h.UpToHere >= 0.95 * h.Total THEN h.UpToMs END) AS P95Ms,
+       min(CASE WHEN h.UpToHere >= 0.99 * h.Total THEN h.UpToMs END) AS P99Ms,
+       max(h.UpToMs) AS MaxMs
+FROM (SELECT b.Minute, b.SendPort, b.UpToMs,
+             sum(b.AlertCount) OVER (PARTITION BY b.Minute, b.SendPort ORDER BY b.UpToMs) AS UpToHere,
+             sum(b.AlertCount) OVER (PARTITION BY b.Minute, b.SendPort) AS Total
+      FROM (SELECT l.Minute AS Minute, l.SendPort, l.UpToMs, sum(l.AlertCount) AS AlertCount
+            FROM MinuteLatency l
+            WHERE l.Minute >= strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-24 hours')
+            GROUP BY l.Minute, l.SendPort, l.UpToMs) b) h
+GROUP BY h.Minute, h.SendPort;
+
+-- The same by hour.
+CREATE VIEW LatencyByHour AS
+SELECT h.Hour, h.SendPort, max(h.UpToHere) AS AlertCount,
+       min(CASE WHEN h.UpToHere >= 0.50 * h.Total THEN h.UpToMs END) AS P50Ms,
+       min(CASE WHEN h.UpToHere >= 0.95 * h.Total THEN h.UpToMs END) AS P95Ms,
+       min(CASE WHEN h.UpToHere >= 0.99 * h.Total THEN h.UpToMs END) AS P99Ms,
+       max(h.UpToMs) AS MaxMs
+FROM (SELECT b.Hour, b.SendPort, b.UpToMs,
+             sum(b.AlertCount) OVER (PARTITION BY b.Hour, b.SendPort ORDER BY b.UpToMs) AS UpToHere,
+             sum(b.AlertCount) OVER (PARTITION BY b.Hour, b.SendPort) AS Total
+      FROM (SELECT substr(l.Minute, 1, 13) || ':00:00.000Z' AS Hour, l.SendPort, l.UpToMs, sum(l.AlertCount) AS AlertCount
+            FROM MinuteLatency l
+            WHERE l.Minute >= strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-24 hours')
+            GROUP BY substr(l.Minute, 1, 13) || ':00:00.000Z', l.SendPort, l.UpToMs) b) h
+GROUP BY h.Hour, h.SendPort;
+
+-- Why recipients failed or expired in the last 24 hours: by cause, send port and relay, with the number and a sample. An
+-- alert that failed as a whole has no cause in ReplyExplanation; its reason is the sample.
+CREATE VIEW FailureByCause AS
+SELECT g.ExplanationKey, e.Fault, e.Cause, e.Advice, g.SendPort, g.Relay, g.RecipientCount, g.FirstAt, g.LastAt,
+       g.SampleAlertId,
+       (SELECT r.ReplyText FROM Recipient r
+        WHERE r.AlertId = g.SampleAlertId AND r.Status IN ('failed', 'expired') AND r.ExplanationKey IS g.ExplanationKey
+        LIMIT 1) AS Sample
+FROM (SELECT r.ExplanationKey, s.SendPort, r.Relay, count(*) AS RecipientCount,
+             min(r.StatusAt) AS FirstAt, max(r.StatusAt) AS LastAt, max(r.AlertId) AS SampleAlertId
+      FROM Recipient r
+      CROSS JOIN AlertState s ON s.AlertId = r.AlertId
+      WHERE r.Status IN ('failed', 'expired') AND r.StatusAt >= strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-24 hours')
+      GROUP BY r.ExplanationKey, s.SendPort, r.Relay) g
+LEFT JOIN ReplyExplanation e ON e.ExplanationKey = g.ExplanationKey
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, w.SendPort, NULL, w.AlertCount, w.FirstAt, w.LastAt, w.SampleAlertId,
+       (SELECT s.StatusReason FROM AlertState s WHERE s.AlertId = w.SampleAlertId)
+FROM (SELECT s.SendPort, count(*) AS AlertCount, min(s.StatusAt) AS FirstAt, max(s.StatusAt) AS LastAt,
+             max(s.AlertId) AS SampleAlertId
+      FROM AlertState s
+      WHERE s.Status IN ('failed', 'expired') AND s.StatusAt >= strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-24 hours')
+        AND NOT EXISTS (SELECT 1 FROM Recipient r WHERE r.AlertId = s.AlertId)
+      GROUP BY s.SendPort) w;
+
+-- One row per instance: whether it works, since when, what keeps it from sending, and what it holds.
+CREATE VIEW InstanceStatus AS
+SELECT i.Name, i.HostName, i.ProcessId, i.Version,
+       CASE WHEN i.StoppedAt IS NOT NULL THEN 'stopped'
+            WHEN i.LeaseUntil <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now') THEN 'lost'
+            WHEN i.WaitingFor IS NOT NULL THEN 'waiting' ELSE 'running' END AS State,
+       i.StartedAt, i.RenewedAt, i.LeaseUntil, i.StoppedAt, i.WaitingFor,
+       (SELECT count(*) FROM AlertState s WHERE s.LeaseOwner = i.InstanceId) AS LeasedCount,
+       i.UnrecordedCount, i.UnrecordedSince, i.UnclaimedCount, i.UnclaimedSince
+FROM Instance i;

@@ -601,6 +601,39 @@ CREATE TABLE sendport.RetentionState (
 );
 GO
 
+-- The final alerts of each minute, by the minute of FinalAt, send port, status and the relay of the last attempt ('': there
+-- was none). The service counts closed minutes; a minute is counted again until nothing can be added to it.
+CREATE TABLE sendport.MinuteCount (
+    [Minute]       datetime2(3) NOT NULL,
+    SendPort       nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,
+    Relay          nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
+    Status         nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL,
+    AlertCount     bigint NOT NULL,
+    RecipientCount bigint NOT NULL,
+    AttemptCount   bigint NOT NULL,
+    CONSTRAINT PK_MinuteCount PRIMARY KEY ([Minute], SendPort, Relay, Status)
+);
+GO
+-- How long alerts that were relayed took, a histogram for each minute and send port: so many alerts took no longer than
+-- UpToMs, and longer than the bound before. The time begins with the insert, with NotBefore, or with a requeue.
+CREATE TABLE sendport.MinuteLatency (
+    [Minute]   datetime2(3) NOT NULL,
+    SendPort   nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,
+    UpToMs     bigint NOT NULL,
+    AlertCount bigint NOT NULL,
+    CONSTRAINT PK_MinuteLatency PRIMARY KEY ([Minute], SendPort, UpToMs)
+);
+GO
+-- One row: up to which minute alerts are counted.
+CREATE TABLE sendport.RollupState (
+    RollupStateId int NOT NULL,
+    CountedTo     datetime2(3) NOT NULL,
+    UpdatedAt     datetime2(3) NOT NULL,
+    CONSTRAINT PK_RollupState PRIMARY KEY (RollupStateId),
+    CONSTRAINT CK_RollupState_RollupStateId CHECK (RollupStateId = 1)
+);
+GO
+
 -- ==== Types: the service records many outcomes in one statement ====
 GO
 
@@ -1108,6 +1141,112 @@ SELECT r.RunningSince, r.UpdatedAt, r.PausedReason, r.OldestFinalAt, r.OldestBod
         WHERE i.InstanceId = r.InstanceId AND r.LeaseUntil > SYSUTCDATETIME()) AS Instance
 FROM sendport.RetentionState r WITH (READUNCOMMITTED)
 CROSS JOIN (SELECT CONVERT(date, SYSUTCDATETIME()) AS Today) t;
+GO
+
+-- Throughput and latency come from the counts of closed minutes: they read no alert, so they wait for no transaction and
+-- cost the same beside any number of alerts. READUNCOMMITTED likewise.
+--
+-- Alerts that became final in each minute of the last 24 hours, by send port and relay.
+CREATE VIEW sendport.ThroughputByMinute AS
+SELECT t.[Minute], t.SendPort, t.Relay, SUM(t.AlertCount) AS AlertCount,
+       SUM(CASE WHEN t.Status = N'relayed' THEN t.AlertCount ELSE 0 END) AS RelayedCount,
+       SUM(CASE WHEN t.Status = N'partial' THEN t.AlertCount ELSE 0 END) AS PartialCount,
+       SUM(CASE WHEN t.Status = N'failed' THEN t.AlertCount ELSE 0 END) AS FailedCount,
+       SUM(CASE WHEN t.Status = N'expired' THEN t.AlertCount ELSE 0 END) AS ExpiredCount,
+       SUM(CASE WHEN t.Status IN (N'cancelled', N'suppressed') THEN t.AlertCount ELSE 0 END) AS CancelledCount,
+       SUM(t.RecipientCount) AS RecipientCount, SUM(t.AttemptCount) AS AttemptCount
+FROM (SELECT c.[Minute] AS [Minute], c.SendPort, c.Relay, c.Status, c.AlertCount, c.RecipientCount, c.AttemptCount
+      FROM sendport.MinuteCount c WITH (READUNCOMMITTED)
+      WHERE c.[Minute] >= DATEADD(hour, -24, SYSUTCDATETIME())) t
+GROUP BY t.[Minute], t.SendPort, t.Relay;
+GO
+-- The same by hour.
+CREATE VIEW sendport.ThroughputByHour AS
+SELECT t.[Hour], t.SendPort, t.Relay, SUM(t.AlertCount) AS AlertCount,
+       SUM(CASE WHEN t.Status = N'relayed' THEN t.AlertCount ELSE 0 END) AS RelayedCount,
+       SUM(CASE WHEN t.Status = N'partial' THEN t.AlertCount ELSE 0 END) AS PartialCount,
+       SUM(CASE WHEN t.Status = N'failed' THEN t.AlertCount ELSE 0 END) AS FailedCount,
+       SUM(CASE WHEN t.Status = N'expired' THEN t.AlertCount ELSE 0 END) AS ExpiredCount,
+       SUM(CASE WHEN t.Status IN (N'cancelled', N'suppressed') THEN t.AlertCount ELSE 0 END) AS CancelledCount,
+       SUM(t.RecipientCount) AS RecipientCount, SUM(t.AttemptCount) AS AttemptCount
+FROM (SELECT DATEADD(hour, DATEDIFF(hour, CONVERT(datetime2(3), '2000-01-01'), c.[Minute]), CONVERT(datetime2(3), '2000-01-01')) AS [Hour], c.SendPort, c.Relay, c.Status, c.AlertCount, c.RecipientCount, c.AttemptCount
+      FROM sendport.MinuteCount c WITH (READUNCOMMITTED)
+      WHERE c.[Minute] >= DATEADD(hour, -24, SYSUTCDATETIME())) t
+GROUP BY t.[Hour], t.SendPort, t.Relay;
+GO
+-- In each minute of the last 24 hours half of the alerts that were relayed took no longer than P50Ms milliseconds, 95 of 100
+-- no longer than P95Ms, 99 of 100 no longer than P99Ms.
+CREATE VIEW sendport.LatencyByMinute AS
+SELECT h.[Minute], h.SendPort, MAX(h.UpToHere) AS AlertCount,
+       MIN(CASE WHEN h.UpToHere >= 0.50 * h.Total THEN h.UpToMs END) AS P50Ms,
+       MIN(CASE WHEN h.UpToHere >= 0.95 * h.Total THEN h.UpToMs END) AS P95Ms,
+       MIN(CASE WHEN h.UpToHere >= 0.99 * h.Total THEN h.UpToMs END) AS P99Ms,
+       MAX(h.UpToMs) AS MaxMs
+FROM (SELECT b.[Minute], b.SendPort, b.UpToMs,
+             SUM(b.AlertCount) OVER (PARTITION BY b.[Minute], b.SendPort ORDER BY b.UpToMs
+                                     ROWS UNBOUNDED PRECEDING) AS UpToHere,
+             SUM(b.AlertCount) OVER (PARTITION BY b.[Minute], b.SendPort) AS Total
+      FROM (SELECT m.[Minute], m.SendPort, m.UpToMs, SUM(m.AlertCount) AS AlertCount
+            FROM (SELECT l.[Minute] AS [Minute], l.SendPort, l.UpToMs, l.AlertCount
+                  FROM sendport.MinuteLatency l WITH (READUNCOMMITTED)
+                  WHERE l.[Minute] >= DATEADD(hour, -24, SYSUTCDATETIME())) m
+            GROUP BY m.[Minute], m.SendPort, m.UpToMs) b) h
+GROUP BY h.[Minute], h.SendPort;
+GO
+-- The same by hour.
+CREATE VIEW sendport.LatencyByHour AS
+SELECT h.[Hour], h.SendPort, MAX(h.UpToHere) AS AlertCount,
+       MIN(CASE WHEN h.UpToHere >= 0.50 * h.Total THEN h.UpToMs END) AS P50Ms,
+       MIN(CASE WHEN h.UpToHere >= 0.95 * h.Total THEN h.UpToMs END) AS P95Ms,
+       MIN(CASE WHEN h.UpToHere >= 0.99 * h.Total THEN h.UpToMs END) AS P99Ms,
+       MAX(h.UpToMs) AS MaxMs
+FROM (SELECT b.[Hour], b.SendPort, b.UpToMs,
+             SUM(b.AlertCount) OVER (PARTITION BY b.[Hour], b.SendPort ORDER BY b.UpToMs
+                                     ROWS UNBOUNDED PRECEDING) AS UpToHere,
+             SUM(b.AlertCount) OVER (PARTITION BY b.[Hour], b.SendPort) AS Total
+      FROM (SELECT m.[Hour], m.SendPort, m.UpToMs, SUM(m.AlertCount) AS AlertCount
+            FROM (SELECT DATEADD(hour, DATEDIFF(hour, CONVERT(datetime2(3), '2000-01-01'), l.[Minute]), CONVERT(datetime2(3), '2000-01-01')) AS [Hour], l.SendPort, l.UpToMs, l.AlertCount
+                  FROM sendport.MinuteLatency l WITH (READUNCOMMITTED)
+                  WHERE l.[Minute] >= DATEADD(hour, -24, SYSUTCDATETIME())) m
+            GROUP BY m.[Hour], m.SendPort, m.UpToMs) b) h
+GROUP BY h.[Hour], h.SendPort;
+GO
+-- Why recipients failed or expired in the last 24 hours: by cause, send port and relay, with the number and a sample. An
+-- alert that failed as a whole has no cause in ReplyExplanation; its reason is the sample.
+CREATE VIEW sendport.FailureByCause AS
+SELECT g.ExplanationKey, e.Fault, e.Cause, e.Advice, g.SendPort, g.Relay, g.RecipientCount, g.FirstAt, g.LastAt,
+       g.SampleAlertId,
+       (SELECT TOP (1) r.ReplyText FROM sendport.Recipient r WITH (READUNCOMMITTED)
+        WHERE r.AlertId = g.SampleAlertId AND r.Status IN (N'failed', N'expired')
+          AND COALESCE(r.ExplanationKey, N'') = COALESCE(g.ExplanationKey, N'')) AS Sample
+FROM (SELECT r.ExplanationKey, a.SendPort, r.Relay, COUNT(*) AS RecipientCount,
+             MIN(r.StatusAt) AS FirstAt, MAX(r.StatusAt) AS LastAt, MAX(r.AlertId) AS SampleAlertId
+      FROM sendport.Recipient r WITH (READUNCOMMITTED, INDEX (IX_Recipient_Failed), FORCESEEK)
+      JOIN sendport.AlertRow a WITH (READUNCOMMITTED) ON a.AlertId = r.AlertId
+      WHERE r.Status IN (N'failed', N'expired') AND r.StatusAt >= DATEADD(hour, -24, SYSUTCDATETIME())
+      GROUP BY r.ExplanationKey, a.SendPort, r.Relay) g
+LEFT JOIN sendport.ReplyExplanation e WITH (READUNCOMMITTED) ON e.ExplanationKey = g.ExplanationKey
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, w.SendPort, NULL, w.AlertCount, w.FirstAt, w.LastAt, w.SampleAlertId,
+       (SELECT a.StatusReason FROM sendport.AlertRow a WITH (READUNCOMMITTED) WHERE a.AlertId = w.SampleAlertId)
+FROM (SELECT a.SendPort, COUNT(*) AS AlertCount, MIN(a.FinalAt) AS FirstAt, MAX(a.FinalAt) AS LastAt,
+             MAX(a.AlertId) AS SampleAlertId
+      FROM sendport.AlertRow a WITH (READUNCOMMITTED, INDEX (IX_AlertRow_Live), FORCESEEK)
+      WHERE a.Status IN (N'failed', N'expired') AND a.FinalAt >= DATEADD(hour, -24, SYSUTCDATETIME())
+        AND NOT EXISTS (SELECT 1 FROM sendport.Recipient r WITH (READUNCOMMITTED) WHERE r.AlertId = a.AlertId)
+      GROUP BY a.SendPort) w;
+GO
+-- One row per instance: whether it works, since when, what keeps it from sending, and what it holds.
+CREATE VIEW sendport.InstanceStatus AS
+SELECT i.Name, i.HostName, i.ProcessId, i.[Version],
+       CASE WHEN i.StoppedAt IS NOT NULL THEN N'stopped'
+            WHEN i.LeaseUntil <= SYSUTCDATETIME() THEN N'lost'
+            WHEN i.WaitingFor IS NOT NULL THEN N'waiting' ELSE N'running' END AS State,
+       i.StartedAt, i.RenewedAt, i.LeaseUntil, i.StoppedAt, i.WaitingFor,
+       (SELECT COUNT(*) FROM sendport.AlertRow a WITH (READUNCOMMITTED, INDEX (IX_AlertRow_LeaseOwner), FORCESEEK)
+        WHERE a.LeaseOwner = i.InstanceId) AS LeasedCount,
+       i.UnrecordedCount, i.UnrecordedSince, i.UnclaimedCount, i.UnclaimedSince
+FROM sendport.Instance i WITH (READUNCOMMITTED);
 GO
 
 -- ==== Views and functions for writers: their own alerts ====
@@ -1696,9 +1835,15 @@ GRANT SELECT ON sendport.Environment TO sendport_reader;
 GRANT SELECT ON sendport.EventLog TO sendport_reader;
 GRANT SELECT ON sendport.ExpiringCertificate TO sendport_reader;
 GRANT SELECT ON sendport.FailedDelivery TO sendport_reader;
+GRANT SELECT ON sendport.FailureByCause TO sendport_reader;
 GRANT SELECT ON sendport.FailureNotification TO sendport_reader;
 GRANT SELECT ON sendport.InDoubt TO sendport_reader;
 GRANT SELECT ON sendport.Instance TO sendport_reader;
+GRANT SELECT ON sendport.InstanceStatus TO sendport_reader;
+GRANT SELECT ON sendport.LatencyByHour TO sendport_reader;
+GRANT SELECT ON sendport.LatencyByMinute TO sendport_reader;
+GRANT SELECT ON sendport.MinuteCount TO sendport_reader;
+GRANT SELECT ON sendport.MinuteLatency TO sendport_reader;
 GRANT SELECT ON sendport.OperatorRequest TO sendport_reader;
 GRANT SELECT ON sendport.Queue TO sendport_reader;
 GRANT SELECT ON sendport.Recipient TO sendport_reader;
@@ -1719,6 +1864,8 @@ GRANT SELECT ON sendport.sysmail_sentitems TO sendport_reader;
 GRANT SELECT ON sendport.sysmail_unsentitems TO sendport_reader;
 GRANT SELECT ON sendport.Template TO sendport_reader;
 GRANT SELECT ON sendport.TemplateChange TO sendport_reader;
+GRANT SELECT ON sendport.ThroughputByHour TO sendport_reader;
+GRANT SELECT ON sendport.ThroughputByMinute TO sendport_reader;
 GRANT EXECUTE ON sendport.Why TO sendport_reader;
 GO
 GRANT SELECT, INSERT ON sendport.Alert TO sendport_service;
@@ -1743,6 +1890,8 @@ GRANT SELECT ON sendport.FailedDelivery TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.FailureNotification TO sendport_service;
 GRANT SELECT ON sendport.InDoubt TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.Instance TO sendport_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.MinuteCount TO sendport_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.MinuteLatency TO sendport_service;
 GRANT SELECT, INSERT, UPDATE ON sendport.OperatorRequest TO sendport_service;
 GRANT SELECT ON sendport.Queue TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.Recipient TO sendport_service;
@@ -1752,6 +1901,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayState TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.ReplyExplanation TO sendport_service;
 GRANT SELECT ON sendport.RetentionProgress TO sendport_service;
 GRANT SELECT, INSERT, UPDATE ON sendport.RetentionState TO sendport_service;
+GRANT SELECT, INSERT, UPDATE ON sendport.RollupState TO sendport_service;
 GRANT SELECT ON sendport.SchemaVersion TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.SendPort TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.SendPortRelay TO sendport_service;
@@ -1855,13 +2005,19 @@ DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Environment TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.EventLog TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.ExpiringCertificate TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.FailedDelivery TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.FailureByCause TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.FailureNotification TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.FixedRoleMember TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.InDoubt TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Instance TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.InstanceStatus TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.LatencyByHour TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.LatencyByMinute TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.MailAttachment TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.MailEvent TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.MailItem TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.MinuteCount TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.MinuteLatency TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.OperatorRequest TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.OwnAlertStatus TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.OwnDelivery TO sendport_writer;
@@ -1875,10 +2031,13 @@ DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayAuthentication TO sendport_
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayState TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RetentionProgress TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RetentionState TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RollupState TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.SchemaVersion TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.SendPort TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.SendPortRelay TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Template TO sendport_writer;
-DENY SELECT, INSERT, UPDATE, DELETE ON sendport.TemplateChange TO sendport_writer');
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.TemplateChange TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.ThroughputByHour TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.ThroughputByMinute TO sendport_writer');
 END;
 GO

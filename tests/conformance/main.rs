@@ -30,6 +30,7 @@ mod record;
 mod refused;
 mod relays;
 mod retention;
+mod rollup;
 mod schema;
 mod sqlite;
 mod sqlite_only;
@@ -303,6 +304,14 @@ macro_rules! scenarios {
                 one_instance_has_the_right_to_purge;
                 progress_shows_what_was_purged_today;
                 old_events_and_daily_counts_are_purged;
+            }
+            rollup {
+                each_final_alert_is_counted_once_in_its_minute;
+                counting_again_changes_nothing;
+                what_is_recorded_late_is_counted_too;
+                percentiles_are_those_of_the_alerts;
+                failures_are_shown_by_cause_with_a_sample;
+                instances_show_their_state;
             }
             templates {
                 a_template_comes_back_as_it_was_added;

@@ -4,7 +4,7 @@
 //! [`OperatorQueries`] the other commands, and [`AttachmentSource`] the composition of messages. [`Coordination`],
 //! [`AuditStore`] and [`FailureDigestStore`] hold what instances share beside the queue,
 //! [`TemplateStore`] the templates, [`CertificateStore`] the recipients' certificates, [`RetentionStore`] deletes what is
-//! old. Two implementations,
+//! old, [`RollupStore`] counts what the monitoring views show. Two implementations,
 //! [`sqlite`] and [`sqlserver`], pass one conformance suite. Their SQL is in `.sql` files beside
 //! them, each named for the function that runs it; a statement of one or two lines is a constant in the function's file.
 
@@ -20,6 +20,7 @@ mod expiry;
 mod lines;
 pub mod migration;
 pub mod retention;
+pub mod rollup;
 pub mod spool;
 pub mod sqlite;
 pub mod sqlserver;
@@ -41,6 +42,7 @@ use certificates::CertificateStore;
 use coordination::Coordination;
 use digest::FailureDigestStore;
 use retention::RetentionStore;
+use rollup::RollupStore;
 use templates::TemplateStore;
 
 pub use claim::{
@@ -316,6 +318,7 @@ pub trait Store:
     + TemplateStore
     + CertificateStore
     + RetentionStore
+    + RollupStore
 {
 }
 
@@ -330,6 +333,7 @@ impl<T> Store for T where
         + TemplateStore
         + CertificateStore
         + RetentionStore
+        + RollupStore
 {
 }
 

@@ -124,6 +124,8 @@ pub struct RetentionConfig {
     pub suppressed: StatusRetention,
     /// Rows of `EventLog`.
     pub event_log: RetentionAge,
+    /// Rows of `MinuteCount` and `MinuteLatency`.
+    pub minute_counts: RetentionAge,
     /// Rows of `DailyCount`.
     pub daily_counts: RetentionAge,
     /// Most rows that are deleted in a second.

@@ -23,6 +23,7 @@ mod rejected_outcomes;
 mod retention;
 #[cfg(test)]
 mod retention_tests;
+mod rollup;
 mod standby_instance;
 mod sweeper;
 mod tally;
@@ -64,6 +65,7 @@ use recorder::Recorder;
 use refused_rows::{RefusedRows, refused_event};
 use rejected_outcomes::{LockedOutcomes, RejectedOutcomes};
 use retention::Retention;
+use rollup::Rollup;
 use sweeper::Sweeper;
 use tally::Faults;
 use tasks::{Lane, Tasks, WorkCounter};
@@ -168,6 +170,8 @@ impl Worker {
         let failure_notifier = tokio::spawn(self.failure_notifier().run());
         let expiry_watch = tokio::spawn(self.expiry_watch().run());
         let retention = tokio::spawn(self.retention().run());
+        let store = self.store.clone();
+        let rollup = tokio::spawn(Rollup { store }.run());
         let (tasks, mut recorder) = self.tasks();
         self.take_work(&tasks, &lease_lost, events).await;
         self.liveness.end();
@@ -178,6 +182,7 @@ impl Worker {
         failure_notifier.abort();
         expiry_watch.abort();
         retention.abort();
+        rollup.abort();
         let ended = tokio::time::timeout(self.settings.drain_timeout, &mut recorder).await;
         // Race between a held permit and shutdown: the recorder holds the permits of what it has not recorded. All
         // of that is in the spool, so it may be stopped here without losing an outcome.

@@ -211,12 +211,17 @@ impl Retention {
         (self.plan.config.bytes_per_second.0 / 2).max(1)
     }
 
-    /// Events and daily counts; whether more is left.
+    /// Events and counts; whether more is left.
     async fn purge_the_rest(&mut self) -> Result<bool, StoreError> {
         let mut more = false;
         if let Some(older_than) = self.plan.config.event_log.duration() {
             let began = Instant::now();
             let rows = self.store.purge_events(older_than).await;
+            more |= self.paced(began, rows.map(rows_only)).await?.rows > 0;
+        }
+        if let Some(older_than) = self.plan.config.minute_counts.duration() {
+            let began = Instant::now();
+            let rows = self.store.purge_minutes(older_than).await;
             more |= self.paced(began, rows.map(rows_only)).await?.rows > 0;
         }
         if let Some(older_than) = self.plan.config.daily_counts.duration() {

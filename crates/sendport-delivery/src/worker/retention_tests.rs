@@ -135,6 +135,7 @@ fn plan() -> RetentionPlan {
         cancelled = { bodies = "1d", alerts = "7d" }
         suppressed = { bodies = "1d", alerts = "7d" }
         event_log = "30d"
+        minute_counts = "30d"
         daily_counts = "forever"
         rows_per_second = 1000
         bytes_per_second = "10MB"

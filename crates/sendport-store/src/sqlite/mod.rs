@@ -27,6 +27,7 @@ mod query_plans;
 mod record;
 mod resolve;
 mod retention;
+mod rollup;
 mod schema;
 mod take_over;
 mod templates;

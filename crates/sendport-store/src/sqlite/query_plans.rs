@@ -108,6 +108,10 @@ const PLANS: &[QueryPlan] = &[
     plan!("final_groups" seeks ["INDEX IX_AlertState_FinalAt (Status=? AND SendPort>?)",
                                 "INDEX IX_AlertState_FinalAt (Status=? AND SendPort=? AND BodyPurged=?"],
           scans ["6", "f", "p"]),
+    plan!("roll_up_count" seeks [BY_ENDED, BY_ALERT, "PRIMARY KEY (AlertId=?)"], scans ["f"]),
+    plan!("roll_up_latency" seeks [BY_ENDED, BY_KEY], scans ["b", "json_each"]),
+    plan!(super::rollup::ROLL_UP_CLEAR_COUNTS; seeks ["PRIMARY KEY (Minute>? AND Minute<?)"], scans []),
+    plan!(super::rollup::ROLL_UP_CLEAR_LATENCIES; seeks ["PRIMARY KEY (Minute>? AND Minute<?)"], scans []),
     plan!("begin_authentication_read" seeks ["PRIMARY KEY (Relay=? AND CredentialFingerprint=?)"], scans []),
     plan!(super::coordination::END_AUTHENTICATION_DROP_OTHERS; seeks ["PRIMARY KEY (Relay=?)"], scans []),
 ];

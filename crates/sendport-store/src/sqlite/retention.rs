@@ -270,7 +270,7 @@ impl Purge<'_> {
     }
 }
 
-fn note_purged(
+pub(super) fn note_purged(
     tx: &Transaction<'_>,
     now: Timestamp,
     alerts: u64,
@@ -290,7 +290,7 @@ fn integer(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-fn final_group(row: &Columns<'_, '_>) -> Result<FinalGroup, ColumnError> {
+pub(super) fn final_group(row: &Columns<'_, '_>) -> Result<FinalGroup, ColumnError> {
     Ok(FinalGroup {
         status: row.word("Status")?,
         send_port: row.key("SendPort")?,

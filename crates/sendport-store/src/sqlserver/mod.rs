@@ -35,6 +35,7 @@ mod pool;
 mod record;
 mod resolve;
 mod retention;
+mod rollup;
 mod schema;
 mod server_name;
 mod settings;

@@ -137,7 +137,7 @@ impl SqlServerStore {
         read(Fields::of(&row)).map_err(|e| unexpected(doing, e))
     }
 
-    async fn purge_rows(
+    pub(super) async fn purge_rows(
         &self,
         doing: &'static str,
         sql: &str,

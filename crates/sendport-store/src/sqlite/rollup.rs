@@ -1,0 +1,123 @@
+//! Counts the alerts of closed minutes.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use sendport_core::domain::{AlertStatus, Timestamp};
+
+use super::connection::{SqliteError, write};
+use super::operator_queries::lines;
+use super::retention::{final_group, note_purged};
+use super::values::{earlier, time_of, time_text};
+use super::{SqliteStore, sql};
+use crate::StoreError;
+use crate::retention::{MOST_CHILD_ROWS, Purged};
+use crate::rollup::{
+    COUNTED_AGAIN, FIRST_HOURS, MOST_MINUTES, RolledUp, RollupStore, latency_bounds,
+};
+
+/// Up to which minute all is counted.
+const ROLL_UP_COUNTED: &str = "SELECT CountedTo FROM RollupState WHERE RollupStateId = 1";
+
+/// What is counted again.
+pub(super) const ROLL_UP_CLEAR_COUNTS: &str =
+    "DELETE FROM MinuteCount WHERE Minute >= ?1 AND Minute < ?2";
+
+/// Likewise.
+pub(super) const ROLL_UP_CLEAR_LATENCIES: &str =
+    "DELETE FROM MinuteLatency WHERE Minute >= ?1 AND Minute < ?2";
+
+/// The first ones, in the order of time.
+const PURGE_MINUTES_COUNTS: &str = "DELETE FROM MinuteCount WHERE (Minute, SendPort, Relay, Status) IN \
+    (SELECT m.Minute, m.SendPort, m.Relay, m.Status FROM MinuteCount m WHERE m.Minute < ?1 LIMIT ?2)";
+
+/// Likewise.
+const PURGE_MINUTES_LATENCIES: &str = "DELETE FROM MinuteLatency WHERE (Minute, SendPort, UpToMs) IN \
+    (SELECT m.Minute, m.SendPort, m.UpToMs FROM MinuteLatency m WHERE m.Minute < ?1 LIMIT ?2)";
+
+#[async_trait]
+impl RollupStore for SqliteStore {
+    async fn roll_up(&self) -> Result<RolledUp, StoreError> {
+        let now = self.clock.now();
+        self.writer
+            .call(
+                "count the alerts of a minute",
+                move |connection| match next_minutes(connection, now)? {
+                    None => Ok(RolledUp::default()),
+                    Some(_) => write(connection, |tx| roll_up(tx, now)),
+                },
+            )
+            .await
+    }
+
+    async fn purge_minutes(&self, older_than: Duration) -> Result<u64, StoreError> {
+        let now = self.clock.now();
+        let before = earlier(now, older_than);
+        self.writer
+            .call("purge the counts of minutes", move |connection| {
+                write(connection, |tx| {
+                    let values = params![before, MOST_CHILD_ROWS];
+                    let rows = tx.execute(PURGE_MINUTES_COUNTS, values)?
+                        + tx.execute(PURGE_MINUTES_LATENCIES, values)?;
+                    let purged = Purged {
+                        rows: rows as u64,
+                        ..Purged::default()
+                    };
+                    note_purged(tx, now, 0, 0, purged)?;
+                    Ok(rows as u64)
+                })
+            })
+            .await
+    }
+}
+
+/// What is counted up to, and up to where this call counts; `None` where every closed minute is counted.
+fn next_minutes(
+    connection: &Connection,
+    now: Timestamp,
+) -> Result<Option<(Timestamp, Timestamp)>, SqliteError> {
+    let closed = minute(now);
+    let found: Option<String> = connection
+        .query_row(ROLL_UP_COUNTED, [], |row| row.get(0))
+        .optional()?;
+    let first = closed - TimeDelta::hours(FIRST_HOURS.into());
+    let counted = found.and_then(|text| time_of(&text).ok()).unwrap_or(first);
+    let to = closed.min(counted + TimeDelta::minutes(MOST_MINUTES.into()));
+    // The clock was set back.
+    let is_ahead = counted > closed + TimeDelta::minutes(1);
+    Ok((to > counted || is_ahead).then_some((counted.min(closed), to)))
+}
+
+/// The beginning of the minute.
+fn minute(at: Timestamp) -> Timestamp {
+    let seconds = at.timestamp().div_euclid(60) * 60;
+    DateTime::from_timestamp(seconds, 0).unwrap_or(at)
+}
+
+fn roll_up(tx: &Transaction<'_>, now: Timestamp) -> Result<RolledUp, SqliteError> {
+    let Some((counted, to)) = next_minutes(tx, now)? else {
+        return Ok(RolledUp::default());
+    };
+    let from = time_text(counted - TimeDelta::minutes(COUNTED_AGAIN.into()));
+    let until = time_text(to);
+    tx.execute(ROLL_UP_CLEAR_COUNTS, [&from, &until])?;
+    tx.execute(ROLL_UP_CLEAR_LATENCIES, [&from, &until])?;
+    let bounds = format!("{:?}", latency_bounds());
+    for group in lines(tx, sql!("final_groups"), params![], final_group)? {
+        let (status, port) = (group.status.as_str(), &group.send_port);
+        tx.prepare_cached(sql!("roll_up_count"))?
+            .execute(params![status, port, from, until])?;
+        if matches!(group.status, AlertStatus::Relayed | AlertStatus::Partial) {
+            tx.prepare_cached(sql!("roll_up_latency"))?
+                .execute(params![status, port, from, until, bounds])?;
+        }
+    }
+    tx.execute(sql!("roll_up_state"), params![until, time_text(now)])?;
+    let minutes = (to - counted).num_minutes();
+    Ok(RolledUp {
+        minutes: u32::try_from(minutes).unwrap_or(0),
+        more: to < minute(now),
+    })
+}
