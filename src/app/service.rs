@@ -16,7 +16,7 @@ use sendport_delivery::send_port::SendPort;
 use sendport_delivery::settings::SendPortConfig;
 use sendport_delivery::worker::{
     self, GuardedSpool, InDoubtPolicies, LeaseGuard, Liveness, Notice, Notices, ObstacleKind,
-    Obstacles, RecoveredOutcomes, RetentionPlan, RunEnd, Worker, WorkerSettings,
+    Obstacles, RecoveredOutcomes, RunEnd, Worker, WorkerSettings,
 };
 use sendport_smime::CrlCache;
 use sendport_smtp::relay::Relay;
@@ -34,6 +34,7 @@ use super::components::{
 use super::health_server;
 use super::instance::instance;
 use super::protection::crl_folder;
+use super::purge::retention_plan;
 use super::running_transactions::RunningTransactions;
 use super::{AppError, system_clock};
 use crate::certificate_monitor::CertificateMonitor;
@@ -294,7 +295,7 @@ impl Service {
             guard,
             spool,
             notices: self.notices(),
-            retention: self.retention(),
+            retention: retention_plan(&self.config),
             observer: self.metrics.clone(),
             obstacles: self.obstacles.clone(),
             liveness: self.liveness.clone(),
@@ -357,13 +358,6 @@ impl Service {
             auditors.insert(name.clone(), auditor);
         }
         auditors
-    }
-
-    fn retention(&self) -> RetentionPlan {
-        let of_port =
-            |(name, port): (&String, &SendPortConfig)| (name.clone(), port.retention.clone());
-        let send_ports = self.config.send_port.iter().map(of_port);
-        RetentionPlan::new(self.config.retention.clone(), send_ports.collect())
     }
 
     fn notices(&self) -> Notices {

@@ -20,6 +20,7 @@ mod preview_json;
 mod preview_template;
 mod probe;
 mod progress;
+mod purge;
 mod release;
 mod resolve;
 mod run;
@@ -124,6 +125,8 @@ enum Verb {
     Health(health::Args),
     /// Put held alerts back into the queue
     Release(release::Args),
+    /// Delete old alerts: bodies and attachments first, then all of them
+    Purge(purge::Args),
     /// Resolve an alert that may have been sent, or list those in doubt
     Resolve(resolve::Args),
     /// Print shell completions
@@ -319,6 +322,7 @@ impl Cli {
             Verb::Template(args) => template::run(args, self.config).await,
             Verb::Cert(args) => cert::run(args, self.config).await,
             Verb::Release(args) => release::run(args, load(self.config)?).await,
+            Verb::Purge(args) => purge::run(args, load(self.config)?).await,
             Verb::Resolve(args) => resolve::run(args, load(self.config)?).await,
             // It has no runtime.
             Verb::RenderWorker => Ok(()),

@@ -175,6 +175,13 @@ pub(crate) async fn each_status_and_send_port_has_an_age_of_its_own(f: &dyn Fixt
         [(failed, "a"), (failed, "b"), (relayed, "a"), (relayed, "b")].map(named)
     );
     assert!(groups.iter().all(|it| it.oldest() == it.oldest_body));
+    for (age, count) in [(HOUR, 1), (2 * HOUR, 0)] {
+        let old = store
+            .count_old(&scope(failed, "a", age))
+            .await
+            .expect("counted");
+        assert_eq!((old.bodies, old.alerts), (count, count));
+    }
     for (port, status, age) in [
         ("a", relayed, HOUR),
         ("a", failed, 2 * HOUR),

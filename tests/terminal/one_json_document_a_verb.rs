@@ -175,6 +175,50 @@ fn certificates_come_and_go() {
     assert_eq!(document(&site, &["cert", "list"], 0), serde_json::json!([]));
 }
 
+#[test]
+fn a_purge_shows_what_it_deletes() {
+    let site = Site::new(PORT);
+    let database = site.database();
+    database
+        .execute_batch(
+            "PRAGMA foreign_keys = ON;
+             INSERT INTO Alert (ToRecipients, Body) VALUES ('ops@contoso.com', 'It is late'), ('ops@contoso.com', 'So what');
+             UPDATE AlertState SET Status = 'relayed', DueAt = NULL,
+                 FinalAt = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-' || (20 * AlertId) || ' days');",
+        )
+        .expect("alerts");
+    let count = |query: &str| -> i64 {
+        database
+            .query_row(query, [], |row| row.get(0))
+            .expect("count")
+    };
+    let would = document(&site, &["purge", "--dry-run"], 0);
+    assert_eq!(would["Groups"][0]["Bodies"], 1, "{would}");
+    assert_eq!(would["Groups"][0]["Alerts"], 0);
+    assert_eq!(count("SELECT count(*) FROM Alert WHERE Body IS NULL"), 0);
+    let bodies = document(&site, &["purge", "--older-than", "10d", "--bodies-only"], 0);
+    assert_eq!(
+        (
+            bodies["Groups"][0]["Bodies"].clone(),
+            bodies["Rows"].clone()
+        ),
+        (2.into(), 2.into())
+    );
+    let all = document(
+        &site,
+        &["purge", "--older-than", "30d", "--status", "relayed"],
+        0,
+    );
+    assert_eq!(all["Groups"][0]["Alerts"], 1, "{all}");
+    assert_eq!(count("SELECT count(*) FROM Alert"), 1);
+    assert_eq!(
+        count("SELECT count(*) FROM EventLog WHERE EventType = 'purged'"),
+        2
+    );
+    let none = document(&site, &["purge", "--send-port", "billing"], 0);
+    assert_eq!(none["Groups"], serde_json::json!([]));
+}
+
 #[tokio::test]
 async fn health_is_a_document() {
     let site = Site::watched(PORT);
@@ -216,6 +260,7 @@ fn every_verb_that_shows_something_has_it() {
         "verify",
         "preview",
         "health",
+        "purge",
         "release",
         "resolve",
         "template import",

@@ -48,6 +48,15 @@ impl AddAssign for Purged {
     }
 }
 
+/// How much of a scope is left to purge.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OldAlerts {
+    /// Alerts with a body or attachments.
+    pub bodies: u64,
+    /// All alerts.
+    pub alerts: u64,
+}
+
 /// The final alerts of one status and one send port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FinalGroup {
@@ -116,6 +125,9 @@ pub trait RetentionStore: Send + Sync {
 
     /// The statuses and send ports of all final alerts. Costs a few seeks for each. Waits for no transaction.
     async fn final_groups(&self) -> Result<Vec<FinalGroup>, StoreError>;
+
+    /// Counts what is as old. Costs as much as there is. Waits for no transaction.
+    async fn count_old(&self, scope: &PurgeScope) -> Result<OldAlerts, StoreError>;
 
     /// Deletes bodies and attachments of the oldest alerts: of [`MOST_ALERTS`] at most, [`MOST_CHILD_ROWS`] attachments
     /// at most, and no further alert once there are `bytes`. The alerts stay.

@@ -9,6 +9,9 @@ use sendport_core::domain::AlertStatus;
 use sendport_core::problem::Problem;
 use serde::{Deserialize, Serialize};
 
+/// Seconds.
+const DAY: u64 = 24 * 3600;
+
 /// Shortest time that bodies are kept.
 const SHORTEST_BODIES: Duration = Duration::from_secs(3600);
 
@@ -58,9 +61,13 @@ impl From<RetentionAge> for String {
     }
 }
 
+/// Whole days as days, which people count in.
 impl fmt::Display for RetentionAge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::For(age) if age.subsec_nanos() == 0 && age.as_secs() % DAY == 0 => {
+                write!(f, "{}d", age.as_secs() / DAY)
+            }
             Self::For(age) => humantime::format_duration(*age).fmt(f),
             Self::Forever => f.write_str("forever"),
         }
@@ -242,6 +249,8 @@ mod tests {
         let read = |text: &str| RetentionAge::try_from(text.to_owned());
         let day = Duration::from_secs(24 * 3600);
         assert_eq!(read("30d"), Ok(RetentionAge::For(30 * day)));
+        assert_eq!(read("90d").unwrap().to_string(), "90d");
+        assert_eq!(read("36h").unwrap().to_string(), "1day 12h");
         assert_eq!(read("forever"), Ok(RetentionAge::Forever));
         assert!(read("5y").unwrap() < RetentionAge::Forever);
         assert_eq!(

@@ -35,6 +35,11 @@ impl Pacer {
         Self { pace, share: 1.0 }
     }
 
+    /// Bytes of one batch: half a second's worth, so that the pace is even.
+    pub fn batch_bytes(&self) -> u64 {
+        (self.pace.bytes_per_second / 2).max(1)
+    }
+
     /// How long to rest after a batch that took so long.
     pub fn rest(&mut self, purged: Purged, took: Duration) -> Duration {
         self.share = match took > SLOW {

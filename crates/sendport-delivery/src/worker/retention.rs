@@ -192,7 +192,11 @@ impl Retention {
         for _ in 0..MOST_BATCHES {
             let began = Instant::now();
             let purged = match stage {
-                Stage::Bodies => self.store.purge_bodies(&scope, self.batch_bytes()).await,
+                Stage::Bodies => {
+                    self.store
+                        .purge_bodies(&scope, self.pacer.batch_bytes())
+                        .await
+                }
                 Stage::Alerts => self.store.purge_alerts(&scope).await,
             };
             let purged = self.paced(began, purged).await?;
@@ -204,11 +208,6 @@ impl Retention {
             }
         }
         Ok(true)
-    }
-
-    /// Bytes of one batch: half a second's worth, so that the pace is even.
-    fn batch_bytes(&self) -> u64 {
-        (self.plan.config.bytes_per_second.0 / 2).max(1)
     }
 
     /// Events and counts; whether more is left.

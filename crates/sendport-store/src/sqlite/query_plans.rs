@@ -96,6 +96,7 @@ const PLANS: &[QueryPlan] = &[
     plan!(super::digest::INSERT_DIGEST_KNOWN; seeks [BY_KEY], scans []),
     plan!(super::digest::INSERT_DIGEST_ORIGIN; seeks [BY_KEY], scans []),
     plan!("purge_bodies_candidates" seeks [BY_FINAL, BY_KEY, "INDEX IX_Attachment_AlertId (AlertId=?)"], scans []),
+    plan!("count_old" seeks [BY_FINAL], scans []),
     plan!("purge_bodies_attachments" seeks [BY_KEY, "INDEX IX_Attachment_AlertId (AlertId=?)"], scans []),
     plan!("purge_bodies_note" seeks [BY_KEY], scans []),
     plan!("purge_bodies_body" seeks [BY_KEY], scans []),

@@ -12,8 +12,8 @@ use super::operator_queries::lines;
 use super::values::{Columns, earlier, later, time_text, uuid_text};
 use super::{SqliteStore, sql};
 use crate::retention::{
-    DatabaseSize, FinalGroup, MOST_ALERTS, MOST_CHILD_ROWS, PurgeScope, Purged, RetentionNote,
-    RetentionStore,
+    DatabaseSize, FinalGroup, MOST_ALERTS, MOST_CHILD_ROWS, OldAlerts, PurgeScope, Purged,
+    RetentionNote, RetentionStore,
 };
 use crate::{ColumnError, StoreError};
 
@@ -63,6 +63,22 @@ impl RetentionStore for SqliteStore {
         self.operator_reader
             .call("look for old alerts", |connection| {
                 lines(connection, sql!("final_groups"), params![], final_group)
+            })
+            .await
+    }
+
+    async fn count_old(&self, scope: &PurgeScope) -> Result<OldAlerts, StoreError> {
+        let (scope, before) = (scope.clone(), earlier(self.clock.now(), scope.older_than));
+        self.operator_reader
+            .call("count old alerts", move |connection| {
+                let values = params![scope.status.as_str(), scope.send_port, before];
+                let found = lines(connection, sql!("count_old"), values, |row| {
+                    Ok(OldAlerts {
+                        bodies: row.integer("Bodies")?.unsigned_abs(),
+                        alerts: row.integer("Alerts")?.unsigned_abs(),
+                    })
+                })?;
+                Ok(found.first().copied().unwrap_or_default())
             })
             .await
     }

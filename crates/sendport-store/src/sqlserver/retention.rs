@@ -13,8 +13,8 @@ use super::operator_queries::lines;
 use super::statement::with_parts;
 use super::values::{Fields, fit, millis, seconds};
 use crate::retention::{
-    DatabaseSize, FinalGroup, MOST_ALERTS, MOST_CHILD_ROWS, PurgeScope, Purged, RetentionNote,
-    RetentionStore,
+    DatabaseSize, FinalGroup, MOST_ALERTS, MOST_CHILD_ROWS, OldAlerts, PurgeScope, Purged,
+    RetentionNote, RetentionStore,
 };
 use crate::{ColumnError, StoreError};
 
@@ -66,6 +66,21 @@ impl RetentionStore for SqlServerStore {
                 oldest_body: f.maybe_time()?,
                 oldest_purged: f.maybe_time()?,
             })
+        })
+    }
+
+    async fn count_old(&self, scope: &PurgeScope) -> Result<OldAlerts, StoreError> {
+        const DOING: &str = "count old alerts";
+        let sql = include_str!("sql/count_old.sql");
+        let (status, age) = (scope.status.as_str(), seconds(scope.older_than));
+        let values: [&dyn ToSql; 3] = [&status, &scope.send_port, &age];
+        let row = self.pool.row(DOING, sql, &values).await?;
+        let mut f = Fields::of(&row);
+        let mut number = || f.get::<i64>().map(i64::unsigned_abs);
+        let (bodies, alerts) = (number(), number());
+        Ok(OldAlerts {
+            bodies: bodies.map_err(|e| unexpected(DOING, e))?,
+            alerts: alerts.map_err(|e| unexpected(DOING, e))?,
         })
     }
 
