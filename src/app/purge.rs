@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sendport_core::domain::AlertStatus;
+use sendport_delivery::settings::SendPortConfig;
 use sendport_delivery::settings::retention::StatusRetention;
 use sendport_delivery::worker::{Pace, Pacer, RetentionPlan};
 use sendport_store::retention::{FinalGroup, PurgeScope, Purged};
@@ -201,9 +202,8 @@ async fn purge_batch(
 
 /// How long the configuration keeps what.
 pub(super) fn retention_plan(config: &Config) -> RetentionPlan {
-    let of_port = |(name, port): (&String, &sendport_delivery::settings::SendPortConfig)| {
-        (name.clone(), port.retention.clone())
-    };
-    let send_ports = config.send_port.iter().map(of_port);
+    let of_port =
+        |(name, port): (&String, &SendPortConfig)| Some((name.clone(), port.retention.clone()?));
+    let send_ports = config.send_port.iter().filter_map(of_port);
     RetentionPlan::new(config.retention.clone(), send_ports.collect())
 }

@@ -69,8 +69,7 @@ pub struct SendPortConfig {
     /// Copies of what is submitted; without it none are kept.
     pub audit: Option<AuditConfig>,
     /// How long its alerts are kept; without it as in `[retention]`.
-    #[serde(default)]
-    pub retention: SendPortRetention,
+    pub retention: Option<SendPortRetention>,
     /// Recipients of failure digests: addresses, separated by `;` or `,`.
     pub notify_failures_to: Option<DigestRecipients>,
     /// At most one digest in this time, of all instances together.
@@ -186,7 +185,9 @@ impl SendPortConfig {
         }
         found.extend(notify::problem(key, self.notify_interval));
         found.extend(self.wildcard_problems(key));
-        found.extend(self.retention.problems(&format!("{key}.retention")));
+        if let Some(retention) = &self.retention {
+            found.extend(retention.problems(&format!("{key}.retention")));
+        }
         found
     }
 
