@@ -1412,6 +1412,281 @@ WHERE x.AlertId = @AlertId
 ORDER BY x.Part, x.At, x.Number;
 GO
 
+-- ==== Database Mail: the result of @query ====
+GO
+
+-- The bytes of a text as Database Mail attaches it: UTF-16, little endian, with a byte order mark. Babelfish converts
+-- to the code page of its collation, and has no bytes to concatenate.
+IF SERVERPROPERTY(N'Babelfish') IS NULL
+    EXEC (N'CREATE FUNCTION sendport.Utf16File (@Text nvarchar(max)) RETURNS varbinary(max) AS
+            BEGIN
+                RETURN 0xFFFE + CONVERT(varbinary(max), @Text);
+            END');
+ELSE
+    EXEC (N'CREATE FUNCTION sendport.Utf16File (@Text nvarchar(max)) RETURNS varbinary(max) AS
+            BEGIN
+                DECLARE @digits varchar(16) = ''0123456789ABCDEF'', @hex varchar(max) = ''FFFE'', @n int = 1, @code int,
+                        @length int = LEN(@Text + N''.'') - 1, @unit int, @second int;
+                WHILE @n <= @length
+                BEGIN
+                    SET @code = UNICODE(SUBSTRING(@Text, @n, 1));
+                    SET @second = -1;
+                    SET @unit = @code;
+                    IF @code > 65535
+                    BEGIN
+                        SET @unit = 55296 + (@code - 65536) / 1024;
+                        SET @second = 56320 + (@code - 65536) % 1024;
+                    END;
+                    WHILE @unit >= 0
+                    BEGIN
+                        SET @hex = @hex + SUBSTRING(@digits, @unit % 256 / 16 + 1, 1) + SUBSTRING(@digits, @unit % 16 + 1, 1)
+                            + SUBSTRING(@digits, @unit / 4096 + 1, 1) + SUBSTRING(@digits, @unit / 256 % 16 + 1, 1);
+                        SET @unit = @second;
+                        SET @second = -1;
+                    END;
+                    SET @n = @n + 1;
+                END;
+                RETURN CONVERT(varbinary(max), @hex, 2);
+            END');
+GO
+-- The lines of a text, each broken after @Width characters, as sqlcmd -w does it.
+CREATE FUNCTION sendport.WrappedLines (@Text nvarchar(max), @Width int) RETURNS nvarchar(max) AS
+BEGIN
+    DECLARE @done nvarchar(max) = N'', @rest nvarchar(max) = @Text, @take int;
+    WHILE LEN(@rest + N'.') - 1 > @Width
+    BEGIN
+        SET @take = CHARINDEX(NCHAR(10), @rest);
+        IF @take BETWEEN 1 AND @Width + 2
+            SET @done = @done + LEFT(@rest, @take);
+        ELSE
+        BEGIN
+            SET @take = @Width;
+            SET @done = @done + LEFT(@rest, @take) + NCHAR(13) + NCHAR(10);
+        END;
+        SET @rest = SUBSTRING(@rest, @take + 1, LEN(@rest + N'.'));
+    END;
+    RETURN @done + @rest;
+END;
+GO
+-- Runs @query as the caller, in the caller's session and transaction, and answers its one result set as text:
+-- as sqlcmd lays it out, as an HTML table, or as CSV (RFC 4180). @refusal: why it cannot be had. @error: the error of
+-- the query, as sqlcmd writes it. Neither this procedure nor its callers have EXECUTE AS.
+CREATE PROCEDURE sendport.RunMailQuery
+    @query       nvarchar(max),
+    @database    nvarchar(128),
+    @format      nvarchar(8),
+    @header      bit,
+    @width       int,
+    @separator   nvarchar(1),
+    @no_truncate bit,
+    @no_padding  bit,
+    @result      nvarchar(max) OUTPUT,
+    @refusal     nvarchar(2000) OUTPUT,
+    @error       nvarchar(2000) OUTPUT
+AS
+BEGIN
+    SET NOCOUNT ON;
+    DECLARE @babelfish bit = CASE WHEN SERVERPROPERTY(N'Babelfish') IS NULL THEN 0 ELSE 1 END,
+            @newline nvarchar(2) = NCHAR(13) + NCHAR(10), @sql nvarchar(max), @inner nvarchar(max), @stored nvarchar(max),
+            @names nvarchar(max), @values nvarchar(max), @line nvarchar(max), @cell nvarchar(1000), @head nvarchar(max) = N'',
+            @rows nvarchar(max), @count bigint, @type int, @number int, @message nvarchar(2000), @asked nvarchar(max), @table nvarchar(128);
+    CREATE TABLE #sendport_columns (
+        ColumnId     int NOT NULL,
+        Name         nvarchar(128) NOT NULL,
+        TypeName     nvarchar(128) COLLATE Latin1_General_BIN2 NULL,
+        MaxLength    int NULL,
+        Digits       int NULL,
+        Scale        int NULL,
+        ErrorType    int NULL,
+        ErrorNumber  int NULL,
+        ErrorMessage nvarchar(2000) NULL,
+        StoredAs     nvarchar(200) NULL,
+        Width        int NULL,
+        IsNumber     bit NULL,
+        IsLarge      bit NULL,
+        ValueText    nvarchar(400) NULL
+    );
+    BEGIN TRY
+        -- What columns it has.
+        IF @babelfish = 0
+        BEGIN
+            SET @sql = N'INSERT INTO #sendport_columns (ColumnId, Name, TypeName, MaxLength, Digits, Scale, ErrorType, ErrorNumber, ErrorMessage)
+                SELECT COALESCE(column_ordinal, 0), COALESCE(name, N''''),
+                       LEFT(system_type_name, CHARINDEX(N''('', system_type_name + N''('') - 1), max_length, precision, scale,
+                       error_type, error_number, LEFT(error_message, 2000)
+                FROM sys.dm_exec_describe_first_result_set(@query, NULL, 0)';
+            SET @inner = N'EXEC ' + QUOTENAME(@database) + N'.sys.sp_executesql @sql, N''@query nvarchar(max)'', @query';
+            EXEC sp_executesql @inner, N'@sql nvarchar(max), @query nvarchar(max)', @sql, @query;
+        END
+        ELSE
+        BEGIN
+            -- Babelfish describes tables alone, and gives temporary ones no description: here @query is one SELECT, and
+            -- its caller may create a table.
+            SET @asked = RTRIM(@query);
+            WHILE RIGHT(@asked, 1) IN (N';', NCHAR(13), NCHAR(10))
+                SET @asked = RTRIM(LEFT(@asked, LEN(@asked) - 1));
+            SET @table = N'sendport_query_' + REPLACE(CONVERT(nvarchar(36), NEWID()), N'-', N'');
+            SET @sql = N'SELECT q.* INTO dbo.' + @table + N' FROM (' + @asked + N') q;
+                INSERT INTO #sendport_columns (ColumnId, Name, TypeName, MaxLength, Digits, Scale)
+                SELECT ORDINAL_POSITION, REPLACE(COLUMN_NAME, N''?column?'', N''''), DATA_TYPE,
+                       CHARACTER_MAXIMUM_LENGTH * CASE WHEN DATA_TYPE IN (N''nchar'', N''nvarchar'') THEN 2 ELSE 1 END,
+                       NUMERIC_PRECISION, COALESCE(DATETIME_PRECISION, NUMERIC_SCALE)
+                FROM INFORMATION_SCHEMA.COLUMNS WHERE TABLE_NAME = N''' + @table + N'''';
+            EXEC sp_executesql @sql;
+            DELETE FROM #sendport_columns WHERE TypeName IN (N'binary', N'varbinary', N'image', N'timestamp', N'rowversion');
+            IF @@ROWCOUNT > 0
+                SET @refusal = N'Parameter @query returns bytes, which this server cannot show as text. Leave them out.';
+        END;
+        SELECT TOP (1) @type = ErrorType, @number = ErrorNumber, @message = ErrorMessage
+        FROM #sendport_columns WHERE ErrorNumber IS NOT NULL;
+        -- The types 3 to 12 say that it cannot be described; the others are errors of the query.
+        IF @type BETWEEN 3 AND 12
+            SET @refusal = CONCAT(N'Parameter @query: its result set cannot be described (error ', @number, N'): ', @message);
+        ELSE IF @number IS NOT NULL
+            SET @error = CONCAT(N'Msg ', @number, N', Level 16, State 1, Server ', @@SERVERNAME, N', Line 1', @newline, @message);
+        ELSE IF EXISTS (SELECT 1 FROM #sendport_columns WHERE TypeName IS NULL)
+            SELECT @refusal = CONCAT(N'Parameter @query: column ', MIN(ColumnId), N' has a type of its own. Convert it to text.')
+            FROM #sendport_columns WHERE TypeName IS NULL;
+        IF @refusal IS NOT NULL OR @error IS NOT NULL
+        BEGIN
+            DROP TABLE #sendport_columns;
+            RETURN;
+        END;
+
+        -- How each column is stored, as wide as sqlcmd shows it, and its values as text.
+        UPDATE #sendport_columns SET
+            MaxLength = CASE WHEN TypeName IN (N'nchar', N'nvarchar') AND MaxLength > 0 THEN MaxLength / 2 ELSE MaxLength END,
+            IsNumber = CASE WHEN TypeName IN (N'bit', N'tinyint', N'smallint', N'int', N'bigint', N'real', N'float', N'money',
+                                              N'smallmoney', N'decimal', N'numeric', N'date', N'time', N'datetime',
+                                              N'smalldatetime', N'datetime2', N'datetimeoffset') THEN 1 ELSE 0 END,
+            IsLarge = CASE WHEN TypeName IN (N'text', N'ntext', N'image', N'xml', N'sql_variant', N'geometry', N'geography',
+                                             N'hierarchyid') THEN 1
+                           WHEN TypeName IN (N'varchar', N'nvarchar', N'varbinary') AND (MaxLength <= 0 OR MaxLength > 8000) THEN 1
+                           ELSE 0 END;
+        UPDATE #sendport_columns SET
+            StoredAs = CASE
+                WHEN TypeName IN (N'char', N'varchar', N'nchar', N'nvarchar', N'text', N'ntext') THEN
+                    CASE WHEN IsLarge = 0 AND MaxLength BETWEEN 1 AND 4000 THEN CONCAT(N'nvarchar(', MaxLength, N')')
+                         ELSE N'nvarchar(max)' END
+                WHEN TypeName IN (N'binary', N'varbinary') AND IsLarge = 0 THEN CONCAT(N'varbinary(', MaxLength, N')')
+                WHEN TypeName IN (N'varbinary', N'image') THEN N'varbinary(max)'
+                WHEN TypeName IN (N'timestamp', N'rowversion') THEN N'varbinary(8)'
+                WHEN TypeName IN (N'decimal', N'numeric') THEN CONCAT(N'decimal(', Digits, N', ', Scale, N')')
+                WHEN TypeName IN (N'time', N'datetime2', N'datetimeoffset') THEN CONCAT(TypeName, N'(', Scale, N')')
+                ELSE TypeName END,
+            Width = CASE
+                WHEN IsLarge = 1 THEN 256
+                WHEN TypeName IN (N'char', N'varchar', N'nchar', N'nvarchar') THEN MaxLength
+                WHEN TypeName IN (N'binary', N'varbinary') THEN CASE WHEN MaxLength < 3999 THEN 2 * MaxLength + 2 ELSE 8000 END
+                WHEN TypeName IN (N'decimal', N'numeric') THEN Digits + 2
+                ELSE CASE TypeName WHEN N'bit' THEN 1 WHEN N'tinyint' THEN 3 WHEN N'smallint' THEN 6 WHEN N'int' THEN 11
+                                   WHEN N'bigint' THEN 21 WHEN N'real' THEN 14 WHEN N'smallmoney' THEN 14
+                                   WHEN N'float' THEN 24 WHEN N'money' THEN 24 WHEN N'date' THEN 16 WHEN N'time' THEN 16
+                                   WHEN N'datetime' THEN 23 WHEN N'smalldatetime' THEN 19 WHEN N'datetime2' THEN 38
+                                   WHEN N'datetimeoffset' THEN 45 WHEN N'uniqueidentifier' THEN 36 ELSE 18 END END,
+            ValueText = REPLACE(CASE
+                WHEN TypeName IN (N'char', N'varchar', N'nchar', N'nvarchar', N'text', N'ntext') THEN N'$c'
+                WHEN TypeName IN (N'binary', N'varbinary', N'image', N'timestamp', N'rowversion') THEN
+                    N'CONVERT(nvarchar(max), $c, 1)'
+                WHEN TypeName IN (N'money', N'smallmoney') THEN N'LTRIM(CONVERT(nvarchar(max), $c, 2))'
+                WHEN TypeName = N'float' THEN N'LTRIM(RTRIM(CASE WHEN CONVERT(float, CONVERT(nvarchar(30), $c)) = $c THEN CONVERT(nvarchar(30), $c) ELSE CONVERT(nvarchar(30), $c, 3) END))'
+                WHEN TypeName = N'real' THEN N'LTRIM(RTRIM(CONVERT(nvarchar(30), $c)))'
+                WHEN TypeName IN (N'datetime', N'datetime2', N'datetimeoffset') THEN N'CONVERT(nvarchar(max), $c, 121)'
+                WHEN TypeName = N'smalldatetime' THEN N'CONVERT(nvarchar(max), $c, 120)'
+                WHEN TypeName = N'date' THEN N'CONVERT(nvarchar(max), $c, 23)'
+                ELSE N'CONVERT(nvarchar(max), $c)' END, N'$c', CONCAT(N'C', ColumnId));
+        UPDATE #sendport_columns SET Width = CASE WHEN LEN(Name) > Width THEN LEN(Name) ELSE Width END;
+
+        -- A cell, from $v: its value as text, NULL or not.
+        SET @cell = CASE @format
+            WHEN N'html' THEN N'N''<td>'' + REPLACE(REPLACE(REPLACE(REPLACE(COALESCE($v, N''NULL''), N''&'', N''&amp;''), N''<'', N''&lt;''), N''>'', N''&gt;''), NCHAR(10), N''<br>'') + N''</td>'''
+            WHEN N'csv' THEN N'COALESCE(CASE WHEN CHARINDEX(N''"'', $v) + CHARINDEX(@separator, $v) + CHARINDEX(NCHAR(13), $v) + CHARINDEX(NCHAR(10), $v) > 0 OR $v = N'''' THEN N''"'' + REPLACE($v, N''"'', N''""'') + N''"'' ELSE $v END, N'''')'
+            END;
+        SELECT @stored = STRING_AGG(CONVERT(nvarchar(max), CONCAT(N'C', ColumnId, N' ', StoredAs, N' NULL')), N', ')
+                         WITHIN GROUP (ORDER BY ColumnId),
+               @names = STRING_AGG(CONVERT(nvarchar(max), CONCAT(N'C', ColumnId)), N', ') WITHIN GROUP (ORDER BY ColumnId),
+               @values = STRING_AGG(CONVERT(nvarchar(max), CONCAT(ValueText, N' AS V', ColumnId)), N', ')
+                         WITHIN GROUP (ORDER BY ColumnId),
+               @line = STRING_AGG(CONVERT(nvarchar(max), CASE
+                   WHEN @cell IS NOT NULL THEN REPLACE(@cell, N'$v', CONCAT(N'v.V', ColumnId))
+                   WHEN @no_truncate = 1 THEN CONCAT(N'COALESCE(v.V', ColumnId, N', N''NULL'')')
+                   WHEN @no_padding = 1 THEN CONCAT(N'RTRIM(LEFT(COALESCE(v.V', ColumnId, N', N''NULL''), ', Width, N'))')
+                   WHEN IsNumber = 1 THEN REPLACE(REPLACE(N'CASE WHEN LEN(v.V$n) >= $w THEN v.V$n ELSE RIGHT(SPACE($w) + COALESCE(v.V$n, N''NULL''), $w) END',
+                       N'$n', CAST(ColumnId AS nvarchar(10))), N'$w', CAST(Width AS nvarchar(10)))
+                   ELSE CONCAT(N'LEFT(COALESCE(v.V', ColumnId, N', N''NULL'') + SPACE(', Width, N'), ', Width, N')') END),
+                   CASE @format WHEN N'html' THEN N' + ' ELSE N' + @separator + ' END) WITHIN GROUP (ORDER BY ColumnId)
+        FROM #sendport_columns;
+
+        IF @header = 1 AND @format = N'html'
+            SELECT @head = N'<tr>' + STRING_AGG(CONVERT(nvarchar(max), N'<th>' + REPLACE(REPLACE(REPLACE(Name, N'&', N'&amp;'),
+                               N'<', N'&lt;'), N'>', N'&gt;') + N'</th>'), N'') WITHIN GROUP (ORDER BY ColumnId) + N'</tr>' + @newline
+            FROM #sendport_columns;
+        ELSE IF @header = 1 AND @format = N'csv'
+            SELECT @head = STRING_AGG(CONVERT(nvarchar(max), CASE WHEN CHARINDEX(N'"', Name) + CHARINDEX(@separator, Name) > 0
+                               THEN N'"' + REPLACE(Name, N'"', N'""') + N'"' ELSE Name END), @separator) WITHIN GROUP (ORDER BY ColumnId) + @newline
+            FROM #sendport_columns;
+        ELSE IF @header = 1 AND @no_truncate = 0
+        BEGIN
+            IF @no_padding = 1
+                SELECT @head = STRING_AGG(CONVERT(nvarchar(max), Name), @separator) WITHIN GROUP (ORDER BY ColumnId) + @newline
+                     + STRING_AGG(REPLICATE(CONVERT(nvarchar(max), N'-'), CASE WHEN Name = N'' THEN 1 ELSE LEN(Name) END), @separator)
+                       WITHIN GROUP (ORDER BY ColumnId) + @newline
+                FROM #sendport_columns;
+            ELSE
+                SELECT @head = sendport.WrappedLines(STRING_AGG(LEFT(CONVERT(nvarchar(max), Name) + SPACE(Width), Width), @separator)
+                                   WITHIN GROUP (ORDER BY ColumnId), @width) + @newline
+                     + sendport.WrappedLines(STRING_AGG(REPLICATE(CONVERT(nvarchar(max), N'-'), Width), @separator)
+                                   WITHIN GROUP (ORDER BY ColumnId), @width) + @newline
+                FROM #sendport_columns;
+        END;
+        IF @format = N'html'
+            SET @line = N'N''<tr>'' + ' + @line + N' + N''</tr>''';
+        ELSE IF @format = N'text' AND @no_padding = 0
+            SET @line = N'sendport.WrappedLines(' + @line + N', @width)';
+        DROP TABLE #sendport_columns;
+
+        -- Its rows. WITH RESULT SETS: exactly one result set, whatever its columns are named.
+        IF @stored IS NULL
+            SET @sql = N'EXEC ' + QUOTENAME(@database) + N'.sys.sp_executesql @query';
+        ELSE
+        BEGIN
+            SET @inner = N'EXEC sys.sp_executesql @query WITH RESULT SETS ((' + @stored + N'))';
+            SET @sql = N'CREATE TABLE #sendport_rows (RowNumber bigint IDENTITY(1, 1) NOT NULL PRIMARY KEY, ' + @stored + N');
+                INSERT INTO #sendport_rows (' + @names + N') ' +
+                CASE @babelfish WHEN 0 THEN N'EXEC ' + QUOTENAME(@database) + N'.sys.sp_executesql @inner, N''@query nvarchar(max)'', @query'
+                                ELSE N'SELECT * FROM dbo.' + @table + N'; DROP TABLE dbo.' + @table END + N';
+                SELECT @count = COUNT(*), @rows = STRING_AGG(CONVERT(nvarchar(max), r.Line), N'''') WITHIN GROUP (ORDER BY r.RowNumber)
+                FROM (SELECT v.RowNumber, ' + @line + N' + NCHAR(13) + NCHAR(10) AS Line
+                      FROM (SELECT RowNumber, ' + @values + N' FROM #sendport_rows) v) r;
+                DROP TABLE #sendport_rows';
+        END;
+        EXEC sp_executesql @sql, N'@query nvarchar(max), @inner nvarchar(max), @separator nvarchar(1), @width int, @count bigint OUTPUT, @rows nvarchar(max) OUTPUT',
+             @query, @inner, @separator, @width, @count OUTPUT, @rows OUTPUT;
+        SET @result = CASE WHEN @stored IS NULL THEN N''
+            WHEN @format = N'html' THEN N'<table border="1" cellspacing="0" cellpadding="4">' + @newline + @head + COALESCE(@rows, N'') + N'</table>'
+            ELSE @head + COALESCE(@rows, N'') END;
+        IF @format = N'text' AND @stored IS NOT NULL
+           AND REPLACE(REPLACE(REPLACE(@query, NCHAR(13), N' '), NCHAR(10), N' '), NCHAR(9), N' ')
+               COLLATE Latin1_General_CI_AS NOT LIKE N'%SET NOCOUNT ON%'
+            SET @result = CONCAT(@result, @newline, N'(', @count, N' rows affected)', @newline);
+    END TRY
+    BEGIN CATCH
+        SET @number = ERROR_NUMBER();
+        SET @refusal = CASE
+            WHEN @number = 8164 THEN N'Parameter @query cannot run where INSERT ... EXEC would be nested (error 8164): call sp_send_dbmail outside of one, and use none in @query.'
+            WHEN @number = 3915 THEN N'Parameter @query cannot roll back a transaction (error 3915).'
+            WHEN @number IN (11535, 11536, 11537, 213) THEN CONCAT(N'Parameter @query returns another result set than its first one was described as (error ', @number, N'). Expected one result set.')
+            END;
+        IF @refusal IS NULL
+            SET @error = LEFT(CONCAT(N'Msg ', @number, N', Level ', ERROR_SEVERITY(), N', State ', ERROR_STATE(), N', Server ',
+                                     @@SERVERNAME, N', Line ', ERROR_LINE(), @newline, ERROR_MESSAGE()), 2000);
+        -- SQL Server drops it at the end; in a doomed transaction it could not be dropped here.
+        IF @babelfish = 1 AND OBJECT_ID(N'tempdb..#sendport_columns') IS NOT NULL
+            DROP TABLE #sendport_columns;
+    END CATCH;
+END;
+GO
+
 -- ==== Database Mail: sp_send_dbmail, with the parameters and errors of msdb.dbo.sp_send_dbmail ====
 GO
 
@@ -1461,12 +1736,16 @@ CREATE PROCEDURE sendport.sp_send_dbmail
     @query_result_no_padding     bit = 0,
     @mailitem_id                 int = NULL OUTPUT,
     @from_address                nvarchar(max) = NULL,
-    @reply_to                    nvarchar(max) = NULL
+    @reply_to                    nvarchar(max) = NULL,
+    -- Beyond Database Mail: text, html or csv.
+    @query_result_format         nvarchar(64) = N'text'
 AS
 BEGIN
     SET NOCOUNT ON;
     DECLARE @code int = 0, @number int = 50000, @argument nvarchar(2000), @text nvarchar(2000),
-            @port nvarchar(64) = N'default', @own bit = 0, @id bigint;
+            @port nvarchar(64) = N'default', @own bit = 0, @id bigint, @database nvarchar(128),
+            @asks bit = CASE WHEN LEN(@query) > 0 THEN 1 ELSE 0 END, @separator nvarchar(1), @file nvarchar(260),
+            @newline nvarchar(2) = NCHAR(13) + NCHAR(10), @result nvarchar(max), @refusal nvarchar(2000), @error nvarchar(2000);
     DECLARE @inserted TABLE (AlertId bigint NOT NULL);
 
     -- Until the service has run once, nobody knows its send ports.
@@ -1521,8 +1800,38 @@ BEGIN
                @text = N'Parameter @reply_to has %s characters. Expected at most 1000.';
     ELSE IF LEN(@file_attachments) > 0
         SELECT @code = 25, @text = N'Parameter @file_attachments is not supported. Insert the files into sendport.Attachment.';
-    ELSE IF LEN(@query) > 0
-        SELECT @code = 26, @text = N'Parameter @query is not supported. Run the query first, and pass its result as @body.';
+    ELSE IF @asks = 1
+    BEGIN
+        SELECT @database = COALESCE(NULLIF(@execute_query_database, N''), DB_NAME()),
+               @query_result_format = LOWER(COALESCE(@query_result_format, N'text') COLLATE Latin1_General_BIN2),
+               @query_no_truncate = COALESCE(@query_no_truncate, 0), @query_result_no_padding = COALESCE(@query_result_no_padding, 0),
+               @file = LTRIM(RTRIM(@query_attachment_filename));
+        IF @query_result_width IS NULL OR @query_result_width NOT BETWEEN 10 AND 32767
+            SELECT @code = 26, @argument = COALESCE(CAST(@query_result_width AS nvarchar(20)), N'NULL'),
+                   @text = N'Parameter @query_result_width is %s. Expected 10 to 32767.';
+        ELSE IF LEN(@query_result_separator + N'.') > 2
+            SELECT @code = 27, @argument = @query_result_separator,
+                   @text = N'Parameter @query_result_separator is "%s". Expected one character.';
+        ELSE IF @query_result_no_padding = 1 AND @query_no_truncate = 1
+            SELECT @code = 28, @text = N'Failed to execute the query because the @query_result_no_append and @query_no_truncate options are mutually exclusive.';
+        ELSE IF @query_result_format NOT IN (N'text', N'html', N'csv')
+            SELECT @code = 29, @argument = @query_result_format,
+                   @text = N'Parameter @query_result_format does not support the value "%s". Expected text, html or csv.';
+        ELSE IF @query_result_format = N'html' AND @attach_query_result_as_file = 0
+                AND COALESCE(@body_format, N'TEXT') COLLATE Latin1_General_CI_AS <> N'HTML'
+            SELECT @code = 29, @text = N'Parameter @query_result_format is html. Expected @body_format = HTML, or @attach_query_result_as_file = 1.';
+        ELSE IF LEN(@file) > 255
+            SELECT @code = 30, @text = N'Parameter @query_attachment_filename has more than 255 characters.';
+        ELSE IF @database <> DB_NAME() AND (SERVERPROPERTY(N'EngineEdition') = 5 OR SERVERPROPERTY(N'Babelfish') IS NOT NULL)
+            SELECT @code = 31, @argument = @database,
+                   @text = N'Parameter @execute_query_database is "%s". This server runs a query in the current database only.';
+        ELSE IF DB_ID(@database) IS NULL
+            SELECT @code = 31, @number = 14633, @argument = @database,
+                   @text = N'The database name "%s" specified in @execute_query_database is invalid. There is no database by that name.';
+        ELSE IF HAS_DBACCESS(@database) = 0
+            SELECT @code = 31, @number = 14631, @argument = SUSER_SNAME(),
+                   @text = N'The current user (''%s'') either does not have permission to access the database specified in the parameter @execute_query_database or cannot impersonate the user specified in the parameter @execute_query_as.';
+    END;
     IF @code <> 0
     BEGIN
         IF @text IS NULL
@@ -1532,6 +1841,32 @@ BEGIN
         RETURN @code;
     END;
 
+    IF @asks = 1
+    BEGIN
+        -- CSV has its own separator, where none is asked for.
+        SET @separator = CASE WHEN @query_result_separator <> N'' THEN @query_result_separator
+                              WHEN @query_result_format = N'csv' THEN N',' ELSE N' ' END;
+        EXEC sendport.RunMailQuery @query, @database, @query_result_format, @query_result_header, @query_result_width, @separator,
+             @query_no_truncate, @query_result_no_padding, @result OUTPUT, @refusal OUTPUT, @error OUTPUT;
+        -- Nothing can be written in a transaction that the query doomed.
+        IF @refusal IS NULL AND @error IS NOT NULL AND (@append_query_error = 0 OR XACT_STATE() = -1)
+            SELECT @number = 14661, @argument = @error, @text = N'Query execution failed: %s';
+        ELSE IF @refusal IS NOT NULL
+            SELECT @argument = @refusal, @text = N'%s';
+        IF @text IS NOT NULL
+        BEGIN
+            EXEC sendport.RaiseDatabaseMailError @number, @argument, @text;
+            RETURN 1;
+        END;
+        IF @error IS NOT NULL OR @attach_query_result_as_file = 0
+            SET @body = CONCAT(@body, @newline, CASE
+                WHEN @body_format COLLATE Latin1_General_CI_AS = N'HTML' AND (@error IS NOT NULL OR @query_result_format <> N'html')
+                THEN N'<pre>' + REPLACE(REPLACE(COALESCE(@error, @result), N'&', N'&amp;'), N'<', N'&lt;') + N'</pre>'
+                ELSE COALESCE(@error, @result) END);
+        IF COALESCE(@file, N'') = N''
+            SET @file = CONCAT(N'QueryResults', ABS(CHECKSUM(NEWID()) % 1000000), N'.',
+                               CASE @query_result_format WHEN N'text' THEN N'txt' ELSE @query_result_format END);
+    END;
     IF @profile_name IS NOT NULL
         SET @port = @profile_name;
     IF @@TRANCOUNT = 0
@@ -1549,11 +1884,13 @@ BEGIN
                 LOWER(COALESCE(@body_format, N'text') COLLATE Latin1_General_BIN2), LOWER(@importance COLLATE Latin1_General_BIN2),
                 LOWER(@sensitivity COLLATE Latin1_General_BIN2), @port);
         SELECT @id = AlertId FROM @inserted;
-        IF LEN(@query) > 0 OR @exclude_query_output = 1
+        IF @asks = 1 OR @exclude_query_output = 1
             INSERT INTO sendport.DatabaseMailItem (AlertId, Query, ExecuteQueryDatabase, AttachQueryResultAsFile,
                 QueryResultHeader, QueryResultWidth, QueryResultSeparator, ExcludeQueryOutput, AppendQueryError)
             VALUES (@id, @query, @execute_query_database, @attach_query_result_as_file, @query_result_header,
-                    @query_result_width, LEFT(@query_result_separator, 1), @exclude_query_output, @append_query_error);
+                    @query_result_width, LEFT(@query_result_separator + N' ', 1), @exclude_query_output, @append_query_error);
+        IF @attach_query_result_as_file = 1 AND @error IS NULL
+            INSERT INTO sendport.Attachment (AlertId, FileName, Content) VALUES (@id, @file, sendport.Utf16File(@result));
         IF @own = 1
             COMMIT TRANSACTION;
     END TRY
@@ -1810,6 +2147,8 @@ GRANT SELECT ON sendport.MyAlertStatus TO sendport_writer;
 GRANT SELECT ON sendport.MyDelivery TO sendport_writer;
 GRANT SELECT ON sendport.ReplyExplanation TO sendport_writer;
 GRANT EXECUTE ON sendport.sp_send_dbmail TO sendport_writer;
+-- sp_send_dbmail calls it in dynamic SQL.
+GRANT EXECUTE ON sendport.WrappedLines TO sendport_writer;
 GRANT SELECT ON sendport.sysmail_allitems TO sendport_writer;
 GRANT SELECT ON sendport.sysmail_event_log TO sendport_writer;
 GRANT SELECT ON sendport.sysmail_faileditems TO sendport_writer;
@@ -1952,6 +2291,8 @@ BEGIN
     EXEC (N'GRANT EXECUTE ON sendport.MyMailItems TO sendport_reader');
     EXEC (N'GRANT EXECUTE ON sendport.MyMailItems TO sendport_writer');
     EXEC (N'GRANT EXECUTE ON sendport.RaiseDatabaseMailError TO sendport_writer');
+    EXEC (N'GRANT EXECUTE ON sendport.RunMailQuery TO sendport_writer');
+    EXEC (N'GRANT EXECUTE ON sendport.Utf16File TO sendport_writer');
     EXEC (N'GRANT SELECT ON sendport.[@allowed_MailOfAll] TO sendport_reader');
     EXEC (N'GRANT SELECT ON sendport.[@allowed_MailOfAll] TO sendport_writer');
     EXEC (N'GRANT SELECT ON sendport.[@own_MyMailAttachments] TO sendport_reader');

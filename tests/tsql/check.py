@@ -26,7 +26,7 @@ MODELS = (
     ("SqlAzure", "SQL_Latin1_General_CP1_CI_AS", False),
 )
 # Objects of SQL Server itself, which the models lack.
-SYSTEM = re.compile(r"\[sp_(get|release)applock\]|\[sys\]\.\[")
+SYSTEM = re.compile(r"\[sp_(getapplock|releaseapplock|executesql)\]|\[sys\]\.\[")
 HISTORY = STORE / "sql/history_table.sql"  # precedes the migrations
 MIGRATIONS = sorted((ROOT / "migrations/sqlserver").glob("*.sql"))
 STATEMENTS = sorted((STORE / "sql").glob("*.sql"))
