@@ -43,6 +43,8 @@ CREATE TABLE Alert (
     DedupKey        TEXT COLLATE RTRIM,
     NotBefore       TEXT,
     ExpiresAt       TEXT,
+    -- Files that the service reads itself: absolute paths, separated by ';'.
+    FileAttachments TEXT,
     CreatedAt       TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     CreatedBy       TEXT NOT NULL DEFAULT 'sqlite',
     CONSTRAINT UQ_Alert_PublicId UNIQUE (PublicId),

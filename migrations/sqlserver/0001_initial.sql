@@ -46,6 +46,8 @@ CREATE TABLE sendport.AlertRow (
     DedupKey        nvarchar(200) COLLATE Latin1_General_BIN2 NULL,
     NotBefore       datetime2(3) NULL,
     ExpiresAt       datetime2(3) NULL,
+    -- Files that the service reads itself: absolute paths, separated by ';'.
+    FileAttachments nvarchar(max) NULL,
     CreatedAt       datetime2(3) NOT NULL CONSTRAINT DF_AlertRow_CreatedAt DEFAULT SYSUTCDATETIME(),
     CreatedBy       nvarchar(128) NOT NULL CONSTRAINT DF_AlertRow_CreatedBy DEFAULT SUSER_SNAME(),
     Status          nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_AlertRow_Status DEFAULT N'queued',
@@ -710,11 +712,11 @@ CREATE VIEW sendport.Alert (
     AlertId, PublicId, ToRecipients, CcRecipients, BccRecipients, FromAddress, ReplyTo, Subject, Body,
     BodyFormat, Template, Payload, Language, AlertName, Severity, Source, Reference, SendPort, Priority,
     Importance, Sensitivity, Headers, DeliveryReceipt, ReadReceipt, ReplyBy, Protection, DedupKey,
-    NotBefore, ExpiresAt, CreatedAt, CreatedBy) AS
+    NotBefore, ExpiresAt, FileAttachments, CreatedAt, CreatedBy) AS
 SELECT AlertId, PublicId, ToRecipients, CcRecipients, BccRecipients, FromAddress, ReplyTo, Subject, Body,
        BodyFormat, Template, Payload, Language, AlertName, Severity, Source, Reference, SendPort, Priority,
        Importance, Sensitivity, Headers, DeliveryReceipt, ReadReceipt, ReplyBy, Protection, DedupKey,
-       NotBefore, ExpiresAt,
+       NotBefore, ExpiresAt, FileAttachments,
        DATEADD(millisecond, 0, CreatedAt), CreatedBy + N''
 FROM sendport.AlertRow
 WHERE CreatedBy = SUSER_SNAME() OR IS_MEMBER(N'sendport_reader') = 1 OR IS_MEMBER(N'sendport_service') = 1
@@ -1798,8 +1800,6 @@ BEGIN
     ELSE IF LEN(@reply_to) > 1000
         SELECT @code = 24, @argument = CAST(LEN(@reply_to) AS nvarchar(20)),
                @text = N'Parameter @reply_to has %s characters. Expected at most 1000.';
-    ELSE IF LEN(@file_attachments) > 0
-        SELECT @code = 25, @text = N'Parameter @file_attachments is not supported. Insert the files into sendport.Attachment.';
     ELSE IF @asks = 1
     BEGIN
         SELECT @database = COALESCE(NULLIF(@execute_query_database, N''), DB_NAME()),
@@ -1876,13 +1876,13 @@ BEGIN
         IF @own = 1
             BEGIN TRANSACTION;
         INSERT INTO sendport.Alert (ToRecipients, CcRecipients, BccRecipients, FromAddress, ReplyTo, Subject, Body,
-                                    BodyFormat, Importance, Sensitivity, SendPort)
+                                    BodyFormat, Importance, Sensitivity, SendPort, FileAttachments)
         OUTPUT inserted.AlertId INTO @inserted (AlertId)
         VALUES (NULLIF(@recipients, N''), NULLIF(@copy_recipients, N''), NULLIF(@blind_copy_recipients, N''),
                 NULLIF(@from_address, N''), NULLIF(@reply_to, N''),
                 CASE WHEN LEN(@subject) > 0 THEN @subject ELSE N'SQL Server Message' END, COALESCE(@body, N''),
                 LOWER(COALESCE(@body_format, N'text') COLLATE Latin1_General_BIN2), LOWER(@importance COLLATE Latin1_General_BIN2),
-                LOWER(@sensitivity COLLATE Latin1_General_BIN2), @port);
+                LOWER(@sensitivity COLLATE Latin1_General_BIN2), @port, NULLIF(@file_attachments, N''));
         SELECT @id = AlertId FROM @inserted;
         IF @asks = 1 OR @exclude_query_output = 1
             INSERT INTO sendport.DatabaseMailItem (AlertId, Query, ExecuteQueryDatabase, AttachQueryResultAsFile,
@@ -1923,7 +1923,7 @@ CREATE VIEW sendport.MailItem (
     sent_status, sent_date, last_mod_date, last_mod_user) AS
 SELECT a.AlertId, p.SendPortId, a.ToRecipients, a.CcRecipients, a.BccRecipients, a.Subject, a.Body,
        CAST(UPPER(a.BodyFormat) AS varchar(20)), CAST(UPPER(a.Importance) AS varchar(6)),
-       CAST(UPPER(a.Sensitivity) AS varchar(12)), CAST(NULL AS nvarchar(max)), CAST('MIME' AS varchar(20)),
+       CAST(UPPER(a.Sensitivity) AS varchar(12)), a.FileAttachments, CAST('MIME' AS varchar(20)),
        d.Query, d.ExecuteQueryDatabase, COALESCE(d.AttachQueryResultAsFile, CAST(0 AS bit)),
        COALESCE(d.QueryResultHeader, CAST(1 AS bit)), COALESCE(d.QueryResultWidth, 256),
        CAST(COALESCE(d.QueryResultSeparator, N' ') AS nchar(1)), COALESCE(d.ExcludeQueryOutput, CAST(0 AS bit)),
@@ -2323,7 +2323,7 @@ BEGIN
     EXEC (N'DENY SELECT (ToRecipients, CcRecipients, BccRecipients, FromAddress, ReplyTo, Subject, Body, BodyFormat,
         Template, Payload, Language, AlertName, Severity, Source, Reference, SendPort, Priority, Importance,
         Sensitivity, Headers, DeliveryReceipt, ReadReceipt, ReplyBy, Protection, DedupKey, NotBefore, ExpiresAt,
-        CreatedAt, CreatedBy) ON sendport.Alert TO sendport_writer;
+        FileAttachments, CreatedAt, CreatedBy) ON sendport.Alert TO sendport_writer;
 DENY UPDATE, DELETE ON sendport.Alert TO sendport_writer;
 DENY SELECT (FileName, MediaType, Content, Disposition, ContentId, Description, TransferEncoding)
     ON sendport.Attachment TO sendport_writer;

@@ -11,11 +11,12 @@ pub(crate) async fn every_column_comes_back_as_it_was_written(f: &dyn Fixture) {
     let store = f.fresh().await;
     let columns = "ToRecipients, CcRecipients, BccRecipients, FromAddress, ReplyTo, Subject, Body, BodyFormat, \
                    Template, Payload, Language, AlertName, Severity, Source, Reference, SendPort, Priority, \
-                   Importance, Sensitivity, Headers, DeliveryReceipt, ReadReceipt, Protection, DedupKey";
+                   Importance, Sensitivity, Headers, DeliveryReceipt, ReadReceipt, Protection, DedupKey, \
+                   FileAttachments";
     let values = "'to@contoso.com', 'cc@contoso.com', 'bcc@contoso.com', 'from@contoso.com', 're@contoso.com', \
                   'subject', '<p>body</p>', 'HTML', 'late-order', '{\"order\": 4711}', 'de-AT', 'LateOrder', \
                   'high', 'erp', 'order-4711', 'billing', 'urgent', 'High', 'private', '{\"X-Order\": \"4711\"}', \
-                  1, 1, 'sign+encrypt', 'late-4711'";
+                  1, 1, 'sign+encrypt', 'late-4711', '/srv/a.pdf; /srv/b.pdf'";
     let id = f.insert(columns, values).await;
     let alert = load(&store, id).await;
     let texts = [
@@ -33,6 +34,7 @@ pub(crate) async fn every_column_comes_back_as_it_was_written(f: &dyn Fixture) {
         (&alert.headers, "{\"X-Order\": \"4711\"}"),
         (&alert.protection, "sign+encrypt"),
         (&alert.dedup_key, "late-4711"),
+        (&alert.file_attachments, "/srv/a.pdf; /srv/b.pdf"),
     ];
     for (found, expected) in texts {
         assert_eq!(found.as_deref(), Some(expected));

@@ -39,6 +39,7 @@ pub(crate) fn alert() -> Alert {
         dedup_key: None,
         not_before: None,
         expires_at: None,
+        file_attachments: None,
         created_at: Utc
             .with_ymd_and_hms(2026, 3, 1, 9, 5, 7)
             .single()

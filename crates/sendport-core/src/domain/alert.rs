@@ -254,6 +254,8 @@ pub struct Alert {
     pub not_before: Option<Timestamp>,
     /// It is not sent after.
     pub expires_at: Option<Timestamp>,
+    /// Files that the service reads itself: absolute paths, separated by `;`.
+    pub file_attachments: Option<String>,
     /// When it was inserted, by the database's clock.
     pub created_at: Timestamp,
     /// The login that inserted it.

@@ -214,6 +214,7 @@ fn explains_every_own_reason() {
         "attachment-too-large",
         "attachment-forbidden",
         "attachment-missing",
+        "file-attachments-unread",
         "bad-from",
         "bad-message-id-domain",
         "no-recipients",

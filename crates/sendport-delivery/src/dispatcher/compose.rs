@@ -33,6 +33,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// After that.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// Never sends an alert without a file that it names.
+fn refuse_files(alert: &Alert) -> Result<(), Refusal> {
+    let paths = alert.file_attachments.as_deref().map_or("", str::trim);
+    if paths.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        "file-attachments-unread",
+        format!("FileAttachments: this service reads no files; found '{paths}'"),
+    ))
+}
+
 /// A message before its protection.
 #[derive(Debug)]
 pub struct Draft {
@@ -65,6 +77,7 @@ impl Sources<'_> {
         port: &SendPort,
     ) -> Result<Vec<Attachment>, ComposeError> {
         port.check_principal(alert)?;
+        refuse_files(alert)?;
         if alert.attachment_count == 0 {
             return Ok(Vec::new());
         }

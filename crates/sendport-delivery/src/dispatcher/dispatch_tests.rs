@@ -249,6 +249,20 @@ async fn a_digest_goes_through_the_other_relay_whatever_applications_may_do() {
     assert!(String::from_utf8_lossy(bytes).contains("\r\nAuto-Submitted: auto-generated\r\n"));
 }
 
+#[tokio::test]
+async fn an_alert_is_not_sent_without_the_files_that_it_names() {
+    let memory = MemoryBudget::new("");
+    let named = Alert {
+        file_attachments: Some("/srv/reports/late.pdf".to_owned()),
+        ..alert()
+    };
+    let decision = decision(memory.dispatch(named).await);
+    assert_eq!(decision.status, AlertStatus::Failed);
+    let reason = decision.reason.expect("a reason");
+    assert!(reason.contains("found '/srv/reports/late.pdf'"), "{reason}");
+    assert!(memory.messages("first").is_empty() && memory.messages("second").is_empty());
+}
+
 /// A send port that encrypts to the certificates of a folder.
 fn encrypting(folder: &Path, when_missing: WhenMissing) -> SendPort {
     let encryptor = Encryptor {

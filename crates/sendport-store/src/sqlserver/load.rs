@@ -175,6 +175,7 @@ fn read_alert(row: &Row, recipients: Vec<Recipient>) -> Result<(Alert, Option<u6
         dedup_key: f.maybe_text()?,
         not_before: f.maybe_time()?,
         expires_at: f.maybe_time()?,
+        file_attachments: f.maybe_text()?,
         created_at: f.time()?,
         created_by: f.text()?,
         attempt_count: f.count()?,
