@@ -2114,6 +2114,177 @@ GO
 CREATE VIEW sendport.sysmail_faileditems AS SELECT * FROM sendport.sysmail_allitems WHERE sent_status = 'failed';
 GO
 
+-- ==== Database Mail: its procedures for administrators. Only db_owner may execute them ====
+GO
+
+-- Why a procedure below does nothing: it deletes in transactions of its own.
+CREATE PROCEDURE sendport.RefuseInTransaction @Procedure nvarchar(128) AS
+    IF @@TRANCOUNT > 0
+        RAISERROR (N'%s deletes in many short transactions, and cannot run in a transaction of its caller. Commit it first.', 16, 1, @Procedure);
+GO
+-- Deletes final alerts with all that belongs to them, a few at a time: never more than 1,000 rows in a statement. Alerts
+-- that wait are kept. @sent_before is compared with the time of the insert, and is local, as in sysmail_allitems.
+CREATE PROCEDURE sendport.sysmail_delete_mailitems_sp
+    @sent_before datetime = NULL,
+    @sent_status varchar(8) = NULL
+AS
+BEGIN
+    SET NOCOUNT ON;
+    DECLARE @before datetime2(3) = DATEADD(minute, DATEDIFF(minute, GETDATE(), GETUTCDATE()), @sent_before),
+            @last bigint = 0, @taken int = 1, @rows int, @deleted bigint = 0;
+    DECLARE @ids TABLE (AlertId bigint NOT NULL PRIMARY KEY);
+    IF @@TRANCOUNT > 0
+    BEGIN
+        EXEC sendport.RefuseInTransaction N'sysmail_delete_mailitems_sp';
+        RETURN 1;
+    END;
+    IF @sent_before IS NULL AND @sent_status IS NULL
+    BEGIN
+        RAISERROR (N'Either @sent_before or @sent_status must be specified.', 16, 1);
+        RETURN 1;
+    END;
+    IF @sent_status COLLATE Latin1_General_CI_AS NOT IN ('sent', 'failed')
+    BEGIN
+        RAISERROR (N'Parameter @sent_status does not support the value ''%s''. Expected sent or failed: alerts that wait are cancelled, not deleted.', 16, 1, @sent_status);
+        RETURN 1;
+    END;
+    WHILE @taken > 0
+    BEGIN
+        DELETE FROM @ids;
+        INSERT INTO @ids (AlertId)
+        SELECT TOP (100) a.AlertId
+        FROM sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (PK_AlertRow))
+        WHERE a.AlertId > @last AND a.FinalAt IS NOT NULL AND a.LeaseToken IS NULL
+          AND (@before IS NULL OR a.CreatedAt < @before)
+          AND (@sent_status IS NULL
+               OR CASE WHEN a.Status = N'relayed' THEN 'sent' ELSE 'failed' END = @sent_status COLLATE Latin1_General_CI_AS)
+        ORDER BY a.AlertId;
+        SET @taken = @@ROWCOUNT;
+        SELECT @last = COALESCE(MAX(AlertId), @last) FROM @ids;
+        SET @rows = 1000;
+        WHILE @rows = 1000
+        BEGIN
+            DELETE TOP (1000) FROM sendport.AttemptReply
+            WHERE AttemptId IN (SELECT t.AttemptId FROM sendport.Attempt t WHERE t.AlertId IN (SELECT i.AlertId FROM @ids i));
+            SET @rows = @@ROWCOUNT;
+        END;
+        SET @rows = 1000;
+        WHILE @rows = 1000
+        BEGIN
+            DELETE TOP (1000) FROM sendport.Attempt WHERE AlertId IN (SELECT i.AlertId FROM @ids i);
+            SET @rows = @@ROWCOUNT;
+        END;
+        SET @rows = 1000;
+        WHILE @rows = 1000
+        BEGIN
+            DELETE TOP (1000) FROM sendport.Recipient WHERE AlertId IN (SELECT i.AlertId FROM @ids i);
+            SET @rows = @@ROWCOUNT;
+        END;
+        SET @rows = 1000;
+        WHILE @rows = 1000
+        BEGIN
+            DELETE TOP (1000) FROM sendport.AttachmentRow WHERE AlertId IN (SELECT i.AlertId FROM @ids i);
+            SET @rows = @@ROWCOUNT;
+        END;
+        DELETE FROM sendport.FailureNotification WHERE AlertId IN (SELECT i.AlertId FROM @ids i);
+        DELETE FROM sendport.DatabaseMailItem WHERE AlertId IN (SELECT i.AlertId FROM @ids i);
+        DELETE FROM sendport.AlertRow WHERE AlertId IN (SELECT i.AlertId FROM @ids i);
+        SET @deleted = @deleted + @@ROWCOUNT;
+    END;
+    INSERT INTO sendport.EventLog (Severity, EventType, Message)
+    VALUES (N'information', N'mail-items-deleted', CONCAT(N'Mail items deletion is initiated by user "', SUSER_SNAME(), N'". ', @deleted,
+            N' items deleted.'));
+    RETURN 0;
+END;
+GO
+-- Deletes rows of EventLog; the failures of alerts go with their alerts.
+CREATE PROCEDURE sendport.sysmail_delete_log_sp
+    @logged_before datetime = NULL,
+    @event_type varchar(15) = NULL
+AS
+BEGIN
+    SET NOCOUNT ON;
+    DECLARE @before datetime2(3) = DATEADD(minute, DATEDIFF(minute, GETDATE(), GETUTCDATE()), @logged_before), @rows int = 1000;
+    IF @@TRANCOUNT > 0
+    BEGIN
+        EXEC sendport.RefuseInTransaction N'sysmail_delete_log_sp';
+        RETURN 1;
+    END;
+    IF @event_type COLLATE Latin1_General_CI_AS NOT IN ('success', 'warning', 'error', 'informational', 'information')
+    BEGIN
+        RAISERROR (N'Parameter @event_type does not support the value ''%s''. Expected success, warning, error or informational.', 16, 1, @event_type);
+        RETURN 1;
+    END;
+    WHILE @rows = 1000
+    BEGIN
+        DELETE TOP (1000) FROM sendport.EventLog
+        WHERE (@before IS NULL OR LoggedAt < @before)
+          AND (@event_type IS NULL
+               OR Severity COLLATE Latin1_General_CI_AS = REPLACE(@event_type, 'informational', 'information') COLLATE Latin1_General_CI_AS);
+        SET @rows = @@ROWCOUNT;
+    END;
+    RETURN 0;
+END;
+GO
+-- The alerts that wait, and the outcomes that instances could not record yet. Nobody records when the queue was last
+-- empty. Times are UTC, as Database Mail's are here.
+CREATE PROCEDURE sendport.sysmail_help_queue_sp @queue_type nvarchar(6) = NULL AS
+BEGIN
+    SET NOCOUNT ON;
+    DECLARE @state nvarchar(64) = N'INACTIVE', @activated datetime, @waiting int, @unrecorded int;
+    IF @queue_type COLLATE Latin1_General_CI_AS NOT IN (N'mail', N'status')
+    BEGIN
+        RAISERROR (N'Parameter @queue_type does not support the value ''%s''. Expected mail or status.', 16, 1, @queue_type);
+        RETURN 1;
+    END;
+    SELECT @activated = MAX(StartedAt), @unrecorded = COALESCE(SUM(UnrecordedCount), 0)
+    FROM sendport.Instance WITH (READUNCOMMITTED);
+    IF EXISTS (SELECT 1 FROM sendport.Instance WITH (READUNCOMMITTED) WHERE StoppedAt IS NULL AND LeaseUntil > SYSUTCDATETIME())
+        SET @state = N'RECEIVES_OCCURRING';
+    SELECT @waiting = COUNT(*) FROM sendport.AlertRow WITH (READUNCOMMITTED)
+    WHERE Status IN (N'queued', N'sending', N'delayed', N'held');
+    SELECT q.queue_type, CASE q.queue_type WHEN N'mail' THEN @waiting ELSE @unrecorded END AS length, @state AS state,
+           CAST(NULL AS datetime) AS last_empty_rowset_time, @activated AS last_activated_time
+    FROM (SELECT CAST(N'mail' AS nvarchar(6)) AS queue_type UNION ALL SELECT N'status') q
+    WHERE @queue_type IS NULL OR q.queue_type = @queue_type COLLATE Latin1_General_CI_AS;
+    RETURN 0;
+END;
+GO
+-- The holds of sysmail_stop_sp that sysmail_start_sp has not ended.
+CREATE VIEW sendport.MailHold AS
+SELECT h.RequestId, h.SendPort
+FROM sendport.OperatorRequest h WITH (READUNCOMMITTED)
+WHERE h.State = N'open' AND h.Verb = N'hold' AND h.Comment = N'sysmail_stop_sp'
+  AND NOT EXISTS (SELECT 1 FROM sendport.OperatorRequest r WITH (READUNCOMMITTED)
+                  WHERE r.Verb = N'release' AND r.HoldRequestId = h.RequestId);
+GO
+-- Holds every send port: alerts are accepted, and wait.
+CREATE PROCEDURE sendport.sysmail_stop_sp AS
+BEGIN
+    SET NOCOUNT ON;
+    INSERT INTO sendport.OperatorRequest (Verb, SendPort, Comment)
+    SELECT N'hold', p.Name, N'sysmail_stop_sp'
+    FROM sendport.SendPort p
+    WHERE NOT EXISTS (SELECT 1 FROM sendport.MailHold h WHERE h.SendPort = p.Name);
+    RETURN 0;
+END;
+GO
+CREATE PROCEDURE sendport.sysmail_start_sp AS
+BEGIN
+    SET NOCOUNT ON;
+    INSERT INTO sendport.OperatorRequest (Verb, HoldRequestId, Comment)
+    SELECT N'release', h.RequestId, N'sysmail_start_sp' FROM sendport.MailHold h;
+    RETURN 0;
+END;
+GO
+CREATE PROCEDURE sendport.sysmail_help_status_sp AS
+BEGIN
+    SET NOCOUNT ON;
+    SELECT CAST(CASE WHEN EXISTS (SELECT 1 FROM sendport.MailHold) THEN N'STOPPED' ELSE N'STARTED' END AS nvarchar(7)) AS Status;
+    RETURN 0;
+END;
+GO
+
 -- ==== Roles ====
 GO
 
@@ -2356,6 +2527,7 @@ DENY SELECT, INSERT, UPDATE, DELETE ON sendport.LatencyByHour TO sendport_writer
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.LatencyByMinute TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.MailAttachment TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.MailEvent TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.MailHold TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.MailItem TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.MinuteCount TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.MinuteLatency TO sendport_writer;

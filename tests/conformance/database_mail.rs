@@ -306,6 +306,86 @@ async fn views_show_a_writer_what_it_sent(fixture: &SqlServerFixture) {
     }
 }
 
+async fn what_is_final_is_deleted_and_nothing_else(fixture: &SqlServerFixture) {
+    mails_of_every_status(fixture).await;
+    let own = fixture.connection_string();
+    let statuses = async || {
+        shown(fixture, "sent_status", "sysmail_allitems")
+            .await
+            .concat()
+    };
+    let delete = "EXEC sendport.sysmail_delete_mailitems_sp";
+    for (call, text) in [
+        (delete.to_owned(), "Either @sent_before or @sent_status"),
+        (
+            format!("{delete} @sent_status = 'unsent'"),
+            "Parameter @sent_status does not support the value 'unsent'",
+        ),
+        (
+            format!("BEGIN TRANSACTION; {delete} @sent_status = 'failed'"),
+            "sysmail_delete_mailitems_sp deletes in many short transactions",
+        ),
+        (
+            "BEGIN TRANSACTION; EXEC sendport.sysmail_delete_log_sp".to_owned(),
+            "sysmail_delete_log_sp deletes in many short transactions",
+        ),
+        (
+            "EXEC sendport.sysmail_delete_log_sp @event_type = 'fatal'".to_owned(),
+            "Parameter @event_type does not support the value 'fatal'",
+        ),
+    ] {
+        let error = run(&own, &call).await.expect_err(&call);
+        assert!(error.contains(text), "{call}: {error}");
+    }
+    assert_eq!(statuses().await, ["retrying", "sent", "failed", "unsent"]);
+    let failed = format!("{delete} @sent_status = 'failed'");
+    fixture.try_sql(&failed).await.expect("delete");
+    assert_eq!(statuses().await, ["retrying", "sent", "unsent"]);
+    let all = format!("DECLARE @now datetime = DATEADD(minute, 1, GETDATE()); {delete} @now");
+    fixture.try_sql(&all).await.expect("delete");
+    assert_eq!(statuses().await, ["retrying", "unsent"]);
+    let f: &dyn Fixture = fixture;
+    for table in ["Recipient", "Attempt"] {
+        assert_eq!(f.rows(table, "1 = 1").await, 1, "{table}");
+    }
+    let log = "EventType = 'mail-items-deleted' AND Message LIKE '%1 items deleted.'";
+    assert_eq!(f.rows("EventLog", log).await, 2);
+    let delete = "EXEC sendport.sysmail_delete_log_sp @event_type = 'informational'";
+    fixture.try_sql(delete).await.expect("delete");
+    assert_eq!(f.rows("EventLog", "Severity = 'information'").await, 0);
+}
+
+async fn stop_holds_every_send_port_until_start(fixture: &SqlServerFixture) {
+    fixture.fresh().await;
+    publish_send_ports(fixture).await;
+    let status = async || {
+        fixture
+            .scalar("EXEC sendport.sysmail_help_status_sp")
+            .await
+            .expect("a status")
+    };
+    assert_eq!(status().await, "STARTED");
+    for _ in 0..2 {
+        let stop = "EXEC sendport.sysmail_stop_sp";
+        fixture.try_sql(stop).await.expect("stop");
+    }
+    assert_eq!(status().await, "STOPPED");
+    fixture.try_sql(&moved(SEND)).await.expect("accepted");
+    let queue = "EXEC sendport.sysmail_help_queue_sp @queue_type = 'mail'";
+    let queue = rows(&fixture.connection_string(), queue).await;
+    assert_eq!(queue.expect("a row")[0][..3], ["mail", "1", "INACTIVE"]);
+    let f: &dyn Fixture = fixture;
+    let holds = "Verb = 'hold' AND SendPort IN ('default', 'night shift')";
+    assert_eq!(f.rows("OperatorRequest", holds).await, 2);
+    fixture
+        .try_sql("EXEC sendport.sysmail_start_sp")
+        .await
+        .expect("start");
+    assert_eq!(status().await, "STARTED");
+    let released = "Verb = 'release' AND HoldRequestId IS NOT NULL";
+    assert_eq!(f.rows("OperatorRequest", released).await, 2);
+}
+
 macro_rules! on_sqlserver {
     ($($scenario:ident;)*) => {
         /// What an application that used Database Mail relies on.
@@ -326,4 +406,6 @@ on_sqlserver! {
     writers_send_as_themselves;
     views_show_the_history_as_database_mail_does;
     views_show_a_writer_what_it_sent;
+    what_is_final_is_deleted_and_nothing_else;
+    stop_holds_every_send_port_until_start;
 }
