@@ -109,9 +109,8 @@ CREATE TABLE AlertState (
     AttemptsBefore  INTEGER NOT NULL DEFAULT 0,
     -- How often a requeue asked for a new Message-ID.
     MessageGeneration INTEGER NOT NULL DEFAULT 0,
-    -- The request that took it out of the queue (OperatorRequest), while StatusReasonCode is 'operator-hold' or
-    -- 'cancelling'.
-    HoldRequestId   INTEGER,
+    -- The latest request of an operator that changed it (OperatorRequest).
+    RequestId       INTEGER,
     -- When the service deleted Body, Payload, Headers and the attachments: such an alert is not sent again.
     BodyPurgedAt    TEXT,
     -- 1 when all attachments are gone, which are deleted some at a time: only then the row itself may be deleted.
@@ -738,6 +737,8 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
                      WHERE pr.SendPort = q.SendPort AND rs.ExplanationKey = 'relay-unresponsive' AND i.StoppedAt IS NULL
                        AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
                      ORDER BY pr.Ordinal LIMIT 1))
+           WHEN q.Status = 'held' AND q.CancellingCount = q.Depth THEN 'cancelled by an operator: the service ends them in batches'
+           WHEN q.Status IN ('queued', 'delayed') AND q.HeldBy IS NOT NULL THEN q.HeldBy
            WHEN q.Status = 'held' AND q.InDoubtCount = 0 THEN 'held by an operator until released'
            WHEN q.Status = 'held' AND q.InDoubtCount = q.Depth THEN 'held in doubt: see the view InDoubt'
            WHEN q.Status = 'held' THEN q.InDoubtCount || ' held in doubt: see the view InDoubt; ' ||
@@ -796,6 +797,12 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
        q.IsRunning AND q.IsKnown AS HasInstance
 FROM (SELECT SendPort, Status, count(*) AS Depth, min(CreatedAt) AS OldestAt, min(DueAt) AS NextDueAt,
              count(CASE WHEN Status = 'held' AND StatusReasonCode = 'in-doubt' THEN 1 END) AS InDoubtCount,
+             count(CASE WHEN Status = 'held' AND StatusReasonCode = 'cancelling' THEN 1 END) AS CancellingCount,
+             (SELECT 'the send port is held by ' || o.RequestedBy || ' since ' || o.RequestedAt ||
+                     coalesce(': ' || o.Comment, '')
+              FROM OperatorRequest o
+              WHERE o.State = 'open' AND o.Verb = 'hold' AND o.SendPort = AlertState.SendPort
+              ORDER BY o.RequestId LIMIT 1) AS HeldBy,
              EXISTS (SELECT 1 FROM Instance i WHERE i.StoppedAt IS NULL
                      AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')) AS IsRunning,
              EXISTS (SELECT 1 FROM SendPort p WHERE p.Name = AlertState.SendPort

@@ -73,9 +73,8 @@ CREATE TABLE sendport.AlertRow (
     AttemptsBefore  int NOT NULL CONSTRAINT DF_AlertRow_AttemptsBefore DEFAULT 0,
     -- How often a requeue asked for a new Message-ID.
     MessageGeneration int NOT NULL CONSTRAINT DF_AlertRow_MessageGeneration DEFAULT 0,
-    -- The request that took it out of the queue (OperatorRequest), while StatusReasonCode is 'operator-hold' or
-    -- 'cancelling'.
-    HoldRequestId   bigint NULL,
+    -- The latest request of an operator that changed it (OperatorRequest).
+    RequestId       bigint NULL,
     -- When the service deleted Body, Payload, Headers and the attachments: such an alert is not sent again.
     BodyPurgedAt    datetime2(3) NULL,
     -- 1 when all attachments are gone, which are deleted some at a time: only then the row itself may be deleted.
@@ -836,6 +835,9 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
                      WHERE pr.SendPort = q.SendPort AND rs.ExplanationKey = N'relay-unresponsive' AND i.StoppedAt IS NULL
                        AND i.LeaseUntil > SYSUTCDATETIME()
                      ORDER BY pr.Ordinal))
+           WHEN q.Status = N'held' AND q.IsCancelling = 1
+               THEN N'cancelled by an operator: the service ends them in batches'
+           WHEN q.Status IN (N'queued', N'delayed') AND q.HeldBy IS NOT NULL THEN q.HeldBy
            WHEN q.Status = N'held' AND q.InDoubtCount = 0 THEN N'held by an operator until released'
            WHEN q.Status = N'held' AND q.InDoubtCount = q.Depth THEN N'held in doubt: see the view InDoubt'
            WHEN q.Status = N'held'
@@ -905,6 +907,16 @@ FROM (SELECT g.SendPort, g.Status, g.Depth, g.OldestAt, g.NextDueAt,
                                AND i.LeaseUntil > SYSUTCDATETIME()) THEN 1 ELSE 0 END AS IsRunning,
              CASE WHEN EXISTS (SELECT 1 FROM sendport.SendPort p WITH (READUNCOMMITTED) WHERE p.Name = g.SendPort
                                AND p.LastSeenAt > DATEADD(minute, -2, SYSUTCDATETIME())) THEN 1 ELSE 0 END AS IsKnown,
+             (SELECT TOP (1) N'the send port is held by ' + o.RequestedBy COLLATE Latin1_General_BIN2 + N' since ' +
+                     CONVERT(nvarchar(30), o.RequestedAt, 126) + N'Z' +
+                     COALESCE(N': ' + o.Comment COLLATE Latin1_General_BIN2, N'')
+              FROM sendport.OperatorRequest o WITH (READUNCOMMITTED)
+              WHERE o.State = N'open' AND o.Verb = N'hold' AND o.SendPort = g.SendPort
+              ORDER BY o.RequestId) AS HeldBy,
+             CASE WHEN g.Status = N'held'
+                       AND NOT EXISTS (SELECT 1 FROM sendport.AlertRow h WITH (READUNCOMMITTED)
+                                       WHERE h.Status = N'held' AND h.SendPort = g.SendPort
+                                         AND COALESCE(h.StatusReasonCode, N'') <> N'cancelling') THEN 1 ELSE 0 END AS IsCancelling,
              -- AttemptCount is in the index: alerts without an attempt need no look-up.
              CASE WHEN g.Status = N'held'
                   THEN (SELECT COUNT(*) FROM sendport.AlertRow h WITH (READUNCOMMITTED)
@@ -1412,6 +1424,283 @@ SELECT x.Kind, x.At, x.Sentence
 FROM sendport.AlertExplanation x
 WHERE x.AlertId = @AlertId
 ORDER BY x.Part, x.At, x.Number;
+GO
+
+-- Checks a request, and adds it; the procedures behind this one call it. It changes no alert: the service applies the
+-- request in batches, and an open transaction of the caller keeps nobody waiting. The counts are approximate
+-- (READUNCOMMITTED).
+CREATE PROCEDURE sendport.AddRequest
+    @Verb nvarchar(16),
+    @AlertId bigint,
+    @SendPort nvarchar(64),
+    @AlertName nvarchar(128),
+    @Reference nvarchar(200),
+    @CreatedBy nvarchar(128),
+    @Relay nvarchar(128),
+    @Cause nvarchar(64),
+    @Status nvarchar(16),
+    @CreatedFrom datetime2(3),
+    @CreatedUntil datetime2(3),
+    @HoldRequestId bigint,
+    @All bit,
+    @Recipients nvarchar(8),
+    @NewMessageId bit,
+    @Comment nvarchar(4000),
+    @DryRun bit,
+    @RequestId bigint OUTPUT
+AS
+BEGIN
+    SET NOCOUNT ON;
+    DECLARE @now datetime2(3) = SYSUTCDATETIME(), @error nvarchar(1000), @matches bigint, @next nvarchar(400);
+    DECLARE @held bigint, @heldBy nvarchar(128);
+    DECLARE @request TABLE (RequestId bigint NOT NULL, Verb nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL,
+        AlertId bigint NULL, SendPort nvarchar(64) COLLATE Latin1_General_BIN2 NULL, AlertName nvarchar(128) NULL,
+        Reference nvarchar(200) COLLATE Latin1_General_BIN2 NULL, CreatedBy nvarchar(128) NULL, Relay nvarchar(128) NULL,
+        ExplanationKey nvarchar(64) COLLATE Latin1_General_BIN2 NULL,
+        Status nvarchar(16) COLLATE Latin1_General_BIN2 NULL, CreatedFrom datetime2(3) NULL,
+        CreatedUntil datetime2(3) NULL, HoldRequestId bigint NULL, MatchesAll bit NOT NULL,
+        Recipients nvarchar(8) COLLATE Latin1_General_BIN2 NULL, RequestedAt datetime2(3) NOT NULL);
+    DECLARE @statuses TABLE (Status nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL);
+    DECLARE @matching TABLE (SendPort nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,
+        Status nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL, Alerts bigint NOT NULL);
+    SET @RequestId = NULL;
+    IF @Verb IN (N'cancel', N'requeue')
+        SET @CreatedUntil = COALESCE(@CreatedUntil, @now);
+
+    IF @AlertId IS NOT NULL
+       AND NOT EXISTS (SELECT 1 FROM sendport.AlertRow a WITH (READUNCOMMITTED) WHERE a.AlertId = @AlertId)
+        SET @error = N'@AlertId: there is no alert ' + CONVERT(nvarchar(20), @AlertId);
+    ELSE IF LOWER(@Status) NOT IN (N'queued', N'sending', N'delayed', N'held', N'relayed', N'partial', N'failed',
+                                   N'expired', N'cancelled', N'suppressed')
+        SET @error = N'@Status: ''' + @Status + N''' is not the status of an alert';
+    ELSE IF @CreatedFrom > @CreatedUntil
+        SET @error = N'@CreatedFrom is later than @CreatedUntil';
+    ELSE IF LEN(@Comment) > 400
+        SET @error = N'@Comment is longer than 400 characters';
+    ELSE IF @Verb = N'requeue' AND COALESCE(LOWER(@Recipients), N'') NOT IN (N'failed', N'all')
+        SET @error = N'@Recipients is ''failed'' or ''all''';
+    ELSE IF @Verb IN (N'hold', N'release')
+        AND CASE WHEN @AlertId IS NULL THEN 0 ELSE 1 END + CASE WHEN @SendPort IS NULL THEN 0 ELSE 1 END
+            + CASE WHEN @AlertName IS NULL THEN 0 ELSE 1 END + CASE WHEN @HoldRequestId IS NULL THEN 0 ELSE 1 END
+            + COALESCE(@All, 0) <> 1
+        SET @error = N'give one of @AlertId, @SendPort, @AlertName'
+            + CASE @Verb WHEN N'release' THEN N', @HoldRequestId, @All = 1' ELSE N'' END;
+    ELSE IF @Verb IN (N'cancel', N'requeue') AND COALESCE(@All, 0) = 0 AND @AlertId IS NULL AND @SendPort IS NULL
+        AND @AlertName IS NULL AND @Reference IS NULL AND @CreatedBy IS NULL AND @Relay IS NULL AND @Cause IS NULL
+        AND @Status IS NULL AND @CreatedFrom IS NULL
+        SET @error = N'say which alerts: give at least one of @AlertId, @SendPort, @AlertName, @Reference, @CreatedBy, '
+            + N'@Relay, @Cause, @Status, @CreatedFrom, or @All = 1';
+    IF @error IS NOT NULL
+        THROW 50006, @error, 1;
+
+    -- What is held already, by a request that is committed.
+    SELECT TOP (1) @held = o.RequestId, @heldBy = o.RequestedBy
+    FROM sendport.OperatorRequest o WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_OperatorRequest_Open), FORCESEEK)
+    WHERE o.State = N'open' AND o.Verb = N'hold'
+      AND (o.AlertId = @AlertId OR o.SendPort = @SendPort OR o.AlertName = @AlertName OR o.RequestId = @HoldRequestId)
+    ORDER BY o.RequestId;
+    IF @Verb = N'hold' AND @held IS NOT NULL
+        SET @error = CASE WHEN @AlertId IS NOT NULL THEN N'@AlertId' WHEN @SendPort IS NOT NULL THEN N'@SendPort'
+                          ELSE N'@AlertName' END
+            + N' is held already, by request ' + CONVERT(nvarchar(20), @held) + N' of ' + @heldBy;
+    ELSE IF @Verb = N'release' AND @held IS NULL AND @HoldRequestId IS NOT NULL
+        SET @error = N'@HoldRequestId: request ' + CONVERT(nvarchar(20), @HoldRequestId) + N' is not a hold in force';
+    ELSE IF @Verb = N'release' AND @held IS NULL AND @SendPort IS NOT NULL
+        SET @error = N'@SendPort: ' + @SendPort + N' is not held';
+    ELSE IF @Verb = N'release' AND @held IS NULL AND @AlertName IS NOT NULL
+        SET @error = N'@AlertName: ' + @AlertName + N' is not held';
+    ELSE IF @Verb = N'release' AND @held IS NULL AND @AlertId IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM sendport.AlertRow a WITH (READUNCOMMITTED)
+                        WHERE a.AlertId = @AlertId AND a.Status = N'held')
+        SET @error = N'@AlertId: alert ' + CONVERT(nvarchar(20), @AlertId) + N' is not held';
+    IF @error IS NOT NULL
+        THROW 50006, @error, 1;
+
+    INSERT @request (RequestId, Verb, AlertId, SendPort, AlertName, Reference, CreatedBy, Relay, ExplanationKey, Status,
+        CreatedFrom, CreatedUntil, HoldRequestId, MatchesAll, Recipients, RequestedAt)
+    VALUES (9223372036854775807, @Verb, @AlertId, @SendPort, @AlertName, @Reference, @CreatedBy, @Relay, @Cause,
+            LOWER(@Status), @CreatedFrom, @CreatedUntil, @HoldRequestId, COALESCE(@All, 0), LOWER(@Recipients), @now);
+    IF @Verb = N'requeue'
+        INSERT @statuses VALUES (N'failed'), (N'partial'), (N'expired'), (N'cancelled');
+    ELSE
+        INSERT @statuses VALUES (N'queued'), (N'delayed'), (N'held');
+    IF LOWER(@Recipients) = N'all'
+        INSERT @statuses VALUES (N'relayed');
+    IF @AlertId IS NOT NULL
+    BEGIN
+        INSERT @matching (SendPort, Status, Alerts)
+        SELECT a.SendPort, a.Status, COUNT_BIG(*)
+        FROM (SELECT x.* FROM sendport.AlertRow x WITH (READUNCOMMITTED) WHERE x.AlertId = @AlertId) a
+        CROSS JOIN @request q
+        WHERE -- The request q changes the alert a, as it is now.
+        (q.Verb = N'cancel' AND a.Status IN (N'queued', N'delayed', N'held')
+             AND a.StatusReasonCode = N'cancelling' AND a.RequestId = q.RequestId
+         OR q.Verb = N'release' AND a.Status = N'held' AND COALESCE(a.StatusReasonCode, N'') <> N'cancelling'
+             AND (a.AlertId = q.AlertId OR q.MatchesAll = 1
+                  OR a.StatusReasonCode = N'operator-hold'
+                     AND EXISTS (SELECT 1 FROM sendport.OperatorRequest h WITH (READUNCOMMITTED)
+                                 WHERE h.RequestId = a.RequestId AND h.RequestId < q.RequestId
+                                   AND (h.RequestId = q.HoldRequestId OR h.SendPort = q.SendPort OR h.AlertName = q.AlertName)))
+         OR (q.Verb = N'cancel' AND a.Status IN (N'queued', N'delayed', N'held')
+             OR q.Verb = N'hold' AND a.Status IN (N'queued', N'delayed')
+             -- What failed before the request, so that nothing is sent again and again.
+             OR q.Verb = N'requeue' AND a.FinalAt <= q.RequestedAt
+                AND (a.Status IN (N'failed', N'partial', N'expired', N'cancelled')
+                     OR a.Status = N'relayed' AND q.Recipients = N'all'))
+            AND -- The request q is about the alert a. Relay and cause are of one recipient that it would change.
+        (q.AlertId IS NULL OR a.AlertId = q.AlertId)
+        AND (q.SendPort IS NULL OR a.SendPort = q.SendPort)
+        AND (q.AlertName IS NULL OR a.AlertName = q.AlertName)
+        AND (q.Reference IS NULL OR a.Reference = q.Reference)
+        AND (q.CreatedBy IS NULL OR a.CreatedBy = q.CreatedBy)
+        AND (q.Status IS NULL OR a.Status = q.Status)
+        AND (q.CreatedFrom IS NULL OR a.CreatedAt >= q.CreatedFrom)
+        AND (q.CreatedUntil IS NULL OR a.CreatedAt <= q.CreatedUntil)
+        AND (q.Relay IS NULL AND q.ExplanationKey IS NULL
+             OR EXISTS (SELECT 1 FROM sendport.Recipient r WITH (READUNCOMMITTED, INDEX (PK_Recipient), FORCESEEK)
+                        WHERE r.AlertId = a.AlertId AND (r.Status <> N'relayed' OR q.Recipients = N'all')
+                          AND (q.Relay IS NULL OR r.Relay = q.Relay)
+                          AND (q.ExplanationKey IS NULL OR r.ExplanationKey = q.ExplanationKey))))
+        GROUP BY a.SendPort, a.Status;
+    END
+    ELSE
+    BEGIN
+        INSERT @matching (SendPort, Status, Alerts)
+        SELECT a.SendPort, a.Status, COUNT_BIG(*)
+        FROM @statuses s
+        JOIN sendport.AlertRow a WITH (READUNCOMMITTED, INDEX (IX_AlertRow_Live), FORCESEEK) ON a.Status = s.Status
+        CROSS JOIN @request q
+        WHERE -- The request q changes the alert a, as it is now.
+        (q.Verb = N'cancel' AND a.Status IN (N'queued', N'delayed', N'held')
+             AND a.StatusReasonCode = N'cancelling' AND a.RequestId = q.RequestId
+         OR q.Verb = N'release' AND a.Status = N'held' AND COALESCE(a.StatusReasonCode, N'') <> N'cancelling'
+             AND (a.AlertId = q.AlertId OR q.MatchesAll = 1
+                  OR a.StatusReasonCode = N'operator-hold'
+                     AND EXISTS (SELECT 1 FROM sendport.OperatorRequest h WITH (READUNCOMMITTED)
+                                 WHERE h.RequestId = a.RequestId AND h.RequestId < q.RequestId
+                                   AND (h.RequestId = q.HoldRequestId OR h.SendPort = q.SendPort OR h.AlertName = q.AlertName)))
+         OR (q.Verb = N'cancel' AND a.Status IN (N'queued', N'delayed', N'held')
+             OR q.Verb = N'hold' AND a.Status IN (N'queued', N'delayed')
+             -- What failed before the request, so that nothing is sent again and again.
+             OR q.Verb = N'requeue' AND a.FinalAt <= q.RequestedAt
+                AND (a.Status IN (N'failed', N'partial', N'expired', N'cancelled')
+                     OR a.Status = N'relayed' AND q.Recipients = N'all'))
+            AND -- The request q is about the alert a. Relay and cause are of one recipient that it would change.
+        (q.AlertId IS NULL OR a.AlertId = q.AlertId)
+        AND (q.SendPort IS NULL OR a.SendPort = q.SendPort)
+        AND (q.AlertName IS NULL OR a.AlertName = q.AlertName)
+        AND (q.Reference IS NULL OR a.Reference = q.Reference)
+        AND (q.CreatedBy IS NULL OR a.CreatedBy = q.CreatedBy)
+        AND (q.Status IS NULL OR a.Status = q.Status)
+        AND (q.CreatedFrom IS NULL OR a.CreatedAt >= q.CreatedFrom)
+        AND (q.CreatedUntil IS NULL OR a.CreatedAt <= q.CreatedUntil)
+        AND (q.Relay IS NULL AND q.ExplanationKey IS NULL
+             OR EXISTS (SELECT 1 FROM sendport.Recipient r WITH (READUNCOMMITTED, INDEX (PK_Recipient), FORCESEEK)
+                        WHERE r.AlertId = a.AlertId AND (r.Status <> N'relayed' OR q.Recipients = N'all')
+                          AND (q.Relay IS NULL OR r.Relay = q.Relay)
+                          AND (q.ExplanationKey IS NULL OR r.ExplanationKey = q.ExplanationKey))))
+        GROUP BY a.SendPort, a.Status;
+    END;
+    IF @DryRun = 1
+    BEGIN
+        SELECT SendPort, Status, Alerts FROM @matching ORDER BY SendPort, Status;
+        RETURN;
+    END;
+
+    INSERT INTO sendport.OperatorRequest (Verb, AlertId, SendPort, AlertName, Reference, CreatedBy, Relay, ExplanationKey,
+        Status, CreatedFrom, CreatedUntil, HoldRequestId, MatchesAll, Recipients, NewMessageId, Comment, RequestedAt)
+    SELECT q.Verb, q.AlertId, q.SendPort, q.AlertName, q.Reference, q.CreatedBy, q.Relay, q.ExplanationKey, q.Status,
+           q.CreatedFrom, q.CreatedUntil, q.HoldRequestId, q.MatchesAll, q.Recipients, COALESCE(@NewMessageId, 0), @Comment,
+           q.RequestedAt
+    FROM @request q;
+    SET @RequestId = CAST(SCOPE_IDENTITY() AS bigint);
+    SET @matches = COALESCE((SELECT SUM(m.Alerts) FROM @matching m), 0);
+    SET @next = CASE @Verb
+        WHEN N'cancel' THEN N'from now on none of them is sent; the service ends them in batches, and an alert that is being '
+                            + N'sent ends with that attempt'
+        WHEN N'hold' THEN N'from now on none of them is sent, nor one that is inserted later, until sendport.Release'
+        WHEN N'release' THEN N'the service ends the hold within seconds'
+        ELSE N'the service puts them back into the queue in batches; '
+             + CASE WHEN @NewMessageId = 1 THEN N'each message gets a new Message-ID'
+                    ELSE N'the Message-ID is kept, and some servers drop a message whose Message-ID they know: '
+                         + N'@NewMessageId = 1 gives it a new one' END
+        END + CASE WHEN @@TRANCOUNT > 0 THEN N'. All this once your transaction is committed' ELSE N'' END;
+    SELECT @RequestId AS RequestId, @Verb AS Verb, @matches AS MatchingCount, @next AS Result;
+END;
+GO
+-- Alerts that match are not sent any more.
+CREATE PROCEDURE sendport.Cancel
+    @AlertId bigint = NULL,
+    @SendPort nvarchar(64) = NULL,
+    @AlertName nvarchar(128) = NULL,
+    @Reference nvarchar(200) = NULL,
+    @CreatedBy nvarchar(128) = NULL,
+    @Relay nvarchar(128) = NULL,
+    @Cause nvarchar(64) = NULL,
+    @Status nvarchar(16) = NULL,
+    @CreatedFrom datetime2(3) = NULL,
+    @CreatedUntil datetime2(3) = NULL,
+    @All bit = 0,
+    @Comment nvarchar(4000) = NULL,
+    @DryRun bit = 0,
+    @RequestId bigint = NULL OUTPUT
+AS
+    SET NOCOUNT ON;
+    EXEC sendport.AddRequest N'cancel', @AlertId, @SendPort, @AlertName, @Reference, @CreatedBy, @Relay, @Cause, @Status,
+        @CreatedFrom, @CreatedUntil, NULL, @All, NULL, 0, @Comment, @DryRun, @RequestId OUTPUT;
+GO
+-- An alert, a send port or an AlertName waits until a release.
+CREATE PROCEDURE sendport.Hold
+    @AlertId bigint = NULL,
+    @SendPort nvarchar(64) = NULL,
+    @AlertName nvarchar(128) = NULL,
+    @Comment nvarchar(4000) = NULL,
+    @DryRun bit = 0,
+    @RequestId bigint = NULL OUTPUT
+AS
+    SET NOCOUNT ON;
+    EXEC sendport.AddRequest N'hold', @AlertId, @SendPort, @AlertName, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0,
+        NULL, 0, @Comment, @DryRun, @RequestId OUTPUT;
+GO
+-- A hold ends: the one with this target, the one with this number, or all. With an alert or all: also alerts that an
+-- adoption holds or that are in doubt.
+CREATE PROCEDURE sendport.Release
+    @AlertId bigint = NULL,
+    @SendPort nvarchar(64) = NULL,
+    @AlertName nvarchar(128) = NULL,
+    @HoldRequestId bigint = NULL,
+    @All bit = 0,
+    @Comment nvarchar(4000) = NULL,
+    @DryRun bit = 0,
+    @RequestId bigint = NULL OUTPUT
+AS
+    SET NOCOUNT ON;
+    EXEC sendport.AddRequest N'release', @AlertId, @SendPort, @AlertName, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        @HoldRequestId, @All, NULL, 0, @Comment, @DryRun, @RequestId OUTPUT;
+GO
+-- Alerts that failed, expired, were cancelled or are partial are sent again: to the recipients that do not have them
+-- (@Recipients = 'failed'), or to all, also of alerts that were relayed ('all').
+CREATE PROCEDURE sendport.Requeue
+    @AlertId bigint = NULL,
+    @SendPort nvarchar(64) = NULL,
+    @AlertName nvarchar(128) = NULL,
+    @Reference nvarchar(200) = NULL,
+    @CreatedBy nvarchar(128) = NULL,
+    @Relay nvarchar(128) = NULL,
+    @Cause nvarchar(64) = NULL,
+    @Status nvarchar(16) = NULL,
+    @CreatedFrom datetime2(3) = NULL,
+    @CreatedUntil datetime2(3) = NULL,
+    @All bit = 0,
+    @Recipients nvarchar(8) = N'failed',
+    @NewMessageId bit = 0,
+    @Comment nvarchar(4000) = NULL,
+    @DryRun bit = 0,
+    @RequestId bigint = NULL OUTPUT
+AS
+    SET NOCOUNT ON;
+    EXEC sendport.AddRequest N'requeue', @AlertId, @SendPort, @AlertName, @Reference, @CreatedBy, @Relay, @Cause, @Status,
+        @CreatedFrom, @CreatedUntil, NULL, @All, @Recipients, @NewMessageId, @Comment, @DryRun, @RequestId OUTPUT;
 GO
 
 -- ==== Database Mail: the result of @query ====
@@ -2297,6 +2586,11 @@ GO
 -- Operators: they see everything but audit copies.
 CREATE ROLE sendport_reader;
 GO
+-- Operators that cancel, hold, release and requeue alerts. They see what readers see.
+CREATE ROLE sendport_operator;
+GO
+ALTER ROLE sendport_reader ADD MEMBER sendport_operator;
+GO
 -- Readers of audit copies, which hold whole messages: not even the service reads them.
 CREATE ROLE sendport_auditor;
 GO
@@ -2378,6 +2672,11 @@ GRANT SELECT ON sendport.ThroughputByHour TO sendport_reader;
 GRANT SELECT ON sendport.ThroughputByMinute TO sendport_reader;
 GRANT EXECUTE ON sendport.Why TO sendport_reader;
 GO
+GRANT EXECUTE ON sendport.Cancel TO sendport_operator;
+GRANT EXECUTE ON sendport.Hold TO sendport_operator;
+GRANT EXECUTE ON sendport.Release TO sendport_operator;
+GRANT EXECUTE ON sendport.Requeue TO sendport_operator;
+GO
 GRANT SELECT, INSERT ON sendport.Alert TO sendport_service;
 GRANT SELECT ON sendport.AlertExplanation TO sendport_service;
 GRANT SELECT, UPDATE, DELETE ON sendport.AlertRow TO sendport_service;
@@ -2448,6 +2747,8 @@ BEGIN
     EXEC (N'GRANT SELECT ON sendport.OutcomeList TO sendport_service');
     EXEC (N'GRANT SELECT ON sendport.RecipientList TO sendport_service');
     EXEC (N'GRANT SELECT ON sendport.ReplyList TO sendport_service');
+    EXEC (N'GRANT EXECUTE ON sendport.AddRequest TO sendport_operator');
+    EXEC (N'GRANT INSERT ON sendport.OperatorRequest TO sendport_operator');
     EXEC (N'GRANT EXECUTE ON sendport.FixedRoleMembers TO sendport_service');
     EXEC (N'GRANT SELECT ON sendport.FixedRoleMember TO sendport_service');
     EXEC (N'GRANT SELECT ON sendport.[@members_FixedRoleMembers] TO sendport_service');

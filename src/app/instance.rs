@@ -21,8 +21,8 @@ pub(super) fn instance(config: &Config) -> InstanceInfo {
     }
 }
 
-/// The kernel's own word, else what the shell says.
-fn host_name() -> String {
+/// The name of this computer: the kernel's own word, else what the shell says.
+pub fn host_name() -> String {
     let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let variable = || {
         std::env::var("COMPUTERNAME")

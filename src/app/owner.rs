@@ -45,6 +45,22 @@ pub fn owner_of_state_folder(config: &Config) -> Option<FileOwner> {
     other_owner(config, &config.service.state_folder.join("spool-1.jsonl"))
 }
 
+/// The user of the operating system that runs this program.
+pub fn user_name() -> String {
+    let variable = || std::env::var("USERNAME").unwrap_or_else(|_| "unknown".to_owned());
+    os_user().unwrap_or_else(variable)
+}
+
+#[cfg(unix)]
+fn os_user() -> Option<String> {
+    effective_user().map(name_of)
+}
+
+#[cfg(not(unix))]
+fn os_user() -> Option<String> {
+    None
+}
+
 #[cfg(unix)]
 fn other_owner(config: &Config, file: &Path) -> Option<FileOwner> {
     use std::os::unix::fs::MetadataExt as _;

@@ -1,6 +1,7 @@
 //! The command line, one file for each verb.
 
 mod adopt;
+mod cancel;
 mod cert;
 mod cert_directory;
 mod cert_import;
@@ -10,11 +11,13 @@ mod config_file;
 mod demo;
 mod findings;
 mod health;
+mod hold;
 mod import;
 mod init;
 mod manual;
 mod migrate;
 mod one_alert;
+mod operator_verb;
 mod preview;
 mod preview_json;
 mod preview_template;
@@ -22,6 +25,8 @@ mod probe;
 mod progress;
 mod purge;
 mod release;
+mod requests;
+mod requeue;
 mod resolve;
 mod run;
 mod send;
@@ -123,10 +128,18 @@ enum Verb {
     Cert(cert::Args),
     /// Ask the running service whether it is ready, or alive
     Health(health::Args),
-    /// Put held alerts back into the queue
+    /// Do not send alerts any more, by a filter
+    Cancel(Box<cancel::Args>),
+    /// Hold an alert, a send port or an AlertName until a release
+    Hold(hold::Args),
+    /// End a hold, and put held alerts back into the queue
     Release(release::Args),
     /// Delete old alerts: bodies and attachments first, then all of them
     Purge(purge::Args),
+    /// Send alerts again that failed, by a filter
+    Requeue(Box<requeue::Args>),
+    /// List what operators requested, and what came of it
+    Requests(requests::Args),
     /// Resolve an alert that may have been sent, or list those in doubt
     Resolve(resolve::Args),
     /// Print shell completions
@@ -321,8 +334,12 @@ impl Cli {
             Verb::Preview(args) => preview::run(args, self.config).await,
             Verb::Template(args) => template::run(args, self.config).await,
             Verb::Cert(args) => cert::run(args, self.config).await,
+            Verb::Cancel(args) => cancel::run(*args, load(self.config)?).await,
+            Verb::Hold(args) => hold::run(args, load(self.config)?).await,
             Verb::Release(args) => release::run(args, load(self.config)?).await,
             Verb::Purge(args) => purge::run(args, load(self.config)?).await,
+            Verb::Requeue(args) => requeue::run(*args, load(self.config)?).await,
+            Verb::Requests(args) => requests::run(args, load(self.config)?).await,
             Verb::Resolve(args) => resolve::run(args, load(self.config)?).await,
             // It has no runtime.
             Verb::RenderWorker => Ok(()),

@@ -208,10 +208,7 @@ pub(crate) async fn a_decision_to_hold_is_held(f: &dyn Fixture) {
     );
     f.advance(minutes(60)).await;
     assert!(claim(&store, a, 10).await.1.is_empty());
-    assert_eq!(
-        store.release_held(Some(id)).await.expect("release").count,
-        1
-    );
+    assert_eq!(release(&store, Some(id)).await.applied, 1);
     assert_eq!(claim_one(&store, a).await.1, id);
 }
 

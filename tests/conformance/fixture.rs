@@ -7,9 +7,13 @@ use async_trait::async_trait;
 use sendport_core::clock::{Clock, SystemClock};
 use sendport_core::domain::{
     AlertId, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Command, CommandReply, Decision,
-    EnhancedStatusCode, InDoubt, InstanceId, InstanceInfo, LeaseToken, Outcome, OutcomeKind,
-    ProtectionFacts, RecipientAddress, RecipientKind, RecipientOutcome, RecipientStatus, Reply,
-    SendPortInfo, SessionFacts, Timestamp, status_of,
+    EnhancedStatusCode, InDoubt, InstanceId, InstanceInfo, LeaseToken, OperatorVerb, Outcome,
+    OutcomeKind, ProtectionFacts, RecipientAddress, RecipientKind, RecipientOutcome,
+    RecipientStatus, Reply, RequestId, RequeueRecipients, SendPortInfo, SessionFacts, Timestamp,
+    status_of,
+};
+use sendport_store::operator_requests::{
+    NewRequest, PassResult, RequestFilter, RequestLine, apply_pass,
 };
 use sendport_store::{
     AlertLine, Among, Claim, ClaimResult, Explanation, LoadResult, RecordResult, Store, StoreError,
@@ -455,4 +459,58 @@ pub(crate) async fn take_over(store: &Arc<dyn Store>, by: InstanceId, limit: u32
     repeated(|| store.take_over(by, limit, Among::AllBut(&[])))
         .await
         .count
+}
+
+/// A request about the alerts that match, as somebody called `anna` writes it.
+pub(crate) fn request(verb: OperatorVerb, filter: RequestFilter) -> NewRequest {
+    NewRequest {
+        verb,
+        filter,
+        recipients: (verb == OperatorVerb::Requeue).then_some(RequeueRecipients::Failed),
+        new_message_id: false,
+        comment: Some("runaway job".to_owned()),
+        requested_by: "anna".to_owned(),
+        host_name: None,
+    }
+}
+
+/// About one alert.
+pub(crate) fn of_alert(alert: AlertId) -> RequestFilter {
+    RequestFilter {
+        alert_id: Some(alert),
+        ..RequestFilter::default()
+    }
+}
+
+/// About all.
+pub(crate) fn of_all() -> RequestFilter {
+    RequestFilter {
+        matches_all: true,
+        ..RequestFilter::default()
+    }
+}
+
+/// Adds a request; answers with its row.
+pub(crate) async fn add(store: &Arc<dyn Store>, request: &NewRequest) -> RequestLine {
+    let id = store.add_request(request).await.expect("a request");
+    request_line(store, id).await
+}
+
+/// The row of a request.
+pub(crate) async fn request_line(store: &Arc<dyn Store>, id: RequestId) -> RequestLine {
+    let lines = store.requests(100).await.expect("requests");
+    let line = lines.into_iter().find(|it| it.request_id == id);
+    line.expect("its row")
+}
+
+/// One pass, as an instance makes it.
+pub(crate) async fn pass(store: &Arc<dyn Store>, request: &RequestLine) -> PassResult {
+    repeated(|| apply_pass(&**store, request, |_| {})).await
+}
+
+/// Releases one alert, or all.
+pub(crate) async fn release(store: &Arc<dyn Store>, only: Option<AlertId>) -> PassResult {
+    let filter = only.map_or_else(of_all, of_alert);
+    let release = add(store, &request(OperatorVerb::Release, filter)).await;
+    pass(store, &release).await
 }

@@ -25,10 +25,12 @@ mod leases;
 mod membership;
 #[path = "../support/not_run.rs"]
 mod not_run;
+mod operators;
 mod queue;
 mod record;
 mod refused;
 mod relays;
+mod requests;
 mod retention;
 mod rollup;
 mod schema;
@@ -196,6 +198,36 @@ macro_rules! scenarios {
                 one_unreadable_row_fails_alone;
                 long_texts_are_read_one_by_one;
                 an_alert_that_is_gone_is_missing;
+            }
+            requests {
+                a_cancel_ends_what_waits_and_leaves_what_was_sent;
+                a_cancel_waits_for_what_is_being_sent;
+                a_relayed_outcome_wins_over_a_cancel;
+                one_row_cancels_many;
+                no_claim_follows_a_cancel;
+                a_cancel_spares_what_is_inserted_later;
+                an_alert_without_addresses_is_cancelled;
+                what_a_cancel_of_an_alert_in_doubt_says;
+                every_filter_limits_a_cancel;
+                a_held_send_port_is_not_asked;
+                a_held_alert_name_is_passed_over;
+                one_alert_is_held_and_released;
+                holds_that_overlap_end_one_by_one;
+                a_release_leaves_what_is_in_doubt;
+                a_requeue_sends_to_those_that_failed;
+                a_requeue_sends_to_all;
+                a_requeue_leaves_what_waits_or_is_being_sent;
+                a_requeue_starts_the_age_anew;
+                a_requeue_starts_the_attempts_anew;
+                a_requeue_keeps_the_message_id_or_asks_for_a_new_one;
+                a_requeue_refuses_purged_bodies;
+                a_failure_after_a_requeue_is_reported_again;
+                what_fails_again_is_not_requeued_twice;
+                two_instances_count_each_alert_once;
+                what_is_refused_keeps_no_other;
+                a_dry_run_counts_and_changes_nothing;
+                a_request_needs_a_filter;
+                requests_show_who_and_what;
             }
             environment {
                 the_first_name_is_kept;

@@ -16,6 +16,10 @@ use sendport_store::{
 };
 
 use crate::fixture::{self, Fixture, minutes};
+use crate::operators::{
+    a_request_that_is_not_committed_has_no_effect, an_operator_calls_procedures_and_reads,
+    procedures_add_requests, procedures_refuse_what_they_cannot_do,
+};
 use crate::sqlserver::{SqlServerFixture, alone, on_server};
 use crate::tsql::{failing, run, run_all};
 use crate::writers::{
@@ -478,6 +482,10 @@ on_sqlserver! {
     only_an_auditor_reads_audit_copies;
     a_certificate_manager_keeps_certificates_only;
     a_template_author_adds_versions_only;
+    procedures_refuse_what_they_cannot_do;
+    procedures_add_requests;
+    an_operator_calls_procedures_and_reads;
+    a_request_that_is_not_committed_has_no_effect;
     the_printed_script_creates_the_schema_and_refuses_to_run_twice;
     a_failing_batch_of_the_printed_script_leaves_nothing;
     a_schema_of_another_owner_is_refused;

@@ -42,7 +42,8 @@ fn on_a_terminal_and_nowhere_else() {
     assert!(out.starts_with("0 released, in "), "{out:?}");
     assert_eq!(err, "");
     let (out, err) = of(json);
-    assert_eq!(out, "{\n  \"Released\": 0,\n  \"Refused\": []\n}\n");
+    let released: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(released["Applied"], 0, "{out}");
     assert_eq!(err, "");
 }
 

@@ -7,7 +7,7 @@ use crate::not_run::not_run;
 use crate::program::{run, run_with};
 
 /// Every verb that needs a configuration.
-const VERBS: [&[&str]; 18] = [
+const VERBS: [&[&str]; 22] = [
     &["run"],
     &["run", "--migrate"],
     &["migrate"],
@@ -22,7 +22,11 @@ const VERBS: [&[&str]; 18] = [
     &["why", "1"],
     &["preview", "1"],
     &["health"],
+    &["cancel", "--all"],
+    &["hold", "1"],
     &["release", "--all"],
+    &["requeue", "--all"],
+    &["requests"],
     &["resolve"],
     &["template", "list"],
     &["config", "show"],

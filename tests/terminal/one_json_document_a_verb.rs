@@ -106,9 +106,27 @@ fn each_change_prints_one_document() {
         "Environment": "other", "Status": "held", "Alerts": 1,
         "WereRunning": []});
     assert_eq!(adopted, wanted);
-    let released = serde_json::json!({"Released": 1, "Refused": []});
+    let released = serde_json::json!({"RequestId": 1, "Verb": "release", "Applied": 1, "Purged": 0, "Refused": [],
+        "Done": true});
     assert_eq!(document(&site, &["release", "1"], 0), released);
-    assert_eq!(document(&site, &["release", "1"], 1)["Released"], 0);
+    assert_eq!(document(&site, &["release", "1"], 1)["Applied"], 0);
+    let counted = serde_json::json!({"Verb": "cancel", "Alerts": 1,
+        "Matches": [{"SendPort": "default", "Status": "queued", "Alerts": 1}]});
+    assert_eq!(
+        document(&site, &["cancel", "--all", "--dry-run"], 0),
+        counted
+    );
+    assert_eq!(document(&site, &["hold", "1"], 0)["Applied"], 1);
+    assert_eq!(document(&site, &["cancel", "--all"], 0)["Applied"], 1);
+    assert_eq!(document(&site, &["requeue", "1"], 0)["Applied"], 1);
+    let requests = document(&site, &["requests"], 0);
+    let verbs: Vec<_> = requests
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|it| &it["Verb"])
+        .collect();
+    assert_eq!(verbs, ["requeue", "cancel", "hold", "release", "release"]);
     std::fs::remove_file(site.path("sendport.db")).expect("remove");
     let made = document(&site, &["migrate", "--create-database"], 0);
     assert_eq!(made["Created"], true);
@@ -261,7 +279,11 @@ fn every_verb_that_shows_something_has_it() {
         "preview",
         "health",
         "purge",
+        "cancel",
+        "hold",
         "release",
+        "requeue",
+        "requests",
         "resolve",
         "template import",
         "template export",

@@ -80,7 +80,8 @@ def columns():
 
 def engine_forms(text):
     """The text as SQL Server and as Babelfish get it: what statement.rs fills in."""
-    for part, body in PARTS.items():
+    # A part may name another one.
+    for part, body in [*PARTS.items()] * len(PARTS):
         text = text.replace(f"{{{part}}}", body)
     lists = columns()
     lists["RECIPIENT"] = lists["ADDRESSEE"] + lists["DELIVERY"]
@@ -223,7 +224,7 @@ def apply(s, objects):
         for part in ("ColumnDefinitions", "TableConstraints"):
             for new in list(getattr(s.Definition, part)):
                 getattr(table, part).Add(new)
-    elif kind in ("Grant", "Deny"):
+    elif kind in ("Grant", "Deny", "AlterRole"):
         objects[kind, text_of(s)] = s
     elif kind.startswith("Create") and not kind.startswith("CreateOrAlter"):
         objects[kind, name_of(name_made(s))] = s

@@ -40,6 +40,8 @@ pub struct ClaimResult {
     pub may_hold_more: bool,
     /// What the database refuses to lease although it leases others.
     pub refused: Vec<RefusedRow>,
+    /// So many were due, and a request of an operator took them out of the queue.
+    pub parked: u32,
 }
 
 impl Among<'_> {

@@ -2,27 +2,39 @@
 
 use std::time::Duration;
 
-use sendport_core::domain::{RecipientOutcome, RecipientStatus, expand_recipient_lists};
+use sendport_core::domain::{
+    AlertStatus, RecipientOutcome, RecipientStatus, expand_recipient_lists, status_of,
+};
 
 /// How waiting recipients end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ending {
     /// Of each that waited.
     pub(crate) status: RecipientStatus,
-    /// Key into `ReplyExplanation`.
-    pub(crate) explanation: &'static str,
+    /// Key into `ReplyExplanation`, where there is more to say than the reason.
+    pub(crate) explanation: Option<&'static str>,
+}
+
+impl Ending {
+    /// The status of an alert that ends so: one without a readable recipient can be cancelled too.
+    pub(crate) fn status_of(self, recipients: Vec<RecipientStatus>) -> AlertStatus {
+        match recipients.is_empty() && self.status == RecipientStatus::Cancelled {
+            true => AlertStatus::Cancelled,
+            false => status_of(recipients),
+        }
+    }
 }
 
 /// Its time is over.
 pub(crate) const EXPIRED: Ending = Ending {
     status: RecipientStatus::Expired,
-    explanation: "expired",
+    explanation: Some("expired"),
 };
 
 /// No instance has its send port.
 pub(crate) const UNROUTED: Ending = Ending {
     status: RecipientStatus::Failed,
-    explanation: "no-such-send-port",
+    explanation: Some("no-such-send-port"),
 };
 
 /// Why an alert expires, with the time that has passed.

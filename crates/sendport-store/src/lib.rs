@@ -2,7 +2,7 @@
 //!
 //! [`AlertStore`] is the queue as the worker uses it, [`StoreAdmin`] serves `migrate`, `adopt` and `check`,
 //! [`OperatorQueries`] the other commands, and [`AttachmentSource`] the composition of messages. [`Coordination`],
-//! [`AuditStore`] and [`FailureDigestStore`] hold what instances share beside the queue,
+//! [`OperatorRequests`], [`AuditStore`] and [`FailureDigestStore`] hold what instances share beside the queue,
 //! [`TemplateStore`] the templates, [`CertificateStore`] the recipients' certificates, [`RetentionStore`] deletes what is
 //! old, [`RollupStore`] counts what the monitoring views show. Two implementations,
 //! [`sqlite`] and [`sqlserver`], pass one conformance suite. Their SQL is in `.sql` files beside
@@ -19,6 +19,7 @@ mod error;
 mod expiry;
 mod lines;
 pub mod migration;
+pub mod operator_requests;
 pub mod retention;
 pub mod rollup;
 pub mod spool;
@@ -41,6 +42,7 @@ use audit::AuditStore;
 use certificates::CertificateStore;
 use coordination::Coordination;
 use digest::FailureDigestStore;
+use operator_requests::OperatorRequests;
 use retention::RetentionStore;
 use rollup::RollupStore;
 use templates::TemplateStore;
@@ -296,9 +298,6 @@ pub trait OperatorQueries: Send + Sync {
     /// The table `Instance`, those that run first.
     async fn instances(&self, limit: u32) -> Result<Vec<InstanceLine>, StoreError>;
 
-    /// Puts held alerts back into the queue, all or one: how many, and which the database refuses to change.
-    async fn release_held(&self, only: Option<AlertId>) -> Result<SweepResult, StoreError>;
-
     /// The view `InDoubt`, the longest in doubt first.
     async fn in_doubt(&self, limit: u32) -> Result<Vec<InDoubtLine>, StoreError>;
 
@@ -311,6 +310,7 @@ pub trait Store:
     AlertStore
     + StoreAdmin
     + OperatorQueries
+    + OperatorRequests
     + Coordination
     + AuditStore
     + AttachmentSource
@@ -326,6 +326,7 @@ impl<T> Store for T where
     T: AlertStore
         + StoreAdmin
         + OperatorQueries
+        + OperatorRequests
         + Coordination
         + AuditStore
         + AttachmentSource

@@ -262,6 +262,12 @@ pub struct Alert {
     pub created_by: String,
     /// Number of attempts so far.
     pub attempt_count: u32,
+    /// The latest requeue.
+    pub requeued_at: Option<Timestamp>,
+    /// Number of attempts before that; the retry budget counts from there.
+    pub attempts_before: u32,
+    /// How often a requeue asked for a new Message-ID.
+    pub message_generation: u32,
     /// Version of the template that the first render used.
     pub template_version: Option<String>,
     /// The newest version of the database's templates when this was read, if there is any and
@@ -274,6 +280,11 @@ pub struct Alert {
 }
 
 impl Alert {
+    /// From when on its age counts: a requeue starts it anew.
+    pub fn queued_since(&self) -> Timestamp {
+        self.requeued_at.unwrap_or(self.created_at)
+    }
+
     /// Removes trailing blanks of names and keys, which `nchar` variables add. Databases ignore them in
     /// comparisons, so `default ` is the send port `default`.
     #[must_use]

@@ -318,6 +318,10 @@ word_enum! {
         InDoubt = "in-doubt",
         /// No instance has its send port.
         NoSuchSendPort = "no-such-send-port",
+        /// A hold of an operator took it out of the queue.
+        OperatorHold = "operator-hold",
+        /// A request of an operator took it out of the queue, and ends it soon.
+        Cancelling = "cancelling",
     }
 }
 

@@ -36,7 +36,7 @@ use sendport_core::clock::Clock;
 use sendport_core::clock::utc_text;
 use sendport_core::domain::{
     Alert, AlertId, Decision, Envelope, ForwardPath, Lease, LeaseToken, MOST_RECIPIENTS, Outcome,
-    OutcomeKind, SubmissionEnd, SubmissionIntent, has_too_many_recipients,
+    OutcomeKind, SubmissionEnd, SubmissionIntent, Timestamp, has_too_many_recipients,
 };
 use sendport_core::replies::ReplyTable;
 use sendport_smime::SecuredMessage;
@@ -205,7 +205,7 @@ impl Dispatcher {
         let mut rules = Rules {
             port,
             replies: &self.parts.replies,
-            age: (now - alert.created_at).to_std().unwrap_or_default(),
+            age: (now - alert.queued_since()).to_std().unwrap_or_default(),
             chance: (self.parts.chance)(),
             throttled_for: None,
         };
@@ -355,7 +355,8 @@ fn attempts_left(alert: &Alert, port: &SendPort) -> Result<(), Refusal> {
     let waiting = alert.recipients.iter().filter(|r| r.status.is_waiting());
     let own = waiting.map(|r| r.attempt_count).max().unwrap_or_default();
     let of_others = spent - own;
-    if alert.attempt_count < port.retry.attempts.saturating_add(of_others) {
+    let attempts = alert.attempt_count.saturating_sub(alert.attempts_before);
+    if attempts < port.retry.attempts.saturating_add(of_others) {
         return Ok(());
     }
     Err(Refusal::new(
@@ -367,12 +368,10 @@ fn attempts_left(alert: &Alert, port: &SendPort) -> Result<(), Refusal> {
     ))
 }
 
-fn expiry(
-    alert: &Alert,
-    rules: &Rules<'_>,
-    now: sendport_core::domain::Timestamp,
-) -> Option<String> {
-    if let Some(at) = alert.expires_at.filter(|at| *at <= now) {
+fn expiry(alert: &Alert, rules: &Rules<'_>, now: Timestamp) -> Option<String> {
+    // A requeue knows better than an ExpiresAt that lay before it.
+    let in_force = |at: &Timestamp| alert.requeued_at.is_none_or(|requeued| requeued < *at);
+    if let Some(at) = alert.expires_at.filter(|at| *at <= now && in_force(at)) {
         return Some(format!("expired: ExpiresAt was {}", utc_text(at)));
     }
     (rules.age >= rules.port.retry.max_age).then(|| {

@@ -142,7 +142,7 @@ pub async fn preview(
     let rules = Rules {
         port,
         replies,
-        age: (now - alert.created_at).to_std().unwrap_or_default(),
+        age: (now - alert.queued_since()).to_std().unwrap_or_default(),
         chance: 0.0,
         throttled_for: None,
     };

@@ -192,6 +192,13 @@ impl Worker {
         if claimed.alerts.is_empty() && (noted.is_err() || matches!(among, Among::Only(_))) {
             return noted.map(|()| Round::Nothing);
         }
+        if claimed.parked > 0 {
+            tasks.parked.notify_one();
+        }
+        if claimed.alerts.is_empty() && claimed.parked > 0 {
+            // Others are behind those that an operator cancelled or holds.
+            return Ok(Round::ClaimResult);
+        }
         if claimed.alerts.is_empty() && claimed.may_hold_more {
             lane.back_off().grow(Instant::now());
             return Ok(Round::MayHoldMore);
@@ -243,7 +250,7 @@ impl Worker {
     ) {
         let expected = self.registry.expect(&lane.port.relays);
         let (id, token) = (lease.value.id, lease.token);
-        origin.wanted_at = lease.value.not_before.max(Some(lease.value.created_at));
+        origin.wanted_at = lease.value.not_before.max(Some(lease.value.queued_since()));
         let dispatcher = self.dispatcher.clone();
         let abandoned = tasks.abandoned.clone();
         let span = alert_span(&lease.value);

@@ -20,6 +20,7 @@ mod recorder;
 mod recovery;
 mod refused_rows;
 mod rejected_outcomes;
+mod requests;
 mod retention;
 #[cfg(test)]
 mod retention_tests;
@@ -64,6 +65,7 @@ use heartbeat::Heartbeat;
 use recorder::Recorder;
 use refused_rows::{RefusedRows, refused_event};
 use rejected_outcomes::{LockedOutcomes, RejectedOutcomes};
+use requests::RequestApplier;
 use retention::Retention;
 use rollup::Rollup;
 use sweeper::Sweeper;
@@ -173,12 +175,15 @@ impl Worker {
         let store = self.store.clone();
         let rollup = tokio::spawn(Rollup { store }.run());
         let (tasks, mut recorder) = self.tasks();
+        let request_applier = self.request_applier(tasks.parked.clone());
+        let request_applier = tokio::spawn(request_applier.run());
         self.take_work(&tasks, &lease_lost, events).await;
         self.liveness.end();
 
         let drained = self.drain(&tasks).await;
         drop(tasks);
         sweeper.abort();
+        request_applier.abort();
         failure_notifier.abort();
         expiry_watch.abort();
         retention.abort();
@@ -269,6 +274,7 @@ impl Worker {
             under_way,
             lanes: self.send_ports.iter().filter_map(lane).collect(),
             freed,
+            parked: Arc::new(Notify::new()),
             unanswered: Mutex::default(),
             abandoned: CancellationToken::new(),
         };
@@ -313,6 +319,17 @@ impl Worker {
             clock: self.notices.clock.clone(),
             refused: BTreeMap::new(),
             observer: self.observer.clone(),
+        }
+    }
+
+    fn request_applier(&self, parked: Arc<Notify>) -> RequestApplier {
+        RequestApplier {
+            store: self.store.clone(),
+            instance: self.instance.id,
+            interval: self.settings.sweep_interval.min(requests::LOOK_EVERY),
+            parked,
+            observer: self.observer.clone(),
+            known: BTreeMap::new(),
         }
     }
 

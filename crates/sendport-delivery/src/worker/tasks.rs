@@ -82,6 +82,8 @@ pub(super) struct Tasks {
     pub(super) lanes: Vec<Lane>,
     /// Permits were released.
     pub(super) freed: Arc<Notify>,
+    /// A request of an operator took alerts out of the queue.
+    pub(super) parked: Arc<Notify>,
     /// Tokens of claims without an answer, by send port. A claim with the same
     /// token returns the alerts that the first one leased.
     pub(super) unanswered: Mutex<BTreeMap<String, LeaseToken>>,

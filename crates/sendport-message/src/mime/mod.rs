@@ -216,7 +216,7 @@ pub fn plain_text<'a>(rendered: &'a RenderedAlert<'_>) -> std::borrow::Cow<'a, s
 }
 
 /// `msg-id` (RFC 5322 section 3.6.4): the alert's public id, and words that distinguish messages of
-/// one alert. The same in every attempt.
+/// one alert. The same in every attempt, until a requeue asks for a new one.
 ///
 /// # Errors
 /// [`MimeError::BadMessageIdDomain`], [`MimeError::BadReplyTo`].
@@ -246,8 +246,11 @@ fn message_id_of(
         });
     }
     let mut left = alert.public_id.to_string();
+    let generation = alert.message_generation;
+    let requeue = (generation > 0).then(|| format!("requeue-{generation}"));
     let utf8 = names_differ(settings, named).then_some("utf8");
-    for word in utf8.into_iter().chain(settings.variant.as_deref()) {
+    let words = requeue.as_deref().into_iter().chain(utf8);
+    for word in words.chain(settings.variant.as_deref()) {
         left.push('.');
         left.push_str(word);
     }

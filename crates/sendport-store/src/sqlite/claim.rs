@@ -1,14 +1,20 @@
 //! Claiming alerts.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, params};
-use sendport_core::domain::{AlertId, InstanceId, LeaseToken, Priority, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use sendport_core::domain::{
+    AlertId, InstanceId, LeaseToken, OperatorVerb, Priority, RequestId, StatusReasonCode, Timestamp,
+};
 
 use super::bulk_change::keys;
 use super::connection::{SqliteError, write};
+use super::expiry::without_instance;
+use super::operator_requests::with_parts;
 use super::sql;
 use super::values::{time_of, time_text, uuid_text};
+use crate::operator_requests::reason;
 use crate::{Among, CLASS_HEAD_START, Claim, ClaimResult, RefusedRow};
 
 /// One that was refused before, where it is still due.
@@ -18,6 +24,16 @@ pub(super) const CLAIM_ONLY: &str = "SELECT AlertId FROM AlertState \
 /// What the same claim took, where its answer was not seen.
 pub(super) const CLAIM_REPEATED: &str =
     "SELECT AlertId FROM AlertState WHERE LeaseOwner = ?1 AND LeaseToken = ?2 ORDER BY AlertId";
+
+/// Whether requests of operators may keep alerts from being sent.
+pub(super) const CLAIM_OPEN_REQUEST: &str =
+    "SELECT 1 FROM OperatorRequest WHERE State = 'open' AND Verb IN ('cancel', 'hold')";
+
+/// Whether an operator holds a send port as a whole.
+pub(super) const CLAIM_HELD_PORT: &str =
+    "SELECT 1 FROM OperatorRequest WHERE State = 'open' AND Verb = 'hold' AND SendPort = ?1";
+
+static CLAIM_REQUEST: LazyLock<String> = LazyLock::new(|| with_parts(sql!("claim_request")));
 
 /// Most alerts that one claim takes.
 const MOST: u32 = 500;
@@ -81,10 +97,12 @@ impl ClaimRequest {
         let mut due = self.candidates(tx, self.limit, refused)?;
         let may_hold_more = self.limit > 0 && due.len() + refused.len() >= self.limit;
         due.truncate(self.limit.saturating_sub(refused.len()));
+        let parked = self.park_requested(tx, &mut due, refused)?;
         Ok(ClaimResult {
             alerts: self.take(tx, due, refused)?,
             may_hold_more,
             refused: Vec::new(),
+            parked,
         })
     }
 
@@ -95,6 +113,10 @@ impl ClaimRequest {
         limit: usize,
         refused: &[RefusedRow],
     ) -> Result<Vec<AlertId>, SqliteError> {
+        let mut held = connection.prepare_cached(CLAIM_HELD_PORT)?;
+        if held.exists([&self.send_port])? {
+            return Ok(Vec::new());
+        }
         let left_out = self.without.len() + refused.len();
         let mut due = match (self.only, self.limit) {
             (Some(alert), _) => self.still_due(connection, alert)?,
@@ -140,6 +162,32 @@ impl ClaimRequest {
         Ok(found.into_iter().map(|(_, id)| AlertId(id)).collect())
     }
 
+    /// Takes out of the queue what open requests of operators keep from being sent: how many.
+    fn park_requested(
+        &self,
+        tx: &Transaction<'_>,
+        due: &mut Vec<AlertId>,
+        refused: &mut Vec<RefusedRow>,
+    ) -> Result<u32, SqliteError> {
+        let is_open = tx.prepare_cached(CLAIM_OPEN_REQUEST)?.exists([])?;
+        let (mut kept, mut parked) = (Vec::with_capacity(due.len()), 0);
+        for alert in due.drain(..) {
+            let request = match is_open {
+                true => claim_request(tx, alert)?,
+                false => None,
+            };
+            let Some(request) = request else {
+                kept.push(alert);
+                continue;
+            };
+            let recorder = without_instance(tx, self.now);
+            let park = || recorder.park(alert, &request.reason, request.code, request.id);
+            parked += u32::from(self.change(tx, alert, refused, park)?);
+        }
+        *due = kept;
+        Ok(parked)
+    }
+
     /// Those of them that could be taken.
     fn take(
         &self,
@@ -152,27 +200,71 @@ impl ClaimRequest {
         let mut statement = tx.prepare_cached(sql!("claim_take"))?;
         let mut taken = Vec::with_capacity(due.len());
         for alert in due {
-            // Without an error a trigger may still have left the row as it was.
-            let trouble = match statement.execute(params![alert.0, now, token, owner]) {
-                Ok(_) => SqliteError::ignored("row as it was"),
-                Err(error) => SqliteError::from(error),
-            };
-            if !trouble.may_be_of_one_row() {
-                return Err(trouble);
-            }
-            let why = trouble.why();
-            if trouble.ends(tx) {
-                refused.push(RefusedRow { alert, why });
-                return Err(trouble);
-            }
-            // A trigger that fails behind the change, and rolls nothing back, refuses nothing.
-            match self.still_due(tx, alert)?.is_empty() {
-                true => taken.push(alert),
-                false => refused.push(RefusedRow { alert, why }),
+            let take = || Ok(statement.execute(params![alert.0, now, token, owner])?);
+            if self.change(tx, alert, refused, take)? {
+                taken.push(alert);
             }
         }
         Ok(taken)
     }
+
+    /// False where the change of an alert that is due is refused: it is due still.
+    fn change(
+        &self,
+        tx: &Transaction<'_>,
+        alert: AlertId,
+        refused: &mut Vec<RefusedRow>,
+        change: impl FnOnce() -> Result<usize, SqliteError>,
+    ) -> Result<bool, SqliteError> {
+        // Without an error a trigger may still have left the row as it was.
+        let trouble = match change() {
+            Ok(_) => SqliteError::ignored("row as it was"),
+            Err(error) => error,
+        };
+        if !trouble.may_be_of_one_row() {
+            return Err(trouble);
+        }
+        let why = trouble.why();
+        if trouble.ends(tx) {
+            refused.push(RefusedRow { alert, why });
+            return Err(trouble);
+        }
+        // A trigger that fails behind the change, and rolls nothing back, refuses nothing.
+        let changed = self.still_due(tx, alert)?.is_empty();
+        if !changed {
+            refused.push(RefusedRow { alert, why });
+        }
+        Ok(changed)
+    }
+}
+
+/// What keeps an alert from being sent.
+struct ParkingRequest {
+    id: RequestId,
+    code: StatusReasonCode,
+    reason: String,
+}
+
+/// The open cancel or hold that an alert matches.
+fn claim_request(
+    tx: &Transaction<'_>,
+    alert: AlertId,
+) -> Result<Option<ParkingRequest>, SqliteError> {
+    let mut statement = tx.prepare_cached(&CLAIM_REQUEST)?;
+    let read = |row: &rusqlite::Row<'_>| {
+        let verb: String = row.get("Verb")?;
+        let (by, comment): (String, Option<String>) =
+            (row.get("RequestedBy")?, row.get("Comment")?);
+        Ok(ParkingRequest {
+            id: RequestId(row.get("RequestId")?),
+            code: match verb == OperatorVerb::Cancel.as_str() {
+                true => StatusReasonCode::Cancelling,
+                false => StatusReasonCode::OperatorHold,
+            },
+            reason: reason(&verb, &by, comment.as_deref()),
+        })
+    };
+    Ok(statement.query_row([alert.0], read).optional()?)
 }
 
 /// A month 13, which the CHECK lets pass, is claimed first, and fails when it is loaded.

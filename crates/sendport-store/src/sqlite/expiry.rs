@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rusqlite::{Transaction, params};
-use sendport_core::domain::{AlertId, AlertStatus, InstanceId, Priority, Timestamp, status_of};
+use sendport_core::domain::{AlertId, AlertStatus, InstanceId, Priority, Timestamp};
 use uuid::Uuid;
 
 use super::bulk_change::BulkChange;
@@ -178,7 +178,7 @@ impl Recorder<'_> {
                 ending.explanation,
                 reason,
             ])?;
-        let status = status_of(statuses(self.tx, alert)?);
+        let status = ending.status_of(statuses(self.tx, alert)?);
         if !status.is_final() {
             return Err(SqliteError::ignored("recipients as they were"));
         }

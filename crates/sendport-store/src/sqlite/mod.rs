@@ -22,6 +22,7 @@ mod instance;
 mod lease_owner;
 mod load;
 mod operator_queries;
+mod operator_requests;
 #[cfg(test)]
 mod query_plans;
 mod record;

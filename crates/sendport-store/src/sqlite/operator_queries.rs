@@ -7,20 +7,15 @@ use rusqlite::{Connection, ToSql, params};
 use sendport_core::domain::{AlertId, InstanceId, PublicId};
 use uuid::Uuid;
 
-use super::bulk_change::{BulkChange, keys};
 use super::connection::{SqliteError, write};
-use super::record::{Recorder, waiting_status};
+use super::record::Recorder;
 use super::values::{Columns, earlier, time_text};
 use super::{SqliteStore, attachments, sql};
 use crate::{
     AlertLine, ColumnError, DeliveryLine, ExplanationLine, FailureLine, InDoubtLine, InstanceLine,
     NewAlert, OperatorQueries, OverdueLeases, QueueDepth, QueueLine, RelayLine, Resolution,
-    StoreError, SweepResult,
+    StoreError,
 };
-
-/// All that are held.
-pub(super) const RELEASE_HELD_ALL: &str =
-    "SELECT AlertId FROM AlertState WHERE FinalAt IS NULL AND Status = 'held'";
 
 const EXPLANATION: &str =
     "SELECT Kind, At, Sentence FROM AlertExplanation WHERE AlertId = ?1 AND Sentence IS NOT NULL
@@ -155,26 +150,6 @@ impl OperatorQueries for SqliteStore {
                 )
             })
             .await
-    }
-
-    async fn release_held(&self, only: Option<AlertId>) -> Result<SweepResult, StoreError> {
-        let now = time_text(self.clock.now());
-        let release = move |connection: &mut Connection| {
-            BulkChange::default().run(connection, |tx, around| {
-                let held = keys(tx, RELEASE_HELD_ALL, &[])?;
-                let held = held
-                    .into_iter()
-                    .filter(|id| only.is_none_or(|it| it == *id));
-                let mut release = tx.prepare_cached(sql!("release_held"))?;
-                around.change_each(tx, held, |id| {
-                    let status = waiting_status(tx, id)?.as_str();
-                    Ok(release.execute(params![now, id.0, status])?)
-                })
-            })
-        };
-        let released = self.writer.call("release held alerts", release).await?;
-        self.watch.inserted();
-        Ok(released)
     }
 
     async fn explanation(&self, id: AlertId) -> Result<Vec<ExplanationLine>, StoreError> {

@@ -36,6 +36,8 @@ const BY_KEY: &str = "USING INTEGER PRIMARY KEY (rowid=?)";
 const BY_DUE: &str = "INDEX IX_AlertState_Due (SendPort=? AND Priority=? AND DueAt<?)";
 const BY_OWNER: &str = "INDEX IX_AlertState_LeaseOwner (LeaseOwner=?)";
 
+const BY_STATE: &str = "INDEX IX_OperatorRequest_Open (State=?)";
+
 const BY_ALERT: &str = "INDEX IX_Attempt_AlertId (AlertId=?)";
 
 const BY_RECIPIENT: &str = "INDEX IX_AttemptReply_Recipient (AttemptId=? AND RecipientOrdinal=?)";
@@ -78,7 +80,12 @@ const PLANS: &[QueryPlan] = &[
     plan!("alerts_one" seeks [BY_KEY], scans []),
     plan!("deliveries_one" seeks ["PRIMARY KEY (AlertId=?)", BY_RECIPIENT], scans []),
     plan!("release_held" seeks [BY_KEY], scans []),
-    plan!(super::operator_queries::RELEASE_HELD_ALL; seeks [LIVE_ONLY], scans ["AlertState"]),
+    plan!(super::claim::CLAIM_OPEN_REQUEST; seeks [BY_STATE], scans []),
+    plan!(super::claim::CLAIM_HELD_PORT; seeks [BY_STATE], scans []),
+    plan!("open_requests" seeks [BY_STATE], scans []),
+    plan!("park" seeks [BY_KEY], scans []),
+    plan!("requeue_recipients" seeks ["PRIMARY KEY (AlertId=?)"], scans []),
+    plan!("requeue_alert" seeks [BY_KEY], scans []),
     plan!("adopt_hold" seeks [BY_KEY], scans []),
     plan!(super::admin::ADOPT_OPEN; seeks [LIVE_ONLY], scans ["AlertState"]),
     plan!("in_doubt" seeks [LIVE_ONLY, BY_ALERT, BY_KEY], scans ["s"]),
@@ -164,6 +171,46 @@ fn assert_all_seek(connection: &Connection) {
 fn every_statement_seeks() {
     let connection = migrated();
     assert_all_seek(&connection);
+}
+
+/// A pass meets every row once, so it may read small steps of an index, and never all of a table.
+#[test]
+fn requests_of_operators_seek() {
+    use super::operator_requests::{ALL_ROWS, CLOSE_ALL, CLOSE_ONE, LIVE_ROWS, ONE_ROW};
+    let plan = |name, sql, seeks, scans| QueryPlan {
+        name,
+        sql,
+        seeks,
+        scans,
+    };
+    let live = &[
+        "IX_AlertState_Live (SendPort=? AND Status=? AND CreatedAt=? AND rowid>?)",
+        "IX_AlertState_Live ((SendPort,Status,CreatedAt)>(?,?,?))",
+        BY_KEY,
+    ];
+    let plans = [
+        plan(
+            "LIVE_ROWS",
+            &**LIVE_ROWS,
+            &live[..],
+            &["k", "(subquery-5)", "(subquery-7)"][..],
+        ),
+        plan(
+            "ALL_ROWS",
+            &**ALL_ROWS,
+            &["USING INTEGER PRIMARY KEY (rowid>?)", BY_KEY],
+            &["k"],
+        ),
+        plan("ONE_ROW", &**ONE_ROW, &[BY_KEY], &["k"]),
+        plan("CLOSE_ALL", &**CLOSE_ALL, &[LIVE_ONLY, BY_KEY], &["s"]),
+        plan("CLOSE_ONE", &**CLOSE_ONE, &[BY_KEY], &[]),
+    ];
+    let connection = migrated();
+    let faults: Vec<_> = plans
+        .iter()
+        .flat_map(|plan| faults(plan, &steps(&connection, plan.sql)))
+        .collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
 }
 
 #[test]

@@ -55,6 +55,11 @@ impl Recorder<'_> {
         Ok(true)
     }
 
+    /// It may have been sent.
+    pub(super) fn is_in_doubt(&self, alert: AlertId) -> Result<bool, SqliteError> {
+        Ok(self.doubt(alert)?.is_some())
+    }
+
     fn doubt(&self, alert: AlertId) -> Result<Option<UnresolvedAttempt>, SqliteError> {
         let mut statement = self.tx.prepare_cached(RESOLVE_DOUBT)?;
         let found = statement.query_row([alert.0], |row| {

@@ -1,5 +1,7 @@
 //! Claiming alerts.
 
+use std::sync::LazyLock;
+
 use sendport_core::domain::AlertId;
 use tiberius::{Row, ToSql};
 
@@ -7,10 +9,15 @@ use super::bulk_change::padded;
 use super::error::{is_lock_timeout, may_be_of_one_row, unexpected};
 use super::load::MOST;
 use super::pool::Pool;
+use super::statement::with_parts;
 use super::values::{Fields, list_length, placeholders, seconds};
-use crate::{Among, CLASS_HEAD_START, Claim, ClaimResult, RefusedRow, StoreError};
+use crate::{Among, CLASS_HEAD_START, Claim, ClaimResult, ColumnError, RefusedRow, StoreError};
 
 const DOING: &str = "claim alerts";
+
+static CLAIM: LazyLock<String> = LazyLock::new(|| with_parts(include_str!("sql/claim.sql")));
+static CLAIM_THESE: LazyLock<String> =
+    LazyLock::new(|| with_parts(include_str!("sql/claim_these.sql")));
 
 /// So many alerts at the head of the queue may be locked before a claim finds none.
 const LOCKED_AT_THE_HEAD: u32 = 50;
@@ -51,16 +58,19 @@ async fn claim_at_once(
         &limit,
         &head_start,
     ];
-    let sql = leave_out(include_str!("sql/claim.sql"), without, &mut values);
+    let sql = leave_out(&CLAIM, without, &mut values);
     let results = pool.query(DOING, &sql, &values).await?;
-    let [taken, more] = &results[..] else {
+    let [taken, [more]] = &results.iter().map(Vec::as_slice).collect::<Vec<_>>()[..] else {
         return Err(unexpected(DOING, "two result sets were expected"));
     };
-    let more = more.first().map_or(Ok(false), |row| Fields::of(row).get());
+    let mut fields = Fields::of(more);
+    let more: Result<_, ColumnError> = fields.get().and_then(|more| Ok((more, fields.count()?)));
+    let (may_hold_more, parked) = more.map_err(|e| unexpected(DOING, e))?;
     Ok(ClaimResult {
         alerts: ids(taken)?,
-        may_hold_more: more.map_err(|e| unexpected(DOING, e))?,
+        may_hold_more,
         refused: Vec::new(),
+        parked,
     })
 }
 
@@ -100,7 +110,7 @@ async fn claim_around(
         return Ok(ClaimResult {
             alerts: held,
             may_hold_more: true,
-            refused: Vec::new(),
+            ..ClaimResult::default()
         });
     }
     if due.is_empty() && !is_lock_timeout(&error) {
@@ -194,7 +204,7 @@ async fn take(
     let length = list_length(these.len());
     let mut values: Vec<&dyn ToSql> = vec![&claim.instance.0, &claim.token.0];
     values.extend(padded(these, length));
-    let sql = include_str!("sql/claim_these.sql").replace("{ids}", &placeholders(3, length));
+    let sql = CLAIM_THESE.replace("{ids}", &placeholders(3, length));
     let rows = pool.rows(DOING, &sql, &values).await?;
     let taken = ids(&rows)?;
     // In the order of work.

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use sendport_core::domain::{AlertId, Timestamp};
+use sendport_core::domain::{AlertId, RequestId, Timestamp};
 use tiberius::{Command, Row, ToSql};
 use uuid::Uuid;
 
@@ -30,8 +30,8 @@ static FINISH: LazyLock<Statement> =
     LazyLock::new(|| Statement::new(include_str!("sql/finish.sql")));
 
 /// What qualifies, as it was seen.
-struct SweepCandidate {
-    id: AlertId,
+pub(super) struct SweepCandidate {
+    pub(super) id: AlertId,
     status_at: Timestamp,
     send_port: String,
     passed: Timestamp,
@@ -43,12 +43,29 @@ struct SweepCandidate {
 
 /// One of them that is to end.
 #[derive(Clone)]
-struct EndingAlert {
+pub(super) struct EndingAlert {
     id: AlertId,
     alert: OutcomeRow,
     recipients: Vec<RecipientRow>,
     /// How many rows of recipients are written.
     weight: usize,
+}
+
+impl SweepCandidate {
+    /// It is to end, for this reason.
+    pub(super) fn ending(self, reason: &str) -> EndingAlert {
+        EndingAlert {
+            id: self.id,
+            alert: OutcomeRow::ended(self.id, self.status_at, reason),
+            weight: self.weight(),
+            recipients: self.recipients,
+        }
+    }
+
+    /// How many rows of recipients it has or gets.
+    pub(super) fn weight(&self) -> usize {
+        self.recipients.len().max(self.made as usize)
+    }
 }
 
 /// A sweep: what its statements are, and how it ends alerts.
@@ -188,32 +205,38 @@ async fn finish(
     reason: impl Fn(&SweepCandidate) -> String,
 ) -> Result<SweepResult, StoreError> {
     let to_end = |row| {
-        let candidate = read_candidate(row).map_err(|e| unexpected(doing, e))?;
-        let (id, seen, made) = (candidate.id, candidate.status_at, candidate.made);
-        Ok(EndingAlert {
-            id,
-            alert: OutcomeRow::ended(id, seen, &reason(&candidate)),
-            weight: candidate.recipients.len().max(made as usize),
-            recipients: candidate.recipients,
-        })
+        let candidate = read_candidate(&mut Fields::of(row)).map_err(|e| unexpected(doing, e))?;
+        let reason = reason(&candidate);
+        Ok(candidate.ending(&reason))
     };
     let all: Vec<_> = rows.iter().map(to_end).collect::<Result<_, StoreError>>()?;
+    end_all(pool, doing, &all, ending, None).await
+}
+
+/// Ends alerts as they were seen, in the name of a request if there is one.
+pub(super) async fn end_all(
+    pool: &Pool,
+    doing: &'static str,
+    all: &[EndingAlert],
+    ending: Ending,
+    request: Option<RequestId>,
+) -> Result<SweepResult, StoreError> {
     let mut swept = SweepResult::default();
-    for batch in batches(&all) {
+    for batch in batches(all, |it| it.weight) {
         let ids: Vec<_> = batch.iter().map(|it| it.id).collect();
-        let end = |part: Range<usize>| finish_batch(pool, doing, &batch[part], ending);
+        let end = |part: Range<usize>| finish_batch(pool, doing, &batch[part], ending, request);
         swept.add(by_halves(&ids, OnLocked::Skip, end).await?);
     }
     Ok(swept)
 }
 
 /// Of no more rows together than a transaction takes; an alert with more is alone.
-fn batches(all: &[EndingAlert]) -> Vec<&[EndingAlert]> {
+pub(super) fn batches<T>(all: &[T], weight: impl Fn(&T) -> usize) -> Vec<&[T]> {
     let (mut batches, mut rest) = (Vec::new(), all);
     while !rest.is_empty() {
         let mut rows = 0;
         let fits = rest.iter().take(BATCH as usize).take_while(|it| {
-            rows += it.weight;
+            rows += weight(it);
             rows <= MOST_ROWS
         });
         let (batch, others) = rest.split_at(fits.count().max(1));
@@ -228,6 +251,7 @@ async fn finish_batch(
     doing: &'static str,
     batch: &[EndingAlert],
     ending: Ending,
+    request: Option<RequestId>,
 ) -> Result<u32, StoreError> {
     let mark = Uuid::new_v4();
     let alerts: Vec<_> = batch.iter().map(|it| it.alert.clone()).collect();
@@ -238,7 +262,12 @@ async fn finish_batch(
         let found = !matches!(first, [Ok(0)]);
         let recipients = portion(&recipients, n, engine);
         let alerts = for_engine(&alerts, engine);
-        found.then(|| command(engine, ending, mark, alerts, recipients, n + 1 == calls))
+        found.then(|| {
+            let mut command = command(engine, ending, mark, alerts, recipients);
+            command.bind_param("@last", i32::from(n + 1 == calls));
+            command.bind_param("@request", request.map_or(0, |it| it.0));
+            command
+        })
     };
     let read = |row: &Row| Fields::of(row).count();
     let counts = pool.call_in_portions(doing, calls, command, read).await?;
@@ -251,27 +280,23 @@ fn command(
     mark: Uuid,
     alerts: Vec<OutcomeRow>,
     recipients: Vec<RecipientRow>,
-    last: bool,
 ) -> Command<'static> {
     let mut command = Command::new("sp_executesql");
     command.bind_param("@stmt", FINISH.on(engine));
     command.bind_param(
         "@params",
-        "@status nvarchar(16), @explanation nvarchar(64), @mark uniqueidentifier, @last int, \
+        "@status nvarchar(16), @explanation nvarchar(64), @mark uniqueidentifier, @last int, @request bigint, \
          @outcomes sendport.OutcomeList READONLY, @recipients sendport.RecipientList READONLY",
     );
     command.bind_param("@status", ending.status.as_str());
-    command.bind_param("@explanation", ending.explanation);
+    command.bind_param("@explanation", ending.explanation.unwrap_or_default());
     command.bind_param("@mark", mark);
-    command.bind_param("@last", i32::from(last));
     command.bind_table("@outcomes", alerts);
     command.bind_table("@recipients", recipients);
     command
 }
 
-fn read_candidate(row: &Row) -> Result<SweepCandidate, ColumnError> {
-    let mut fields = Fields::of(row);
-    let f = &mut fields;
+pub(super) fn read_candidate(f: &mut Fields<'_>) -> Result<SweepCandidate, ColumnError> {
     let (id, status_at, send_port) = (AlertId(f.get()?), f.time()?, f.key()?);
     let (passed, made) = (f.time()?, f.count()?);
     let [to, cc, bcc] = [f.maybe()?, f.maybe()?, f.maybe()?];

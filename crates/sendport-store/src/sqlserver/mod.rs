@@ -31,6 +31,7 @@ mod kerberos;
 mod known_errors;
 mod load;
 mod operator_queries;
+mod operator_requests;
 mod pool;
 mod record;
 mod resolve;

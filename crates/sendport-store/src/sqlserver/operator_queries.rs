@@ -9,15 +9,14 @@ use uuid::Uuid;
 
 use super::SqlServerStore;
 use super::attachments;
-use super::bulk_change::{BulkChange, OnLocked};
 use super::error::unexpected;
-use super::expiry::{BATCH, top};
+use super::expiry::top;
 use super::resolve;
 use super::values::{Fields, seconds, stored};
 use crate::{
     AlertLine, ColumnError, DeliveryLine, ExplanationLine, FailureLine, InDoubtLine, InstanceLine,
     NewAlert, OperatorQueries, OverdueLeases, QueueDepth, QueueLine, RelayLine, Resolution,
-    StoreError, SweepResult,
+    StoreError,
 };
 
 const EXPLANATION: &str = "SELECT x.Kind, x.At, x.Sentence FROM sendport.AlertExplanation x
@@ -126,18 +125,6 @@ impl OperatorQueries for SqlServerStore {
         let sql = include_str!("sql/instances.sql");
         let rows = self.pool.rows(DOING, sql, &[&top(limit)]).await?;
         lines(DOING, &rows, instance_line)
-    }
-
-    async fn release_held(&self, only: Option<AlertId>) -> Result<SweepResult, StoreError> {
-        let (first, last) = range(only);
-        self.until_none_left(&BulkChange {
-            doing: "release held alerts",
-            sql: include_str!("sql/release_held.sql"),
-            list: include_str!("sql/release_held_candidates.sql"),
-            values: &[&first, &last, &top(BATCH)],
-            locked: OnLocked::Fail,
-        })
-        .await
     }
 
     async fn explanation(&self, id: AlertId) -> Result<Vec<ExplanationLine>, StoreError> {

@@ -46,6 +46,22 @@ impl Statement {
 /// The statement with the parts of `sql/parts/` that it names. Those that it does not know stay.
 pub(super) fn with_parts(text: &str) -> String {
     text.replace(
+        "{park_requested}",
+        include_str!("sql/parts/park_requested.sql").trim_end(),
+    )
+    .replace(
+        "{request_columns}",
+        include_str!("sql/parts/request_columns.sql").trim_end(),
+    )
+    .replace(
+        "{request_applies}",
+        include_str!("sql/parts/request_applies.sql").trim_end(),
+    )
+    .replace(
+        "{request_matches}",
+        include_str!("sql/parts/request_matches.sql").trim_end(),
+    )
+    .replace(
         "{status_of_recipients}",
         include_str!("sql/parts/status_of_recipients.sql").trim_end(),
     )
@@ -138,6 +154,15 @@ fn restored(column: &str, engine: Engine) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The procedures count by the rule that claims and passes apply.
+    #[test]
+    fn the_procedures_match_alerts_as_the_service_does() {
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let schema = include_str!("../../../../migrations/sqlserver/0001_initial.sql");
+        let rule = words(&with_parts("{request_applies}"));
+        assert_eq!(words(schema).matches(&rule).count(), 2);
+    }
 
     #[test]
     fn sql_server_gets_the_plain_text() {

@@ -9,7 +9,7 @@ SELECT a.AlertId, a.PublicId, a.ToRecipients, a.CcRecipients, a.BccRecipients, a
        a.Reference, a.SendPort, a.Priority, a.Importance, a.Sensitivity, a.Headers, a.DeliveryReceipt,
        a.ReadReceipt, a.ReplyBy, a.Protection, a.DedupKey, a.NotBefore, a.ExpiresAt, a.FileAttachments,
        a.CreatedAt, a.CreatedBy,
-       s.AttemptCount, s.TemplateVersion, s.Origin,
+       s.AttemptCount, s.RequeuedAt, s.AttemptsBefore, s.MessageGeneration, s.TemplateVersion, s.Origin,
        CASE WHEN a.Template IS NOT NULL THEN (SELECT max(Version) FROM TemplateChange) END AS NewestTemplates,
        (SELECT count(*) FROM Attachment t WHERE t.AlertId = a.AlertId) AS AttachmentCount,
        CASE WHEN coalesce(octet_length(a.Body), 0) + coalesce(octet_length(a.Payload), 0) > ?2

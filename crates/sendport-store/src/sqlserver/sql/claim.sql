@@ -1,12 +1,13 @@
 -- SqlServerStore::claim
 -- @P1 instance, @P2 token, @P3 send port, @P4 limit, @P5 head start of a class in seconds.
 -- {without} is empty, or leaves out what was refused before: AND AlertId NOT IN (@P6, ...).
--- Answers the ids in the order of work, then whether the queue may hold more.
+-- Answers the ids in the order of work, then whether the queue may hold more, and how many requests of operators
+-- took out of it.
 SET LOCK_TIMEOUT 250;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 DECLARE @ids TABLE (AlertId bigint NOT NULL PRIMARY KEY, DueRank datetime2(3) NOT NULL, NotBefore datetime2(3) NULL);
 DECLARE @taken TABLE (AlertId bigint NOT NULL PRIMARY KEY);
-DECLARE @candidates int = 0, @count int = 0, @more bit = 0;
+DECLARE @candidates int = 0, @count int = 0, @more bit = 0, @parked int = 0;
 
 -- A claim whose answer was lost is repeated with the same token: the same rows are the answer.
 INSERT @taken
@@ -14,8 +15,12 @@ SELECT a.AlertId FROM sendport.AlertRow a WITH (INDEX (IX_AlertRow_LeaseOwner), 
 WHERE a.LeaseOwner = @P1 AND a.LeaseToken = @P2;
 SET @count = @@ROWCOUNT;
 
--- An adoption forgets the instances, which then get nothing more. READUNCOMMITTED: no claim waits for their rows.
+-- An adoption forgets the instances, which then get nothing more. READUNCOMMITTED: no claim waits for their rows. Nor
+-- does one wait for requests of operators that are not committed; a send port that they hold is not asked at all.
 IF @count = 0 AND EXISTS (SELECT 1 FROM sendport.Instance i WITH (READUNCOMMITTED) WHERE i.InstanceId = @P1)
+    AND NOT EXISTS (SELECT 1 FROM sendport.OperatorRequest q
+                        WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_OperatorRequest_Open), FORCESEEK)
+                    WHERE q.State = N'open' AND q.Verb = N'hold' AND q.SendPort = @P3)
 BEGIN
     BEGIN TRANSACTION;
     -- READPAST skips in this read alone, and the UPDATE needs X where others may have S (a serializable
@@ -60,6 +65,8 @@ BEGIN
 
     IF @candidates > 0
     BEGIN
+        {park_requested}
+
         -- StatusReason stays, for an alert that is given back without an outcome.
         -- The second look at DueAt keeps an engine without lock hints from claiming twice. No OUTPUT: there
         -- it makes the join a scan for each row.
@@ -88,4 +95,4 @@ BEGIN
 END;
 
 SELECT t.AlertId FROM @taken t LEFT JOIN @ids i ON i.AlertId = t.AlertId ORDER BY i.DueRank, t.AlertId;
-SELECT @more;
+SELECT @more, @parked;

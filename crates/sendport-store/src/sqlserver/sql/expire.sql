@@ -19,6 +19,8 @@ INSERT @ids
 SELECT TOP (@P1) a.AlertId, a.ExpiresAt
 FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (IX_AlertRow_ExpiresAt), FORCESEEK)
 WHERE a.Status IN (N'queued', N'delayed', N'held') AND a.ExpiresAt <= @now AND a.LeaseToken IS NULL
+  -- A requeue knows better than an ExpiresAt that lay before it.
+  AND (a.RequeuedAt IS NULL OR a.RequeuedAt < a.ExpiresAt)
   {among};
 
 -- From one send port to the next by seeks, however many alerts each has.
@@ -39,11 +41,12 @@ BEGIN
     SET @status = CASE @status WHEN N'queued' THEN N'delayed' WHEN N'delayed' THEN N'held' END;
 END;
 INSERT @ids
-SELECT TOP (@P1) a.AlertId, DATEADD(second, q.Age, a.CreatedAt)
+SELECT TOP (@P1) a.AlertId, DATEADD(second, q.Age, COALESCE(a.RequeuedAt, a.CreatedAt))
 FROM @queues q
 JOIN sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (IX_AlertRow_Live), FORCESEEK)
   ON a.Status = q.Status AND a.SendPort = q.SendPort AND a.BodyPurged = 0 AND a.CreatedAt <= q.Before
-WHERE a.LeaseToken IS NULL AND NOT EXISTS (SELECT 1 FROM @ids i WHERE i.AlertId = a.AlertId)
+WHERE a.LeaseToken IS NULL AND (a.RequeuedAt IS NULL OR a.RequeuedAt <= q.Before)
+  AND NOT EXISTS (SELECT 1 FROM @ids i WHERE i.AlertId = a.AlertId)
   {among};
 
 SELECT TOP (@P1) a.AlertId, a.StatusAt, a.SendPort, i.Until,

@@ -14,6 +14,7 @@ FROM (
     LEFT JOIN sendport.SendPort p ON p.Name = a.SendPort
     WHERE a.Status IN (N'queued', N'delayed', N'held') AND a.BodyPurged = 0
       AND a.CreatedAt <= DATEADD(second, -COALESCE(p.MaxAgeSeconds, @P2), @now)
+      AND (a.RequeuedAt IS NULL OR a.RequeuedAt <= DATEADD(second, -COALESCE(p.MaxAgeSeconds, @P2), @now))
       {among}
 ) found
 ORDER BY found.AlertId;

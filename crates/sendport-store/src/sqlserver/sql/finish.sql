@@ -1,6 +1,7 @@
--- finish (SqlServerStore::expire, fail_unrouted, adopt)
+-- finish (SqlServerStore::expire, fail_unrouted, adopt, cancel)
 -- Parameters: @status and @explanation for recipients that still waited, @outcomes (AlertId, SeenStatusAt,
--- StatusReason), @recipients (rows to make where there are none), @mark, @last. An alert that was
+-- StatusReason), @recipients (rows to make where there are none), @mark, @last, @request (of an
+-- operator, or 0); no text where there is no @explanation. An alert that was
 -- claimed, changed or locked since it was seen is left alone. Where one alert has more rows than one
 -- call takes, several follow in one transaction, with the same @mark, and @last is 1 in the last one.
 -- Answers how many alerts ended.
@@ -46,7 +47,7 @@ BEGIN
     BEGIN
         -- What the relay last said, or what was waited for, stays readable.
         UPDATE r
-        SET Status = @status, StatusAt = @now, ExplanationKey = @explanation,
+        SET Status = @status, StatusAt = @now, ExplanationKey = NULLIF(@explanation, N''),
             ReplyText = {text o.StatusReason}
                 + CASE WHEN r.ReplyText IS NOT NULL THEN N'; the last reply was: ' + r.ReplyText
                        WHEN a.StatusReasonCode = N'waiting' THEN N'; it ' + a.StatusReason
@@ -76,12 +77,16 @@ BEGIN
     GROUP BY r.AlertId;
 
     UPDATE a
-    SET Status = COALESCE(w.Status, N'failed'), StatusAt = @now, LeaseToken = NULL,
+    SET Status = COALESCE(w.Status, CASE @status WHEN N'cancelled' THEN N'cancelled' ELSE N'failed' END),
+        StatusAt = @now, LeaseToken = NULL, RequestId = CASE WHEN @request > 0 THEN @request ELSE a.RequestId END,
         StatusReason = {text o.StatusReason}, StatusReasonCode = NULL
     FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK)
     JOIN @held h ON h.AlertId = a.AlertId
     JOIN @outcomes o ON o.AlertId = a.AlertId
     LEFT JOIN @follows w ON w.AlertId = a.AlertId;
+    IF @request > 0
+        UPDATE q SET AppliedCount = q.AppliedCount + (SELECT COUNT(*) FROM @held)
+        FROM sendport.OperatorRequest q WHERE q.RequestId = @request;
     -- A trigger of the site may leave rows as they were, and no statement fails of it.
     IF EXISTS (SELECT 1 FROM @follows w WHERE w.Status IN (N'queued', N'delayed'))
        OR EXISTS (SELECT 1 FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK) JOIN @held h ON h.AlertId = a.AlertId

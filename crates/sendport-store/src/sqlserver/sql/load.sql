@@ -9,7 +9,8 @@ SELECT AlertId, PublicId, ToRecipients, CcRecipients, BccRecipients, FromAddress
        CASE WHEN ISNULL(DATALENGTH(Body), 0) + ISNULL(DATALENGTH(Payload), 0) <= {limit} THEN Payload END,
        Language, AlertName, Severity, Source, Reference, SendPort, Priority,
        Importance, Sensitivity, Headers, DeliveryReceipt, ReadReceipt, ReplyBy, Protection, DedupKey,
-       NotBefore, ExpiresAt, FileAttachments, CreatedAt, CreatedBy, AttemptCount, TemplateVersion, Origin,
+       NotBefore, ExpiresAt, FileAttachments, CreatedAt, CreatedBy, AttemptCount, RequeuedAt, AttemptsBefore,
+       MessageGeneration, TemplateVersion, Origin,
        CASE WHEN Template IS NOT NULL THEN (SELECT MAX(n.Version) FROM sendport.TemplateChange n) END,
        (SELECT COUNT(*) FROM sendport.AttachmentRow t WITH (INDEX (PK_AttachmentRow), FORCESEEK) WHERE t.AlertId = a.AlertId),
        CASE WHEN ISNULL(DATALENGTH(Body), 0) + ISNULL(DATALENGTH(Payload), 0) > {limit}

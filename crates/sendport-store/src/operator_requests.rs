@@ -1,0 +1,307 @@
+//! Requests of operators: cancel, hold, release and requeue, by a filter.
+//!
+//! A request is a row. A claim honours those that are open, and [`apply_pass`] changes what matches, in batches.
+
+use async_trait::async_trait;
+use sendport_core::domain::{
+    AlertId, AlertStatus, OperatorVerb, RecipientStatus, RequestId, RequeueRecipients, Timestamp,
+};
+use serde::Serialize;
+
+use crate::expiry::Ending;
+use crate::{MOST_REFUSED, RefusedRow, StoreError, SweepResult};
+
+/// An operator does not want it sent.
+pub(crate) const CANCELLED: Ending = Ending {
+    status: RecipientStatus::Cancelled,
+    explanation: None,
+};
+
+/// So many rows are looked at in one step, and at most as many are changed in one transaction.
+pub(crate) const STEP: u32 = 500;
+
+/// Most open requests that are read at a time, the oldest ones.
+pub const MOST_OPEN: u32 = 1_000;
+
+/// Which alerts a request is about: those that match all that is given.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+#[expect(missing_docs, reason = "the columns of the table, documented there")]
+pub struct RequestFilter {
+    pub alert_id: Option<AlertId>,
+    pub send_port: Option<String>,
+    pub alert_name: Option<String>,
+    pub reference: Option<String>,
+    pub created_by: Option<String>,
+    pub relay: Option<String>,
+    pub explanation_key: Option<String>,
+    pub status: Option<AlertStatus>,
+    pub created_from: Option<Timestamp>,
+    pub created_until: Option<Timestamp>,
+    pub hold_request_id: Option<RequestId>,
+    pub matches_all: bool,
+}
+
+impl RequestFilter {
+    /// What is given, in words: `AlertName 'order-late', Status 'delayed'`.
+    pub fn in_words(&self) -> String {
+        let quoted = |name: &str, value: &Option<String>| {
+            value.as_ref().map(|value| format!("{name} '{value}'"))
+        };
+        let time = |name: &str, at: Option<Timestamp>| {
+            at.map(|at| format!("{name} {}", sendport_core::clock::utc_text(at)))
+        };
+        let words = [
+            self.alert_id.map(|id| format!("alert {id}")),
+            quoted("SendPort", &self.send_port),
+            quoted("AlertName", &self.alert_name),
+            quoted("Reference", &self.reference),
+            quoted("CreatedBy", &self.created_by),
+            quoted("Relay", &self.relay),
+            quoted("ExplanationKey", &self.explanation_key),
+            self.status.map(|status| format!("Status '{status}'")),
+            time("from", self.created_from),
+            time("until", self.created_until),
+            self.hold_request_id.map(|id| format!("hold {id}")),
+            self.matches_all.then(|| "all".to_owned()),
+        ];
+        let words: Vec<_> = words.into_iter().flatten().collect();
+        words.join(", ")
+    }
+}
+
+/// A request to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRequest {
+    /// What is to be done.
+    pub verb: OperatorVerb,
+    /// With which alerts. A cancel or requeue without `created_until` is about alerts that are there now.
+    pub filter: RequestFilter,
+    /// A requeue: which recipients.
+    pub recipients: Option<RequeueRecipients>,
+    /// A requeue: whether the message gets a new Message-ID.
+    pub new_message_id: bool,
+    /// Why.
+    pub comment: Option<String>,
+    /// Who, where the engine has no logins.
+    pub requested_by: String,
+    /// On which computer.
+    pub host_name: Option<String>,
+}
+
+/// A row of `OperatorRequest`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+#[expect(missing_docs, reason = "the columns of the table, documented there")]
+pub struct RequestLine {
+    pub request_id: RequestId,
+    pub verb: String,
+    #[serde(flatten)]
+    pub filter: RequestFilter,
+    pub recipients: Option<RequeueRecipients>,
+    pub new_message_id: bool,
+    pub comment: Option<String>,
+    pub requested_at: Timestamp,
+    pub requested_by: String,
+    pub host_name: Option<String>,
+    pub state: String,
+    pub applied_count: u64,
+    pub refused_count: u64,
+    pub completed_at: Option<Timestamp>,
+    pub result: Option<String>,
+}
+
+impl RequestLine {
+    /// `None` where it is not a verb that changes alerts here.
+    pub fn operator_verb(&self) -> Option<OperatorVerb> {
+        self.verb.parse().ok()
+    }
+
+    /// True where alerts are changed beside claims: a hold of many alerts is a rule for claims alone.
+    pub fn is_applied(&self) -> bool {
+        match self.operator_verb() {
+            Some(OperatorVerb::Hold) => self.filter.alert_id.is_some(),
+            verb => verb.is_some(),
+        }
+    }
+
+    /// What alerts say of it: `cancelled by CONTOSO\anna: runaway job`.
+    pub(crate) fn reason(&self) -> String {
+        reason(&self.verb, &self.requested_by, self.comment.as_deref())
+    }
+
+    /// The statuses of the alerts that it may change.
+    pub(crate) fn statuses(&self) -> &'static [AlertStatus] {
+        let verb = self.operator_verb();
+        verb.map_or(&[], |verb| statuses(verb, self.recipients))
+    }
+}
+
+/// The statuses of the alerts that a verb may change.
+pub(crate) fn statuses(
+    verb: OperatorVerb,
+    recipients: Option<RequeueRecipients>,
+) -> &'static [AlertStatus] {
+    use AlertStatus::{Cancelled, Delayed, Expired, Failed, Held, Partial, Queued, Relayed};
+    match (verb, recipients) {
+        (OperatorVerb::Cancel, _) => &[Queued, Delayed, Held],
+        (OperatorVerb::Hold, _) => &[Queued, Delayed],
+        (OperatorVerb::Release, _) => &[Held],
+        (OperatorVerb::Requeue, Some(RequeueRecipients::All)) => {
+            &[Failed, Partial, Expired, Cancelled, Relayed]
+        }
+        (OperatorVerb::Requeue, _) => &[Failed, Partial, Expired, Cancelled],
+    }
+}
+
+/// What an alert says of a cancel or a hold. On SQL Server a claim says the same in `claim.sql`.
+pub(crate) fn reason(verb: &str, by: &str, comment: Option<&str>) -> String {
+    let done = if verb == OperatorVerb::Cancel.as_str() {
+        "cancelled"
+    } else {
+        "held"
+    };
+    let comment = comment.map_or_else(String::new, |it| format!(": {it}"));
+    format!("{done} by {by}{comment}")
+}
+
+/// So many alerts of a send port with one status match.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+#[expect(missing_docs, reason = "the columns of a dry run, named as elsewhere")]
+pub struct MatchingAlerts {
+    pub send_port: String,
+    pub status: AlertStatus,
+    pub alerts: u64,
+}
+
+/// Where a pass has arrived: behind this row of the index that it walks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestCursor {
+    pub(crate) status: String,
+    pub(crate) send_port: String,
+    pub(crate) created_at: String,
+    pub(crate) alert: i64,
+}
+
+/// The result of one step of a pass.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestStep {
+    /// Alerts that were changed, and those that the database refuses to change.
+    pub swept: SweepResult,
+    /// Alerts that match and whose bodies are purged.
+    pub purged: u64,
+    /// Where to go on; `None` at the end.
+    pub next: Option<RequestCursor>,
+}
+
+/// Whether a request is done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CloseResult {
+    /// Nothing more can match.
+    pub closed: bool,
+    /// Alerts that match and whose bodies are purged.
+    pub purged: u64,
+}
+
+/// Requests of operators, as rows.
+///
+/// # Errors
+/// As [`AlertStore`](super::AlertStore).
+#[async_trait]
+pub trait OperatorRequests: Send + Sync {
+    /// Adds a request, which is in force at once.
+    async fn add_request(&self, request: &NewRequest) -> Result<RequestId, StoreError>;
+
+    /// How many alerts match now. Changes nothing, waits for nobody, and is approximate where others work.
+    async fn count_matching(&self, request: &NewRequest)
+    -> Result<Vec<MatchingAlerts>, StoreError>;
+
+    /// The oldest [`MOST_OPEN`] requests that are open. What is not committed is not among them.
+    async fn open_requests(&self) -> Result<Vec<RequestLine>, StoreError>;
+
+    /// The latest requests.
+    async fn requests(&self, limit: u32) -> Result<Vec<RequestLine>, StoreError>;
+
+    /// Changes what matches among the next rows, in one transaction with `AppliedCount`. Two instances may do this at
+    /// once: each alert is changed once and counted once. An alert that is leased, or that another transaction has
+    /// locked, is left alone. `None` begins at the first row.
+    async fn apply_request(
+        &self,
+        request: &RequestLine,
+        from: Option<&RequestCursor>,
+        without: &[AlertId],
+    ) -> Result<RequestStep, StoreError>;
+
+    /// Writes `RefusedCount`, and closes the request if no alert matches any more: none that waits, is being sent, or
+    /// that another transaction has locked. `without` are refused by the database: a cancel stays in force for them.
+    /// `purged` match and have no body any more, as far as the pass met them.
+    async fn close_request(
+        &self,
+        request: &RequestLine,
+        purged: u64,
+        without: &[AlertId],
+    ) -> Result<CloseResult, StoreError>;
+}
+
+/// What came of one pass over all alerts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PassResult {
+    /// Alerts that were changed.
+    pub applied: u64,
+    /// Alerts that match and whose bodies are purged.
+    pub purged: u64,
+    /// What the database refuses to change.
+    pub refused: Vec<RefusedRow>,
+    /// Nothing more can match.
+    pub closed: bool,
+}
+
+/// Walks once over all alerts and applies the request to those that match. `progress` is called with the number of
+/// alerts that were changed so far.
+///
+/// # Errors
+/// [`StoreError`]; what was changed until then stays so, and another pass goes on with the rest.
+pub async fn apply_pass(
+    store: &(impl OperatorRequests + ?Sized),
+    request: &RequestLine,
+    mut progress: impl FnMut(u64) + Send,
+) -> Result<PassResult, StoreError> {
+    let mut pass = PassResult::default();
+    let mut from = None;
+    loop {
+        let without = ids(&pass.refused);
+        let step = store.apply_request(request, from.as_ref(), &without);
+        let step = step.await?;
+        pass.applied += u64::from(step.swept.count);
+        pass.purged += step.purged;
+        pass.refused.extend(step.swept.refused);
+        progress(pass.applied);
+        from = step.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    let without = ids(&pass.refused);
+    let close = store.close_request(request, pass.purged, &without).await?;
+    (pass.closed, pass.purged) = (close.closed, close.purged);
+    Ok(pass)
+}
+
+fn ids(refused: &[RefusedRow]) -> Vec<AlertId> {
+    let ids = refused.iter().map(|it| it.alert);
+    ids.take(MOST_REFUSED).collect()
+}
+
+/// What a closed request says of itself. On SQL Server `close_request.sql` says the same.
+pub(crate) fn result_text(verb: Option<OperatorVerb>, refused: u64) -> String {
+    let done = match verb {
+        Some(OperatorVerb::Cancel) => "every matching alert is cancelled or was sent before",
+        Some(OperatorVerb::Requeue) => "every matching alert is in the queue again",
+        _ => "every matching alert is released",
+    };
+    match refused {
+        0 => done.to_owned(),
+        _ => format!("{done}, except {refused} that cannot be changed"),
+    }
+}

@@ -1,0 +1,433 @@
+//! Requests of operators.
+
+use std::sync::LazyLock;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, ToSql, Transaction, params};
+use sendport_core::domain::{
+    AlertId, OperatorVerb, RequestId, RequeueRecipients, StatusReasonCode, Timestamp,
+};
+
+use super::bulk_change::BulkChange;
+use super::connection::{SqliteError, write};
+use super::expiry::without_instance;
+use super::operator_queries::lines;
+use super::record::{Recorder, waiting_status};
+use super::values::{Columns, time_text};
+use super::{SqliteStore, sql};
+use crate::operator_requests::{
+    CANCELLED, CloseResult, MOST_OPEN, MatchingAlerts, NewRequest, OperatorRequests, RequestCursor,
+    RequestFilter, RequestLine, RequestStep, STEP, result_text,
+};
+use crate::{Among, ColumnError, StoreError, SweepResult};
+
+/// Rows that are not final, in the order of their index. Many rows of one INSERT have the same `CreatedAt`.
+const REQUEST_BATCH_LIVE: &str = "SELECT * FROM (SELECT AlertId, SendPort, Status, CreatedAt FROM AlertState \
+    WHERE FinalAt IS NULL AND SendPort = ?3 AND Status = ?2 AND CreatedAt = ?4 AND AlertId > ?5 \
+    ORDER BY AlertId LIMIT ?6) \
+    UNION ALL SELECT * FROM (SELECT AlertId, SendPort, Status, CreatedAt FROM AlertState \
+    WHERE FinalAt IS NULL AND (SendPort, Status, CreatedAt) > (?3, ?2, ?4) \
+    ORDER BY SendPort, Status, CreatedAt, AlertId LIMIT ?6) \
+    ORDER BY SendPort, Status, CreatedAt, AlertId LIMIT ?6";
+
+/// All rows by their key: those that are final have no index in common.
+const REQUEST_BATCH_ALL: &str = "SELECT AlertId, SendPort, Status, CreatedAt FROM AlertState \
+    WHERE AlertId > ?5 ORDER BY AlertId LIMIT ?6";
+
+/// One row.
+const REQUEST_BATCH_ONE: &str =
+    "SELECT AlertId, SendPort, Status, CreatedAt FROM AlertState WHERE AlertId = ?5 LIMIT ?6";
+
+/// How many were changed, in the transaction that changes them.
+const REQUEST_BATCH_COUNT: &str =
+    "UPDATE OperatorRequest SET AppliedCount = AppliedCount + ?2 WHERE RequestId = ?1";
+
+/// Which request ended it.
+const FINISH_REQUEST: &str = "UPDATE AlertState SET RequestId = ?2 WHERE AlertId = ?1";
+
+/// A failure after this is reported again.
+const REQUEUE_NOTIFICATION: &str = "DELETE FROM FailureNotification WHERE AlertId = ?1";
+
+/// A cancel that is not done shows what it could not change so far.
+const CLOSE_REQUEST_COUNT: &str =
+    "UPDATE OperatorRequest SET RefusedCount = ?2 WHERE RequestId = ?1 AND RefusedCount <> ?2";
+
+/// Whether the row was closed.
+const CLOSE_REQUEST_STATE: &str = "SELECT State = 'done' FROM OperatorRequest WHERE RequestId = ?1";
+
+/// The statement with the parts of `sql/parts/` that it names.
+pub(super) fn with_parts(statement: &str) -> String {
+    statement
+        .replace(
+            "{request_applies}",
+            sql!("parts/request_applies").trim_end(),
+        )
+        .replace(
+            "{request_matches}",
+            sql!("parts/request_matches").trim_end(),
+        )
+}
+
+fn batch(keys: &str, order: &str) -> String {
+    with_parts(sql!("request_batch"))
+        .replace("{keys}", keys)
+        .replace("{order}", order)
+}
+
+pub(super) static LIVE_ROWS: LazyLock<String> = LazyLock::new(|| {
+    let order = "k.SendPort, k.Status, k.CreatedAt, k.AlertId";
+    batch(REQUEST_BATCH_LIVE, order)
+});
+pub(super) static ALL_ROWS: LazyLock<String> =
+    LazyLock::new(|| batch(REQUEST_BATCH_ALL, "k.AlertId"));
+pub(super) static ONE_ROW: LazyLock<String> =
+    LazyLock::new(|| batch(REQUEST_BATCH_ONE, "k.AlertId"));
+static COUNT_MATCHING: LazyLock<String> = LazyLock::new(|| with_parts(sql!("count_matching")));
+pub(super) static CLOSE_ONE: LazyLock<String> = LazyLock::new(|| close("s.AlertId = ?5"));
+pub(super) static CLOSE_ALL: LazyLock<String> = LazyLock::new(|| close("?5 IS NULL"));
+
+fn close(which: &str) -> String {
+    with_parts(sql!("close_request")).replace("{which}", which)
+}
+
+#[async_trait]
+impl OperatorRequests for SqliteStore {
+    async fn add_request(&self, request: &NewRequest) -> Result<RequestId, StoreError> {
+        let (request, now) = (request.clone(), self.clock.now());
+        self.writer
+            .call("add a request", move |connection| {
+                write(connection, |tx| add_request(tx, &request, now))
+            })
+            .await
+    }
+
+    async fn count_matching(
+        &self,
+        request: &NewRequest,
+    ) -> Result<Vec<MatchingAlerts>, StoreError> {
+        let (request, now) = (request.clone(), self.clock.now());
+        self.operator_reader
+            .call("count the alerts of a request", move |connection| {
+                let values = filter_values(&request, now);
+                let values: Vec<_> = values.iter().map(|value| &**value).collect();
+                lines(connection, &COUNT_MATCHING, &values, matching_alerts)
+            })
+            .await
+    }
+
+    async fn open_requests(&self) -> Result<Vec<RequestLine>, StoreError> {
+        self.operator_reader
+            .call("list open requests", move |connection| {
+                let values = params![MOST_OPEN];
+                lines(connection, sql!("open_requests"), values, request_line)
+            })
+            .await
+    }
+
+    async fn requests(&self, limit: u32) -> Result<Vec<RequestLine>, StoreError> {
+        self.operator_reader
+            .call("list requests", move |connection| {
+                lines(connection, sql!("requests"), params![limit], request_line)
+            })
+            .await
+    }
+
+    async fn apply_request(
+        &self,
+        request: &RequestLine,
+        from: Option<&RequestCursor>,
+        without: &[AlertId],
+    ) -> Result<RequestStep, StoreError> {
+        let (request, from, now) = (request.clone(), from.cloned(), self.clock.now());
+        let around = BulkChange::of(Among::AllBut(without));
+        let apply = move |connection: &mut Connection| {
+            let step = |tx: &Transaction<'_>, around: &mut BulkChange| {
+                without_instance(tx, now).apply_request(&request, from.as_ref(), around)
+            };
+            let (step, refused) = around.clone().run_for(connection, step)?;
+            let count = step.swept.count;
+            Ok(RequestStep {
+                swept: SweepResult { count, refused },
+                ..step
+            })
+        };
+        let step = self.writer.call("apply a request", apply).await?;
+        self.watch.inserted();
+        Ok(step)
+    }
+
+    async fn close_request(
+        &self,
+        request: &RequestLine,
+        purged: u64,
+        without: &[AlertId],
+    ) -> Result<CloseResult, StoreError> {
+        let (request, now) = (request.clone(), time_text(self.clock.now()));
+        let refused = purged + without.len() as u64;
+        let closed = move |connection: &mut Connection| {
+            write(connection, |tx| {
+                let (id, text) = (
+                    request.request_id.0,
+                    result_text(request.operator_verb(), refused),
+                );
+                let refused = i64::try_from(refused).unwrap_or(i64::MAX);
+                let only = request.filter.alert_id.map(|it| it.0);
+                tx.prepare_cached(CLOSE_REQUEST_COUNT)?
+                    .execute(params![id, refused])?;
+                if request.operator_verb() != Some(OperatorVerb::Hold) {
+                    let close = only.map_or(&*CLOSE_ALL, |_| &*CLOSE_ONE);
+                    tx.prepare_cached(close)?
+                        .execute(params![id, refused, now, text, only])?;
+                }
+                let mut state = tx.prepare_cached(CLOSE_REQUEST_STATE)?;
+                let closed = state.query_row([id], |row| row.get(0))?;
+                Ok(CloseResult { closed, purged })
+            })
+        };
+        self.writer.call("close a request", closed).await
+    }
+}
+
+/// The values of `count_matching`, which are the first ones of `add_request`.
+fn filter_values(request: &NewRequest, now: Timestamp) -> Vec<Box<dyn ToSql + '_>> {
+    let filter = &request.filter;
+    vec![
+        Box::new(request.verb.as_str()),
+        Box::new(filter.alert_id.map(|it| it.0)),
+        Box::new(&filter.send_port),
+        Box::new(&filter.alert_name),
+        Box::new(&filter.reference),
+        Box::new(&filter.created_by),
+        Box::new(&filter.relay),
+        Box::new(&filter.explanation_key),
+        Box::new(filter.status.map(|it| it.as_str())),
+        Box::new(filter.created_from.map(time_text)),
+        Box::new(filter.created_until.map(time_text)),
+        Box::new(filter.hold_request_id.map(|it| it.0)),
+        Box::new(filter.matches_all),
+        Box::new(request.recipients.map(RequeueRecipients::as_str)),
+        Box::new(time_text(now)),
+    ]
+}
+
+fn add_request(
+    tx: &Transaction<'_>,
+    request: &NewRequest,
+    now: Timestamp,
+) -> Result<RequestId, SqliteError> {
+    let mut values = filter_values(request, now);
+    values.push(Box::new(request.new_message_id));
+    values.push(Box::new(&request.comment));
+    values.push(Box::new(&request.requested_by));
+    values.push(Box::new(&request.host_name));
+    let values: Vec<_> = values.iter().map(|value| &**value).collect();
+    tx.prepare_cached(sql!("add_request"))?
+        .execute(values.as_slice())?;
+    Ok(RequestId(tx.last_insert_rowid()))
+}
+
+/// A row that a pass meets.
+struct MetRow {
+    cursor: RequestCursor,
+    is_purged: bool,
+    applies: bool,
+}
+
+impl Recorder<'_> {
+    fn apply_request(
+        &self,
+        request: &RequestLine,
+        from: Option<&RequestCursor>,
+        around: &mut BulkChange,
+    ) -> Result<RequestStep, SqliteError> {
+        if from.is_none() && request.operator_verb() == Some(OperatorVerb::Release) {
+            self.end_holds(request.request_id)?;
+        }
+        let rows = self.request_batch(request, from)?;
+        let next = self.next(request, &rows);
+        let is_requeue = request.operator_verb() == Some(OperatorVerb::Requeue);
+        let applies = rows.iter().filter(|row| row.applies);
+        let (purged, these): (Vec<_>, Vec<_>) =
+            applies.partition(|row| row.is_purged && is_requeue);
+        let these = these.iter().map(|row| AlertId(row.cursor.alert));
+        let count = around.change_each(self.tx, these, |alert| self.change(request, alert))?;
+        if count > 0 {
+            self.tx
+                .prepare_cached(REQUEST_BATCH_COUNT)?
+                .execute(params![request.request_id.0, count])?;
+        }
+        Ok(RequestStep {
+            swept: count.into(),
+            purged: purged.len() as u64,
+            next,
+        })
+    }
+
+    /// The next rows of a pass.
+    fn request_batch(
+        &self,
+        request: &RequestLine,
+        from: Option<&RequestCursor>,
+    ) -> Result<Vec<MetRow>, SqliteError> {
+        let is_final = request.operator_verb() == Some(OperatorVerb::Requeue);
+        let statement = match request.filter.alert_id {
+            Some(_) => &*ONE_ROW,
+            None if is_final => &*ALL_ROWS,
+            None => &*LIVE_ROWS,
+        };
+        let begin = RequestCursor {
+            send_port: request.filter.send_port.clone().unwrap_or_default(),
+            alert: request.filter.alert_id.map_or(0, |it| it.0),
+            ..RequestCursor::default()
+        };
+        let from = from.unwrap_or(&begin);
+        let values = params![
+            request.request_id.0,
+            from.status,
+            from.send_port,
+            from.created_at,
+            from.alert,
+            STEP
+        ];
+        let mut statement = self.tx.prepare_cached(statement)?;
+        let rows = statement.query_map(values, |row| {
+            Ok(MetRow {
+                cursor: RequestCursor {
+                    alert: row.get("AlertId")?,
+                    send_port: row.get("SendPort")?,
+                    status: row.get("Status")?,
+                    created_at: row.get("CreatedAt")?,
+                },
+                is_purged: row.get("IsPurged")?,
+                applies: row.get::<_, Option<bool>>("Applies")?.unwrap_or(false),
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Behind the last row; `None` where all that could follow was met.
+    fn next(&self, request: &RequestLine, rows: &[MetRow]) -> Option<RequestCursor> {
+        let last = &rows.last()?.cursor;
+        let is_live = request.operator_verb() != Some(OperatorVerb::Requeue);
+        let other_port = request.filter.send_port.as_ref();
+        let other_port =
+            other_port.is_some_and(|it| is_live && it.trim_end() != last.send_port.trim_end());
+        let is_last = rows.len() < STEP as usize || request.filter.alert_id.is_some() || other_port;
+        (!is_last).then(|| last.clone())
+    }
+
+    fn end_holds(&self, release: RequestId) -> Result<(), SqliteError> {
+        self.tx
+            .prepare_cached(sql!("end_holds"))?
+            .execute(params![release.0, time_text(self.now)])?;
+        Ok(())
+    }
+
+    fn change(&self, request: &RequestLine, alert: AlertId) -> Result<usize, SqliteError> {
+        match request.operator_verb() {
+            Some(OperatorVerb::Cancel) => self.cancel(request, alert),
+            Some(OperatorVerb::Hold) => {
+                let code = StatusReasonCode::OperatorHold;
+                self.park(alert, &request.reason(), code, request.request_id)
+            }
+            Some(OperatorVerb::Release) => self.release_held(request, alert),
+            Some(OperatorVerb::Requeue) => self.requeue(request, alert),
+            None => Ok(0),
+        }
+    }
+
+    fn cancel(&self, request: &RequestLine, alert: AlertId) -> Result<usize, SqliteError> {
+        let mut reason = request.reason();
+        if self.is_in_doubt(alert)? {
+            reason.push_str("; it may have been sent");
+        }
+        let ended = self.finish(alert, CANCELLED, &reason)?;
+        self.tx
+            .prepare_cached(FINISH_REQUEST)?
+            .execute(params![alert.0, request.request_id.0])?;
+        Ok(ended)
+    }
+
+    fn release_held(&self, request: &RequestLine, alert: AlertId) -> Result<usize, SqliteError> {
+        let status = waiting_status(self.tx, alert)?.as_str();
+        let values = params![time_text(self.now), alert.0, status, request.request_id.0];
+        Ok(self
+            .tx
+            .prepare_cached(sql!("release_held"))?
+            .execute(values)?)
+    }
+
+    fn requeue(&self, request: &RequestLine, alert: AlertId) -> Result<usize, SqliteError> {
+        let (now, all) = (
+            time_text(self.now),
+            request.recipients == Some(RequeueRecipients::All),
+        );
+        self.tx
+            .prepare_cached(sql!("requeue_recipients"))?
+            .execute(params![alert.0, now, all])?;
+        self.tx
+            .prepare_cached(REQUEUE_NOTIFICATION)?
+            .execute([alert.0])?;
+        let values = params![alert.0, now, request.new_message_id, request.request_id.0];
+        Ok(self
+            .tx
+            .prepare_cached(sql!("requeue_alert"))?
+            .execute(values)?)
+    }
+
+    /// 0 where it does not wait.
+    pub(super) fn park(
+        &self,
+        alert: AlertId,
+        reason: &str,
+        code: StatusReasonCode,
+        request: RequestId,
+    ) -> Result<usize, SqliteError> {
+        let now = time_text(self.now);
+        let values = params![alert.0, now, reason, code.as_str(), request.0];
+        Ok(self.tx.prepare_cached(sql!("park"))?.execute(values)?)
+    }
+}
+
+fn matching_alerts(row: &Columns<'_, '_>) -> Result<MatchingAlerts, ColumnError> {
+    Ok(MatchingAlerts {
+        send_port: row.shown_key("SendPort")?,
+        status: row.word("Status")?,
+        alerts: u64::from(row.count("Alerts")?),
+    })
+}
+
+fn request_line(row: &Columns<'_, '_>) -> Result<RequestLine, ColumnError> {
+    let recipients = row.optional_text("Recipients")?;
+    let status = row.optional_text("Status")?;
+    let line = RequestLine {
+        request_id: RequestId(row.integer("RequestId")?),
+        verb: row.text("Verb")?,
+        filter: RequestFilter {
+            alert_id: row.optional_integer("AlertId")?.map(AlertId),
+            send_port: row.lossy("SendPort")?,
+            alert_name: row.lossy("AlertName")?,
+            reference: row.lossy("Reference")?,
+            created_by: row.lossy("CreatedBy")?,
+            relay: row.lossy("Relay")?,
+            explanation_key: row.lossy("ExplanationKey")?,
+            status: status.and_then(|it| it.parse().ok()),
+            created_from: row.optional_time("CreatedFrom")?,
+            created_until: row.optional_time("CreatedUntil")?,
+            hold_request_id: row.optional_integer("HoldRequestId")?.map(RequestId),
+            matches_all: row.flag("MatchesAll")?,
+        },
+        recipients: recipients.and_then(|it| it.parse().ok()),
+        new_message_id: row.flag("NewMessageId")?,
+        comment: row.lossy("Comment")?,
+        requested_at: row.time("RequestedAt")?,
+        requested_by: row.lossy("RequestedBy")?.unwrap_or_default(),
+        host_name: row.lossy("HostName")?,
+        state: row.text("State")?,
+        applied_count: u64::from(row.count("AppliedCount")?),
+        refused_count: u64::from(row.count("RefusedCount")?),
+        completed_at: row.optional_time("CompletedAt")?,
+        result: row.lossy("Result")?,
+    };
+    Ok(line)
+}

@@ -1,0 +1,11 @@
+-- close_request: a cancel stays in force while an alert matches that waits or is being sent. {which} is one alert, or
+-- all.
+UPDATE OperatorRequest
+SET RefusedCount = ?2, State = 'done', CompletedAt = ?3, Result = ?4
+WHERE RequestId = ?1 AND State = 'open'
+  AND (Verb <> 'cancel'
+       OR NOT EXISTS (SELECT 1 FROM AlertState s
+                      CROSS JOIN Alert a ON a.AlertId = s.AlertId
+                      CROSS JOIN OperatorRequest q ON q.RequestId = ?1
+                      WHERE s.FinalAt IS NULL AND {which}
+                        AND (s.StatusReasonCode = 'cancelling' AND s.RequestId = ?1 OR {request_matches})))

@@ -1,0 +1,9 @@
+-- end_holds: those that the release ?1 names: one, all, or those with the same target.
+UPDATE OperatorRequest
+SET State = 'done', CompletedAt = ?2, Result = 'released by request ' || ?1
+WHERE State = 'open' AND Verb = 'hold' AND RequestId < ?1
+  AND EXISTS (SELECT 1 FROM OperatorRequest q
+              WHERE q.RequestId = ?1
+                AND (q.MatchesAll OR q.HoldRequestId = OperatorRequest.RequestId
+                     OR q.HoldRequestId IS NULL AND q.AlertId IS OperatorRequest.AlertId
+                        AND q.SendPort IS OperatorRequest.SendPort AND q.AlertName IS OperatorRequest.AlertName))

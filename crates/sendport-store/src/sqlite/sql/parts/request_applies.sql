@@ -1,0 +1,16 @@
+-- The request q changes the alert a with the state s, as both are now.
+CASE q.Verb
+    WHEN 'cancel' THEN s.Status IN ('queued', 'delayed', 'held')
+        AND (s.StatusReasonCode = 'cancelling' AND s.RequestId = q.RequestId OR {request_matches})
+    WHEN 'hold' THEN s.Status IN ('queued', 'delayed') AND {request_matches}
+    WHEN 'release' THEN s.Status = 'held' AND s.StatusReasonCode IS NOT 'cancelling'
+        AND (s.AlertId = q.AlertId OR q.MatchesAll
+             OR s.StatusReasonCode = 'operator-hold'
+                AND EXISTS (SELECT 1 FROM OperatorRequest h
+                            WHERE h.RequestId = s.RequestId AND h.RequestId < q.RequestId
+                              AND (h.RequestId = q.HoldRequestId OR h.SendPort = q.SendPort OR h.AlertName = q.AlertName)))
+    -- What failed before the request, so that nothing is sent again and again.
+    WHEN 'requeue' THEN s.FinalAt <= q.RequestedAt
+        AND (s.Status IN ('failed', 'partial', 'expired', 'cancelled') OR s.Status = 'relayed' AND q.Recipients = 'all')
+        AND {request_matches}
+END

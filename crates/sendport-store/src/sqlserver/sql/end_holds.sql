@@ -1,0 +1,11 @@
+-- SqlServerStore::end_holds
+-- @P1 a release: the holds that it names end: one, all, or those with the same target.
+SET LOCK_TIMEOUT 5000;
+DECLARE @now datetime2(3) = SYSUTCDATETIME();
+UPDATE o SET State = N'done', CompletedAt = @now, Result = N'released by request ' + CONVERT(nvarchar(20), q.RequestId)
+FROM sendport.OperatorRequest o
+JOIN sendport.OperatorRequest q ON q.RequestId = @P1
+WHERE o.State = N'open' AND o.Verb = N'hold' AND o.RequestId < @P1
+  AND (q.MatchesAll = 1 OR q.HoldRequestId = o.RequestId
+       OR q.HoldRequestId IS NULL
+          AND (q.AlertId = o.AlertId OR q.SendPort = o.SendPort OR q.AlertName = o.AlertName));

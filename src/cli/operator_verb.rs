@@ -1,0 +1,412 @@
+//! What `cancel`, `hold`, `release` and `requeue` have in common: a filter, a request, and its application.
+
+use chrono::TimeDelta;
+use humantime_serde::re::humantime;
+use sendport_core::domain::{AlertId, AlertStatus, OperatorVerb, RequestId, Timestamp, shown_name};
+use sendport_store::operator_requests::{
+    MatchingAlerts, NewRequest, PassResult, RequestFilter, RequestLine, apply_pass,
+};
+use sendport_store::{RefusedRow, Store, nothing_refused};
+use serde::Serialize;
+
+use super::table::Table;
+use super::{Failure, open, print_json, progress, say};
+use crate::app;
+use crate::config::Config;
+
+/// Which alerts. All that is given has to match.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[group(id = "which", required = true, multiple = true)]
+pub(super) struct FilterArgs {
+    /// Number, PublicId, Message-ID or Reference of one alert
+    #[arg(conflicts_with = "all")]
+    alert: Option<String>,
+    /// Alerts for this send port
+    #[arg(long, value_name = "NAME")]
+    send_port: Option<String>,
+    /// Alerts with this AlertName
+    #[arg(long, value_name = "NAME")]
+    alert_name: Option<String>,
+    /// Alerts with this Reference
+    #[arg(long, value_name = "TEXT")]
+    reference: Option<String>,
+    /// Alerts that this login inserted
+    #[arg(long, value_name = "LOGIN")]
+    created_by: Option<String>,
+    /// Alerts with a recipient whose last reply came from this relay
+    #[arg(long, value_name = "NAME")]
+    relay: Option<String>,
+    /// Alerts with a recipient that has this cause: an ExplanationKey
+    #[arg(long, value_name = "KEY")]
+    cause: Option<String>,
+    /// Alerts with this status
+    #[arg(long, value_parser = status)]
+    status: Option<AlertStatus>,
+    /// Alerts inserted since then: a time in UTC, or 2h for two hours ago
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    since: Option<Timestamp>,
+    /// Alerts inserted until then [default: now]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    until: Option<Timestamp>,
+    /// All alerts
+    #[arg(long)]
+    all: bool,
+}
+
+impl FilterArgs {
+    /// Exactly one of the targets that a hold can have.
+    pub(super) fn of_target(target: &TargetArgs) -> Self {
+        Self {
+            alert: target.alert.clone(),
+            send_port: target.send_port.clone(),
+            alert_name: target.alert_name.clone(),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn all(mut self, all: bool) -> Self {
+        self.all = all;
+        self
+    }
+
+    async fn resolve(self, store: &dyn Store) -> Result<RequestFilter, Failure> {
+        let alert = match &self.alert {
+            Some(name) => Some(app::find_alert(store, name).await?.alert_id),
+            None => None,
+        };
+        Ok(RequestFilter {
+            alert_id: alert,
+            send_port: self.send_port,
+            alert_name: self.alert_name,
+            reference: self.reference,
+            created_by: self.created_by,
+            relay: self.relay,
+            explanation_key: self.cause,
+            status: self.status,
+            created_from: self.since,
+            created_until: self.until,
+            hold_request_id: None,
+            matches_all: self.all,
+        })
+    }
+}
+
+/// What is held or released: an alert, a send port, or an AlertName.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct TargetArgs {
+    /// Number, PublicId, Message-ID or Reference of one alert
+    #[arg(group = "target")]
+    alert: Option<String>,
+    /// A send port
+    #[arg(long, value_name = "NAME", group = "target")]
+    send_port: Option<String>,
+    /// Alerts with this AlertName
+    #[arg(long, value_name = "NAME", group = "target")]
+    alert_name: Option<String>,
+}
+
+/// How it is said and noted.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct OptionArgs {
+    /// Why; the alerts and the audit show it
+    #[arg(long, value_name = "TEXT")]
+    comment: Option<String>,
+    /// Count the alerts that match, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A text that is neither a time nor an age.
+#[derive(Debug, thiserror::Error)]
+#[error("'{0}' is neither a time such as 2026-01-31T12:00:00Z nor an age such as 30m, 2h or 1d")]
+struct MomentError(String);
+
+fn moment(text: &str) -> Result<Timestamp, MomentError> {
+    let age = humantime::parse_duration(text).ok();
+    let ago = age.and_then(|age| app::now().checked_sub_signed(TimeDelta::from_std(age).ok()?));
+    let time = || {
+        humantime::parse_rfc3339_weak(text)
+            .ok()
+            .map(Timestamp::from)
+    };
+    ago.or_else(time)
+        .ok_or_else(|| MomentError(text.to_owned()))
+}
+
+fn status(text: &str) -> Result<AlertStatus, sendport_core::domain::UnknownWord> {
+    text.parse()
+}
+
+/// What a verb is asked to do.
+pub(super) struct Order {
+    pub(super) verb: OperatorVerb,
+    pub(super) filter: FilterArgs,
+    pub(super) hold: Option<RequestId>,
+    pub(super) requeue: Option<RequeueOrder>,
+    pub(super) options: OptionArgs,
+}
+
+/// How a requeue sends.
+pub(super) struct RequeueOrder {
+    pub(super) recipients: sendport_core::domain::RequeueRecipients,
+    pub(super) new_message_id: bool,
+}
+
+/// For programs: what was done.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct AppliedOutput<'a> {
+    request_id: RequestId,
+    verb: OperatorVerb,
+    applied: u64,
+    /// Not requeued, because their bodies are gone.
+    purged: u64,
+    refused: Vec<RefusedOutput<'a>>,
+    /// Nothing more can match.
+    done: bool,
+}
+
+/// What the database refuses to change.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct RefusedOutput<'a> {
+    alert_id: AlertId,
+    reason: &'a str,
+}
+
+/// For programs: what would be done.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct DryRunOutput<'a> {
+    verb: OperatorVerb,
+    alerts: u64,
+    matches: &'a [MatchingAlerts],
+}
+
+/// Inserts the request and applies it here, so that it works without a running service too.
+pub(super) async fn run(order: Order, config: Config) -> Result<(), Failure> {
+    let store = open(&config).await?;
+    let filter = order.filter.resolve(&*store).await?;
+    let filter = RequestFilter {
+        hold_request_id: order.hold,
+        ..filter
+    };
+    let requeue = order.requeue.as_ref();
+    let request = NewRequest {
+        verb: order.verb,
+        filter,
+        recipients: requeue.map(|it| it.recipients),
+        new_message_id: requeue.is_some_and(|it| it.new_message_id),
+        comment: order.options.comment,
+        requested_by: app::user_name(),
+        host_name: Some(app::host_name()),
+    };
+    if order.options.dry_run {
+        let matches = store.count_matching(&request).await?;
+        return show_matches(&request, &matches, order.options.json);
+    }
+    let open = store.open_requests().await?;
+    check_holds(&request, &open)?;
+    let id = store.add_request(&request).await?;
+    let open = store.open_requests().await?;
+    let line = open.into_iter().find(|line| line.request_id == id);
+    let line = line.ok_or_else(|| Failure::Other(format!("request {id} is gone")))?;
+    let done = apply(&*store, &line).await?;
+    show_result(&request, id, &done, order.options.json)?;
+    nothing_refused("apply a request", &done.refused)?;
+    check_one_alert(&*store, &request, &done).await
+}
+
+/// Passes until one changes nothing.
+async fn apply(store: &dyn Store, line: &RequestLine) -> Result<PassResult, Failure> {
+    let mut all = PassResult::default();
+    if !line.is_applied() {
+        return Ok(all);
+    }
+    loop {
+        let so_far = all.applied;
+        let show = |count| progress::at(format_args!("{}, {} alerts", line.verb, so_far + count));
+        let pass = apply_pass(store, line, show).await?;
+        all = PassResult {
+            applied: so_far + pass.applied,
+            ..pass
+        };
+        if pass.closed || pass.applied == 0 {
+            return Ok(all);
+        }
+    }
+}
+
+/// What is held already is not held twice, and what is not held is not released.
+fn check_holds(request: &NewRequest, open: &[RequestLine]) -> Result<(), Failure> {
+    let is_hold = |line: &&RequestLine| line.operator_verb() == Some(OperatorVerb::Hold);
+    let holds: Vec<_> = open.iter().filter(is_hold).collect();
+    let same = holds.iter().find(|line| line.filter == request.filter);
+    match (request.verb, request.filter.hold_request_id) {
+        (OperatorVerb::Hold, _) => same.map_or(Ok(()), |line| {
+            Err(Failure::Other(format!(
+                "{} is held already: request {} of {}",
+                request.filter.in_words(),
+                line.request_id,
+                line.requested_by
+            )))
+        }),
+        (OperatorVerb::Release, Some(id)) if holds.iter().all(|line| line.request_id != id) => Err(
+            Failure::Other(format!("request {id} is not a hold in force")),
+        ),
+        (OperatorVerb::Release, _)
+            if same.is_none()
+                && request.filter.alert_id.is_none()
+                && request.filter.hold_request_id.is_none()
+                && !request.filter.matches_all =>
+        {
+            let target = request.filter.in_words();
+            Err(Failure::Other(format!("{target} is not held")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// One alert was named, and nothing could be done with it.
+async fn check_one_alert(
+    store: &dyn Store,
+    request: &NewRequest,
+    done: &PassResult,
+) -> Result<(), Failure> {
+    let Some(alert) = request.filter.alert_id else {
+        return Ok(());
+    };
+    let is_over = done.closed && done.applied == 0;
+    if !is_over || request.verb == OperatorVerb::Hold {
+        return Ok(());
+    }
+    if done.purged > 0 {
+        return Err(Failure::Other(format!(
+            "alert {alert} cannot be sent again: its body is deleted"
+        )));
+    }
+    let line = store.alerts(Some(alert), 1).await?.into_iter().next();
+    let status = line.map_or("gone", |line| line.status.as_str());
+    Err(Failure::Other(match request.verb {
+        OperatorVerb::Release => format!("alert {alert} is not held"),
+        OperatorVerb::Requeue => format!(
+            "alert {alert} is {status}: only what failed, expired, was cancelled or is partial is sent again; \
+             --recipients all also sends what was relayed"
+        ),
+        _ => format!("alert {alert} is {status}, and waits for nothing"),
+    }))
+}
+
+fn show_matches(
+    request: &NewRequest,
+    matches: &[MatchingAlerts],
+    json: bool,
+) -> Result<(), Failure> {
+    let alerts = matches.iter().map(|it| it.alerts).sum();
+    if json {
+        return print_json(&DryRunOutput {
+            verb: request.verb,
+            alerts,
+            matches,
+        });
+    }
+    let mut table = Table::new(["SendPort", "Status", "Alerts"]);
+    for it in matches {
+        let port = shown_name(&it.send_port).into_owned();
+        table.row([port, it.status.to_string(), it.alerts.to_string()]);
+    }
+    say(table);
+    say(format_args!(
+        "{alerts} match now; nothing was changed{}",
+        progress::took()
+    ));
+    Ok(())
+}
+
+fn show_result(
+    request: &NewRequest,
+    id: RequestId,
+    done: &PassResult,
+    json: bool,
+) -> Result<(), Failure> {
+    if json {
+        let refused = done.refused.iter().map(|it: &RefusedRow| RefusedOutput {
+            alert_id: it.alert,
+            reason: &it.why,
+        });
+        return print_json(&AppliedOutput {
+            request_id: id,
+            verb: request.verb,
+            applied: done.applied,
+            purged: done.purged,
+            refused: refused.collect(),
+            done: done.closed,
+        });
+    }
+    say(format_args!(
+        "{} {}{}",
+        done.applied,
+        past(request.verb),
+        progress::took()
+    ));
+    if done.purged > 0 {
+        say(format_args!(
+            "{} not requeued: their bodies are deleted",
+            done.purged
+        ));
+    }
+    if let Some(next) = what_happens_next(request, id, done) {
+        say(next);
+    }
+    Ok(())
+}
+
+fn past(verb: OperatorVerb) -> &'static str {
+    match verb {
+        OperatorVerb::Cancel => "cancelled",
+        OperatorVerb::Hold => "held",
+        OperatorVerb::Release => "released",
+        OperatorVerb::Requeue => "requeued",
+    }
+}
+
+fn what_happens_next(request: &NewRequest, id: RequestId, done: &PassResult) -> Option<String> {
+    match request.verb {
+        OperatorVerb::Hold => Some(format!(
+            "request {id} is in force until `sendport release --hold {id}`: {}",
+            match &request.filter.send_port {
+                Some(_) => "its alerts stay in the queue",
+                None => "an alert that matches is taken out of the queue when it is due",
+            }
+        )),
+        _ if !done.closed && done.refused.is_empty() => Some(format!(
+            "request {id} stays open: alerts that match are being sent, or are locked by other transactions; \
+             the service goes on with it"
+        )),
+        OperatorVerb::Requeue if done.applied > 0 && !request.new_message_id => Some(
+            "the Message-ID is kept; some servers drop a message whose Message-ID they know, and \
+             --new-message-id gives it a new one"
+                .to_owned(),
+        ),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_a_time_or_an_age() {
+        let at = moment("2026-01-31T12:00:00Z").expect("a time");
+        assert_eq!(at.to_rfc3339(), "2026-01-31T12:00:00+00:00");
+        assert_eq!(moment("2026-01-31 12:00:00").expect("a time"), at);
+        let hours = (app::now() - moment("2h").expect("an age")).num_minutes();
+        assert!((119..=121).contains(&hours), "{hours}");
+        let error = moment("yesterday").expect_err("neither").to_string();
+        assert!(error.starts_with("'yesterday' is neither"), "{error}");
+    }
+}

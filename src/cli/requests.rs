@@ -1,0 +1,60 @@
+//! `sendport requests`
+
+use sendport_store::operator_requests::RequestLine;
+
+use super::table::Table;
+use super::terminal::short_time;
+use super::{Failure, open, print_json, say};
+use crate::config::Config;
+
+/// The latest requests of operators: who did what, when, and to how many alerts.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Show so many
+    #[arg(long, default_value_t = 20)]
+    limit: u32,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args, config: Config) -> Result<(), Failure> {
+    let store = open(&config).await?;
+    let lines = store.requests(args.limit).await?;
+    if args.json {
+        return print_json(&lines);
+    }
+    say("OperatorRequest");
+    say(table(&lines));
+    Ok(())
+}
+
+fn table(lines: &[RequestLine]) -> Table {
+    let mut table = Table::new([
+        "RequestId",
+        "Verb",
+        "Alerts",
+        "State",
+        "AppliedCount",
+        "RefusedCount",
+        "RequestedAt",
+        "RequestedBy",
+        "Comment",
+        "Result",
+    ]);
+    for line in lines {
+        table.row([
+            line.request_id.to_string(),
+            line.verb.clone(),
+            line.filter.in_words(),
+            line.state.clone(),
+            line.applied_count.to_string(),
+            line.refused_count.to_string(),
+            short_time(line.requested_at),
+            line.requested_by.clone(),
+            line.comment.clone().unwrap_or_default(),
+            line.result.clone().unwrap_or_default(),
+        ]);
+    }
+    table
+}

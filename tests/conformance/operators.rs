@@ -1,0 +1,150 @@
+//! The procedures for operators, on SQL Server: what they refuse, and who may call them.
+
+use sendport_core::domain::AlertStatus;
+
+use crate::fixture::{self, Fixture};
+use crate::sqlserver::SqlServerFixture;
+use crate::tsql::{OpenTransaction, run};
+use crate::writers::{INSERT, Login};
+
+async fn refused(fixture: &SqlServerFixture, call: &str) -> String {
+    let call = format!("EXEC sendport.{call}");
+    let done = run(&fixture.connection_string(), &call).await;
+    done.expect_err(&call)
+}
+
+/// Each message names the parameter.
+pub(crate) async fn procedures_refuse_what_they_cannot_do(fixture: &SqlServerFixture) {
+    let store = fixture.fresh().await;
+    let f: &dyn Fixture = fixture;
+    let id = f.alert_to("ops@contoso.com").await;
+    f.sql("EXEC sendport.Hold @SendPort = N'default'").await;
+    for (call, says) in [
+        ("Cancel", "give at least one of @AlertId"),
+        ("Cancel @AlertId = -1", "@AlertId: there is no alert -1"),
+        (
+            "Cancel @Status = N'quued'",
+            "@Status: 'quued' is not the status",
+        ),
+        (
+            "Cancel @CreatedFrom = '2026-02-01', @CreatedUntil = '2026-01-01'",
+            "@CreatedFrom is later than @CreatedUntil",
+        ),
+        (
+            "Requeue @All = 1, @Recipients = N'some'",
+            "@Recipients is 'failed' or 'all'",
+        ),
+        ("Hold", "give one of @AlertId, @SendPort, @AlertName"),
+        (
+            "Hold @SendPort = N'a', @AlertName = N'b'",
+            "give one of @AlertId",
+        ),
+        ("Hold @SendPort = N'default'", "@SendPort is held already"),
+        ("Release @SendPort = N'bulk'", "@SendPort: bulk is not held"),
+        (
+            "Release @AlertName = N'late'",
+            "@AlertName: late is not held",
+        ),
+        (
+            "Release @HoldRequestId = -1",
+            "@HoldRequestId: request -1 is not a hold",
+        ),
+        ("Release", "@HoldRequestId, @All = 1"),
+    ] {
+        let error = refused(fixture, call).await;
+        assert!(error.contains(says), "{call}: {error}");
+    }
+    let long = format!("Cancel @All = 1, @Comment = N'{}'", "x".repeat(401));
+    let error = refused(fixture, &long).await;
+    assert!(error.contains("@Comment is longer than 400"), "{error}");
+    let not_held = format!("Release @AlertId = {id}");
+    let error = refused(fixture, &not_held).await;
+    assert!(error.contains("is not held"), "{error}");
+    assert_eq!(store.requests(10).await.expect("requests").len(), 1);
+}
+
+/// A procedure adds a row, which a pass of the service applies.
+pub(crate) async fn procedures_add_requests(fixture: &SqlServerFixture) {
+    let store = fixture.fresh().await;
+    let f: &dyn Fixture = fixture;
+    let id = f.alert_to("ops@contoso.com").await;
+    let dry_run = "EXEC sendport.Cancel @SendPort = N'default', @DryRun = 1";
+    assert_eq!(f.scalar(dry_run).await.as_deref(), Some("default"));
+    assert_eq!(store.requests(10).await.expect("requests"), []);
+    let call = "SET XACT_ABORT ON; BEGIN TRANSACTION; DECLARE @id bigint; \
+                EXEC sendport.Cancel @SendPort = N'default', @Comment = N'runaway job', @RequestId = @id OUTPUT; \
+                COMMIT TRANSACTION;";
+    f.sql(call).await;
+    let open = store.open_requests().await.expect("requests");
+    assert_eq!(open.len(), 1);
+    assert_eq!(open[0].comment.as_deref(), Some("runaway job"));
+    assert_eq!(fixture::pass(&store, &open[0]).await.applied, 1);
+    assert_eq!(fixture::status(&store, id).await, AlertStatus::Cancelled);
+    f.sql("EXEC sendport.Requeue @Status = N'cancelled'").await;
+    let open = store.open_requests().await.expect("requests");
+    assert_eq!(fixture::pass(&store, &open[0]).await.applied, 1);
+    assert_eq!(fixture::status(&store, id).await, AlertStatus::Queued);
+}
+
+pub(crate) async fn an_operator_calls_procedures_and_reads(fixture: &SqlServerFixture) {
+    fixture.fresh().await;
+    let f: &dyn Fixture = fixture;
+    f.sql(INSERT).await;
+    let operator = Login::with_role(fixture, "sendport_operator").await;
+    let writer = Login::with_role(fixture, "sendport_writer").await;
+    let reader = Login::with_role(fixture, "sendport_reader").await;
+    for statement in [
+        "EXEC sendport.Cancel @All = 1, @DryRun = 1",
+        "EXEC sendport.Hold @SendPort = N'default'",
+        "EXEC sendport.Release @SendPort = N'default'",
+        "EXEC sendport.Requeue @All = 1",
+        "SELECT COUNT(*) FROM sendport.OperatorRequest",
+        "SELECT COUNT(*) FROM sendport.FailedDelivery",
+    ] {
+        operator.may(statement).await;
+    }
+    let seen = operator
+        .may("SELECT COUNT(*) FROM sendport.AlertStatus")
+        .await;
+    assert_eq!(seen.as_deref(), Some("1"));
+    let who = operator
+        .may("SELECT MAX(RequestedBy) FROM sendport.OperatorRequest")
+        .await;
+    assert_eq!(who.as_deref(), Some(operator.name.as_str()));
+    for statement in [
+        "UPDATE sendport.OperatorRequest SET State = N'done'",
+        "DELETE FROM sendport.OperatorRequest",
+        "UPDATE sendport.AlertRow SET Status = N'held'",
+        "SELECT COUNT(*) FROM sendport.AuditCopy",
+    ] {
+        operator.may_not(statement).await;
+    }
+    for login in [&writer, &reader] {
+        login.may_not("EXEC sendport.Cancel @All = 1").await;
+        let insert =
+            "INSERT INTO sendport.OperatorRequest (Verb, MatchesAll) VALUES (N'release', 1)";
+        login.may_not(insert).await;
+    }
+    writer
+        .may_not("SELECT COUNT(*) FROM sendport.OperatorRequest")
+        .await;
+    for login in [operator, writer, reader] {
+        login.drop(fixture).await;
+    }
+}
+
+/// What is not committed is not in force, and nobody waits for it.
+pub(crate) async fn a_request_that_is_not_committed_has_no_effect(fixture: &SqlServerFixture) {
+    let store = fixture.fresh().await;
+    let f: &dyn Fixture = fixture;
+    let instance = fixture::instance(&store, "a").await;
+    let first = f.alert_to("ops@contoso.com").await;
+    let cancel =
+        "EXEC sendport.Cancel @SendPort = N'default'; EXEC sendport.Hold @SendPort = N'default'";
+    let open = OpenTransaction::begin(&fixture.connection_string(), cancel).await;
+    assert_eq!(fixture::claim_one(&store, instance).await.1, first);
+    assert_eq!(store.open_requests().await.expect("requests"), []);
+    open.roll_back().await;
+    let second = f.alert_to("ops@contoso.com").await;
+    assert_eq!(fixture::claim_one(&store, instance).await.1, second);
+}
