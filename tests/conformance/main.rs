@@ -373,6 +373,7 @@ macro_rules! scenarios {
                 a_newer_schema_is_ahead;
                 a_schema_older_than_the_first_release_is_refused;
                 an_altered_migration_is_noticed;
+                documented_queries_run_and_answer;
                 old_rows_are_removed_as_documented;
             }
         }

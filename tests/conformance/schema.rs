@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sendport_core::domain::{AlertStatus, RecipientStatus};
+use sendport_core::domain::{AlertId, AlertStatus, RecipientStatus};
 use sendport_store::{SchemaState, Store, StoreErrorKind};
 
 use crate::attachments;
@@ -178,4 +178,64 @@ pub(crate) async fn old_rows_are_removed_as_documented(f: &dyn Fixture) {
         "SELECT count(*) FROM {reply} WHERE AttemptId NOT IN (SELECT AttemptId FROM {attempt})"
     );
     assert_eq!(f.count(&replies).await, 0);
+}
+
+/// The statements that the documents have for every day, with the keys of this alert.
+fn documented_queries(id: AlertId) -> Vec<String> {
+    let documents = include_str!("../../docs/database.md");
+    let (_, section) = documents
+        .split_once("## Queries for every day")
+        .expect("a section");
+    let (section, _) = section.split_once("\n## ").expect("its end");
+    let blocks = section.split("```sql").skip(1);
+    let blocks = blocks.map(|block| block.split_once("```").expect("its end").0);
+    let statements = blocks.flat_map(|block| block.split(";\n").map(str::trim));
+    statements
+        .filter(|statement| !statement.is_empty())
+        .map(|statement| statement.replace("= 42", &format!("= {id}")))
+        .collect()
+}
+
+/// The first questions of a DBA have an answer, and every documented statement runs.
+pub(crate) async fn documented_queries_run_and_answer(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let is_sqlite = f.table("Alert") == "Alert";
+    let id = f
+        .insert(
+            "ToRecipients, Subject, Reference, Source",
+            "'ops0@contoso.com', 'Order 4711 is late', 'order-4711', 'orders'",
+        )
+        .await;
+    let instance = instance(&store, "one").await;
+    let (token, _) = claim_one(&store, instance).await;
+    record(
+        &store,
+        instance,
+        &outcome(id, token, 1, &[RecipientStatus::Failed]),
+    )
+    .await;
+    let statements = documented_queries(id);
+    assert!(statements.len() >= 15, "{statements:#?}");
+    for statement in statements {
+        let has_procedure = statement.starts_with("EXEC");
+        if is_sqlite && (has_procedure || statement.contains("DATEADD")) {
+            continue;
+        }
+        let statement = match is_sqlite {
+            true => statement
+                .replace("sendport.", "")
+                .replace("N'", "'")
+                .replace("SYSUTCDATETIME()", "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"),
+            false => statement,
+        };
+        f.sql(&statement).await;
+        let is_about_it =
+            statement.contains("order-4711") || statement.contains(&format!("= {id}"));
+        if is_about_it && !has_procedure {
+            assert!(f.scalar(&statement).await.is_some(), "no row: {statement}");
+        }
+    }
+    if !is_sqlite {
+        assert_eq!(f.rows("OperatorRequest", "Verb = 'requeue'").await, 1);
+    }
 }
