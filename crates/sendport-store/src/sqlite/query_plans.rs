@@ -45,6 +45,8 @@ const BY_RECIPIENT: &str = "INDEX IX_AttemptReply_Recipient (AttemptId=? AND Rec
 const BY_ENDED: &str =
     "INDEX IX_AlertState_FinalAt (Status=? AND SendPort=? AND BodyPurged=? AND FinalAt>?)";
 
+const BY_MINUTE: &str = "INDEX IX_AlertState_FinalAt (Status=? AND SendPort=? AND BodyPurged=? AND FinalAt>? AND FinalAt<?)";
+
 const BY_FINAL: &str =
     "INDEX IX_AlertState_FinalAt (Status=? AND SendPort=? AND BodyPurged=? AND FinalAt<?)";
 
@@ -116,8 +118,8 @@ const PLANS: &[QueryPlan] = &[
     plan!("final_groups" seeks ["INDEX IX_AlertState_FinalAt (Status=? AND SendPort>?)",
                                 "INDEX IX_AlertState_FinalAt (Status=? AND SendPort=? AND BodyPurged=?"],
           scans ["6", "f", "p"]),
-    plan!("roll_up_count" seeks [BY_ENDED, BY_ALERT, "PRIMARY KEY (AlertId=?)"], scans ["f"]),
-    plan!("roll_up_latency" seeks [BY_ENDED, BY_KEY], scans ["b", "json_each"]),
+    plan!("roll_up_count" seeks [BY_MINUTE, BY_ALERT, "PRIMARY KEY (AlertId=?)"], scans ["f"]),
+    plan!("roll_up_latency" seeks [BY_MINUTE, BY_KEY], scans ["b", "json_each"]),
     plan!(super::rollup::ROLL_UP_CLEAR_COUNTS; seeks ["PRIMARY KEY (Minute>? AND Minute<?)"], scans []),
     plan!(super::rollup::ROLL_UP_CLEAR_LATENCIES; seeks ["PRIMARY KEY (Minute>? AND Minute<?)"], scans []),
     plan!("begin_authentication_read" seeks ["PRIMARY KEY (Relay=? AND CredentialFingerprint=?)"], scans []),
