@@ -210,6 +210,36 @@ pub(crate) async fn what_a_cancel_of_an_alert_in_doubt_says(f: &dyn Fixture) {
     assert!(reason.ends_with("; it may have been sent"), "{reason}");
 }
 
+fn text(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+/// Each matches the delayed alert of [`every_filter_limits_a_cancel`] alone.
+fn filters_that_match(creator: Option<String>) -> Vec<RequestFilter> {
+    let mut filters = vec![RequestFilter::default(); 6];
+    filters[0].reference = text("order-4711");
+    filters[1].relay = text("mail");
+    filters[2].explanation_key = text("greylisted");
+    filters[3].status = Some(AlertStatus::Delayed);
+    filters[4].alert_name = text("late");
+    filters[4].created_by = creator;
+    filters[5].alert_name = text("late");
+    filters[5].created_from = Some(now() - minutes(5));
+    filters
+}
+
+fn filters_that_do_not_match() -> Vec<RequestFilter> {
+    let mut filters = vec![RequestFilter::default(); 7];
+    filters[0].reference = text("order-4712");
+    filters[1].relay = text("backup");
+    filters[2].explanation_key = text("mailbox-full");
+    filters[3].send_port = text("bulk");
+    filters[4].created_by = text("nobody");
+    filters[5].created_from = Some(now() + minutes(5));
+    filters[6].created_until = Some(now() - minutes(5));
+    filters
+}
+
 pub(crate) async fn every_filter_limits_a_cancel(f: &dyn Fixture) {
     let store = f.fresh().await;
     let a = instance(&store, "a").await;
@@ -218,92 +248,23 @@ pub(crate) async fn every_filter_limits_a_cancel(f: &dyn Fixture) {
     let delayed = f.insert(columns, values).await;
     let mut delay = outcome(delayed, claim_one(&store, a).await.0, 1, &[Delayed]);
     if let sendport_core::domain::OutcomeKind::Decided(decision) = &mut delay.kind {
-        decision.recipients[0].explanation = Some("greylisted".to_owned());
+        decision.recipients[0].explanation = text("greylisted");
     }
     record(&store, a, &delay).await;
     let other = f.alert_to("ops@contoso.com").await;
-    let creator = f
-        .scalar(&format!("SELECT max(CreatedBy) FROM {}", f.table("Alert")))
-        .await;
-    let text = |text: &str| Some(text.to_owned());
-    let none = RequestFilter::default;
-    let matching = [
-        RequestFilter {
-            reference: text("order-4711"),
-            ..none()
-        },
-        RequestFilter {
-            relay: text("mail"),
-            ..none()
-        },
-        RequestFilter {
-            explanation_key: text("greylisted"),
-            ..none()
-        },
-        RequestFilter {
-            status: Some(AlertStatus::Delayed),
-            ..none()
-        },
-        RequestFilter {
-            alert_name: text("late"),
-            created_by: creator,
-            ..none()
-        },
-        RequestFilter {
-            alert_name: text("late"),
-            created_from: Some(now() - minutes(5)),
-            ..none()
-        },
-    ];
-    for filter in matching {
+    let creator = format!("SELECT max(CreatedBy) FROM {}", f.table("Alert"));
+    for filter in filters_that_match(f.scalar(&creator).await) {
         let matches = store.count_matching(&cancel(filter.clone())).await;
         let matches = matches.expect("count");
         assert_eq!(matches.len(), 1, "{filter:?}");
-        assert_eq!(
-            (matches[0].status, matches[0].alerts),
-            (AlertStatus::Delayed, 1)
-        );
+        let found = (matches[0].status, matches[0].alerts);
+        assert_eq!(found, (AlertStatus::Delayed, 1), "{filter:?}");
     }
-    for filter in [
-        RequestFilter {
-            reference: text("order-4712"),
-            ..none()
-        },
-        RequestFilter {
-            relay: text("backup"),
-            ..none()
-        },
-        RequestFilter {
-            explanation_key: text("mailbox-full"),
-            ..none()
-        },
-        RequestFilter {
-            send_port: text("bulk"),
-            ..none()
-        },
-        RequestFilter {
-            created_by: text("nobody"),
-            ..none()
-        },
-        RequestFilter {
-            created_from: Some(now() + minutes(5)),
-            ..none()
-        },
-        RequestFilter {
-            created_until: Some(now() - minutes(5)),
-            ..none()
-        },
-    ] {
-        assert_eq!(
-            applied(&store, &cancel(filter.clone())).await.1,
-            0,
-            "{filter:?}"
-        );
+    for filter in filters_that_do_not_match() {
+        let count = applied(&store, &cancel(filter.clone())).await.1;
+        assert_eq!(count, 0, "{filter:?}");
     }
-    let filter = RequestFilter {
-        relay: text("mail"),
-        ..none()
-    };
+    let filter = filters_that_match(None).swap_remove(1);
     assert_eq!(applied(&store, &cancel(filter)).await.1, 1);
     assert_eq!(status(&store, delayed).await, AlertStatus::Cancelled);
     assert_eq!(status(&store, other).await, AlertStatus::Queued);
