@@ -2676,6 +2676,7 @@ GRANT EXECUTE ON sendport.Cancel TO sendport_operator;
 GRANT EXECUTE ON sendport.Hold TO sendport_operator;
 GRANT EXECUTE ON sendport.Release TO sendport_operator;
 GRANT EXECUTE ON sendport.Requeue TO sendport_operator;
+GRANT EXECUTE ON sendport.TestMail TO sendport_operator;
 GO
 GRANT SELECT, INSERT ON sendport.Alert TO sendport_service;
 GRANT SELECT ON sendport.AlertExplanation TO sendport_service;
@@ -2749,6 +2750,7 @@ BEGIN
     EXEC (N'GRANT SELECT ON sendport.ReplyList TO sendport_service');
     EXEC (N'GRANT EXECUTE ON sendport.AddRequest TO sendport_operator');
     EXEC (N'GRANT INSERT ON sendport.OperatorRequest TO sendport_operator');
+    EXEC (N'GRANT INSERT ON sendport.Alert TO sendport_operator');
     EXEC (N'GRANT EXECUTE ON sendport.FixedRoleMembers TO sendport_service');
     EXEC (N'GRANT SELECT ON sendport.FixedRoleMember TO sendport_service');
     EXEC (N'GRANT SELECT ON sendport.[@members_FixedRoleMembers] TO sendport_service');

@@ -90,6 +90,11 @@ pub(crate) async fn an_operator_calls_procedures_and_reads(fixture: &SqlServerFi
     fixture.fresh().await;
     let f: &dyn Fixture = fixture;
     f.sql(INSERT).await;
+    f.sql(
+        "INSERT INTO sendport.SendPort (Name, FromAddress, Protection, MaxAgeSeconds, LastSeenAt)
+         VALUES (N'default', N'a@b.test', N'none', 60, SYSUTCDATETIME())",
+    )
+    .await;
     let operator = Login::with_role(fixture, "sendport_operator").await;
     let writer = Login::with_role(fixture, "sendport_writer").await;
     let reader = Login::with_role(fixture, "sendport_reader").await;
@@ -107,6 +112,14 @@ pub(crate) async fn an_operator_calls_procedures_and_reads(fixture: &SqlServerFi
         .may("SELECT COUNT(*) FROM sendport.AlertStatus")
         .await;
     assert_eq!(seen.as_deref(), Some("1"));
+    operator
+        .may("EXEC sendport.TestMail @To = N'me@contoso.com'")
+        .await;
+    operator
+        .may_not("EXEC sendport.TestMail @To = N'me@contoso.com', @SendPort = N'nope'")
+        .await;
+    let tests = "Subject = N'Test of send port default' AND Status = N'queued'";
+    assert_eq!(f.rows("AlertStatus", tests).await, 1);
     let who = operator
         .may("SELECT MAX(RequestedBy) FROM sendport.OperatorRequest")
         .await;
