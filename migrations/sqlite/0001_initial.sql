@@ -891,6 +891,12 @@ SELECT e.AlertId, 1, e.EventId, 'history', e.LoggedAt, e.EventType || ': ' || e.
 FROM EventLog e
 WHERE e.AlertId IS NOT NULL
 UNION ALL
+-- The latest request of an operator that changed it.
+SELECT s.AlertId, 1, q.RequestId, 'history', q.RequestedAt,
+       q.RequestedBy || ' requested ' || q.Verb || ', request ' || q.RequestId || coalesce(': ' || q.Comment, '')
+FROM AlertState s
+JOIN OperatorRequest q ON q.RequestId = s.RequestId
+UNION ALL
 -- The status now.
 SELECT a.AlertId, 2, 0, 'status', a.StatusAt,
        'the alert is ' || a.Status || coalesce(': ' || a.StatusReason, '') ||
@@ -919,6 +925,9 @@ SELECT s.AlertId, 4, 0, 'next',
                THEN 'nothing more: the relay has promised to deliver the message or to report that it could not'
            WHEN s.FinalAt IS NOT NULL THEN 'nothing more, unless an operator sends it again'
            WHEN s.Status = 'held' AND s.StatusReasonCode = 'in-doubt' THEN 'nothing, until an operator resolves it'
+           WHEN s.Status = 'held' AND s.StatusReasonCode = 'cancelling' THEN 'a running instance cancels it'
+           WHEN s.Status = 'held' AND s.StatusReasonCode = 'operator-hold'
+               THEN 'nothing, until an operator ends the hold ' || s.RequestId
            WHEN s.Status = 'held' THEN 'nothing, until an operator releases it'
            WHEN s.Status = 'sending'
                THEN coalesce((SELECT CASE WHEN i.StoppedAt IS NULL AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
@@ -962,11 +971,13 @@ SELECT s.AlertId, 5, 2000000, 'advice', NULL,
            WHEN s.Status = 'relayed'
                THEN 'if a recipient has no message, the administrator of the relay finds it by its Message-ID'
            WHEN s.BodyPurgedAt IS NOT NULL THEN 'its body was purged: insert it again'
-           WHEN s.FinalAt IS NOT NULL THEN 'remove the cause, and send it again: sendport requeue --alert ' || s.AlertId
+           WHEN s.FinalAt IS NOT NULL THEN 'remove the cause, and send it again: sendport requeue ' || s.AlertId
            WHEN s.Status = 'held' AND s.StatusReasonCode = 'in-doubt'
                THEN 'search the log of the relay for the Message-ID, then sendport resolve ' || s.AlertId ||
                     ' with --relayed, --resend or --cancel'
-           WHEN s.Status = 'held' THEN 'sendport release --alert ' || s.AlertId || ', or sendport cancel --alert ' || s.AlertId
+           WHEN s.Status = 'held' AND s.StatusReasonCode = 'operator-hold'
+               THEN 'sendport release --hold ' || s.RequestId || ', or sendport cancel ' || s.AlertId
+           WHEN s.Status = 'held' THEN 'sendport release ' || s.AlertId || ', or sendport cancel ' || s.AlertId
            WHEN NOT EXISTS (SELECT 1 FROM Instance i WHERE i.StoppedAt IS NULL
                             AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
                THEN 'start the service, and read its log'
@@ -974,7 +985,7 @@ SELECT s.AlertId, 5, 2000000, 'advice', NULL,
                             AND p.LastSeenAt > strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-2 minutes'))
                THEN 'add the send port to the configuration of an instance, or cancel the alert and insert it again for another send port' END
 FROM AlertState s
-WHERE s.FinalAt IS NOT NULL OR s.Status = 'held'
+WHERE s.FinalAt IS NOT NULL OR s.Status = 'held' AND coalesce(s.StatusReasonCode, '') <> 'cancelling'
    OR s.Status IN ('queued', 'delayed')
       AND (NOT EXISTS (SELECT 1 FROM Instance i WHERE i.StoppedAt IS NULL
                        AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))

@@ -1014,6 +1014,13 @@ SELECT e.AlertId, 1, e.EventId, N'history', e.LoggedAt, e.EventType COLLATE Lati
 FROM sendport.EventLog e
 WHERE e.AlertId IS NOT NULL
 UNION ALL
+-- The latest request of an operator that changed it.
+SELECT a.AlertId, 1, q.RequestId, N'history', q.RequestedAt,
+       q.RequestedBy COLLATE Latin1_General_BIN2 + N' requested ' + q.Verb COLLATE Latin1_General_BIN2 + N', request ' + CONVERT(nvarchar(20), q.RequestId) +
+       COALESCE(N': ' + q.Comment COLLATE Latin1_General_BIN2, N'')
+FROM sendport.AlertRow a
+JOIN sendport.OperatorRequest q ON q.RequestId = a.RequestId
+UNION ALL
 -- The status now.
 SELECT a.AlertId, 2, 0, N'status', a.StatusAt,
        N'the alert is ' + a.Status COLLATE Latin1_General_BIN2 + COALESCE(N': ' + a.StatusReason COLLATE Latin1_General_BIN2, N'') +
@@ -1044,6 +1051,9 @@ SELECT a.AlertId, 4, 0, N'next',
                THEN N'nothing more: the relay has promised to deliver the message or to report that it could not'
            WHEN a.FinalAt IS NOT NULL THEN N'nothing more, unless an operator sends it again'
            WHEN a.Status = N'held' AND a.StatusReasonCode = N'in-doubt' THEN N'nothing, until an operator resolves it'
+           WHEN a.Status = N'held' AND a.StatusReasonCode = N'cancelling' THEN N'a running instance cancels it'
+           WHEN a.Status = N'held' AND a.StatusReasonCode = N'operator-hold'
+               THEN N'nothing, until an operator ends the hold ' + CONVERT(nvarchar(20), a.RequestId)
            WHEN a.Status = N'held' THEN N'nothing, until an operator releases it'
            WHEN a.Status = N'sending'
                THEN COALESCE((SELECT CASE WHEN i.StoppedAt IS NULL AND i.LeaseUntil > SYSUTCDATETIME()
@@ -1094,6 +1104,9 @@ SELECT a.AlertId, 5, 2000000, N'advice', NULL,
            WHEN a.Status = N'held' AND a.StatusReasonCode = N'in-doubt'
                THEN N'search the log of the relay for the Message-ID, then sendport resolve ' + CONVERT(nvarchar(20), a.AlertId) +
                     N' with --relayed, --resend or --cancel'
+           WHEN a.Status = N'held' AND a.StatusReasonCode = N'operator-hold'
+               THEN N'EXEC sendport.Release @HoldRequestId = ' + CONVERT(nvarchar(20), a.RequestId) +
+                    N', or EXEC sendport.Cancel @AlertId = ' + CONVERT(nvarchar(20), a.AlertId)
            WHEN a.Status = N'held'
                THEN N'EXEC sendport.Release @AlertId = ' + CONVERT(nvarchar(20), a.AlertId) +
                     N', or EXEC sendport.Cancel @AlertId = ' + CONVERT(nvarchar(20), a.AlertId)
@@ -1102,7 +1115,7 @@ SELECT a.AlertId, 5, 2000000, N'advice', NULL,
                THEN N'start the service, and read its log'
            ELSE N'add the send port to the configuration of an instance, or cancel the alert and insert it again for another send port' END
 FROM sendport.AlertRow a
-WHERE a.FinalAt IS NOT NULL OR a.Status = N'held'
+WHERE a.FinalAt IS NOT NULL OR a.Status = N'held' AND COALESCE(a.StatusReasonCode, N'') <> N'cancelling'
    OR a.Status IN (N'queued', N'delayed')
       AND (NOT EXISTS (SELECT 1 FROM sendport.Instance i WHERE i.StoppedAt IS NULL AND i.LeaseUntil > SYSUTCDATETIME())
            OR NOT EXISTS (SELECT 1 FROM sendport.SendPort p WHERE p.Name = a.SendPort

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use RecipientStatus::{Delayed, Failed, Relayed};
 use regex::Regex;
-use sendport_core::domain::{AlertId, AlertStatus, Decision, RecipientStatus, RelayCondition};
+use sendport_core::domain::{
+    AlertId, AlertStatus, Decision, OperatorVerb, RecipientStatus, RelayCondition,
+};
+use sendport_store::operator_requests::RequestFilter;
 use sendport_store::{AdoptMode, Among, Resolution, Store};
 
 use crate::fixture::*;
@@ -14,19 +17,24 @@ use crate::queue::relay;
 async fn explained(store: &Arc<dyn Store>, id: AlertId) -> Vec<String> {
     let lines = store.explanation(id).await.expect("explanation");
     let time = Regex::new(r"\d{4}-\d\d-\d\d[T ][0-9:.]+Z").expect("a pattern");
-    let writer = Regex::new(r"^history: .* inserted the alert").expect("a pattern");
+    let writer = Regex::new(r"^history: .* (inserted the alert|requested)").expect("a pattern");
+    let number = Regex::new(r"(request|hold) \d+").expect("a pattern");
     let procedure =
-        Regex::new(r"EXEC sendport\.(Requeue|Release|Cancel) @AlertId = \d+").expect("a pattern");
+        Regex::new(r"EXEC sendport\.(Requeue|Release|Cancel) @AlertId = (\d+)").expect("a pattern");
+    let hold = Regex::new(r"EXEC sendport\.Release @HoldRequestId = (\d+)").expect("a pattern");
     let verb =
-        |found: &regex::Captures<'_>| format!("sendport {} --alert {id}", found[1].to_lowercase());
+        |found: &regex::Captures<'_>| format!("sendport {} {}", found[1].to_lowercase(), &found[2]);
     let mut shown = Vec::new();
     for line in lines {
         let sentence = format!("{}: {}", line.kind, line.sentence);
         let sentence = time.replace_all(&sentence, "<time>");
-        let sentence = writer.replace(&sentence, "history: <user> inserted the alert");
+        let sentence = writer.replace(&sentence, "history: <user> $1");
+        let sentence = number.replace_all(&sentence, "$1 <n>");
         let sentence = procedure.replace_all(&sentence, verb);
+        let sentence = hold.replace_all(&sentence, "sendport release --hold $1");
+        let sentence = number.replace_all(&sentence, "$1 <n>");
         let at = if line.at.is_some() { " at <time>" } else { "" };
-        let sentence = ["resolve", "--alert"]
+        let sentence = ["resolve", "requeue", "release", "cancel"]
             .iter()
             .fold(sentence.into_owned(), |line, before| {
                 line.replace(&format!("{before} {id}"), &format!("{before} <id>"))
@@ -38,7 +46,7 @@ async fn explained(store: &Arc<dyn Store>, id: AlertId) -> Vec<String> {
 
 const INSERTED: &str = "history: <user> inserted the alert for send port 'default' at <time>";
 const EXPIRES: &str = "next: it expires, unless it is final by then at <time>";
-const REQUEUE: &str = "advice: remove the cause, and send it again: sendport requeue --alert <id>";
+const REQUEUE: &str = "advice: remove the cause, and send it again: sendport requeue <id>";
 
 pub(crate) async fn a_queued_alert_says_what_it_waits_for(f: &dyn Fixture) {
     let store = f.fresh().await;
@@ -245,8 +253,49 @@ pub(crate) async fn an_alert_in_doubt_is_resolved_and_an_adopted_one_released(f:
     assert_eq!(lines[2], "next: nothing, until an operator releases it");
     assert_eq!(
         lines.last().map(String::as_str),
-        Some("advice: sendport release --alert <id>, or sendport cancel --alert <id>")
+        Some("advice: sendport release <id>, or sendport cancel <id>")
     );
+}
+
+pub(crate) async fn an_alert_that_an_operator_holds_or_cancels_names_the_request(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let id = f
+        .insert(
+            "ToRecipients, AlertName",
+            "'ops0@contoso.com', 'order-late'",
+        )
+        .await;
+    let one = instance(&store, "one").await;
+    let of_name = RequestFilter {
+        alert_name: Some("order-late".to_owned()),
+        ..RequestFilter::default()
+    };
+    let mut hold = request(OperatorVerb::Hold, of_name.clone());
+    hold.comment = Some("maintenance".to_owned());
+    add(&store, &hold).await;
+    assert!(claim(&store, one, 10).await.1.is_empty());
+    let lines = explained(&store, id).await;
+    let has = |wanted: &str| lines.iter().any(|line| line.starts_with(wanted));
+    for wanted in [
+        "history: <user> requested hold, request <n>: maintenance",
+        "status: the alert is held: held by ",
+        "next: nothing, until an operator ends the hold <n>",
+        "advice: sendport release --hold <n>, or sendport cancel <id>",
+    ] {
+        assert!(has(wanted), "{wanted} is not in {lines:#?}");
+    }
+    let line = add(&store, &request(OperatorVerb::Cancel, of_name)).await;
+    assert_eq!(pass(&store, &line).await.applied, 1);
+    let lines = explained(&store, id).await;
+    let has = |wanted: &str| lines.iter().any(|line| line.starts_with(wanted));
+    for wanted in [
+        "history: <user> requested cancel, request <n>",
+        "status: the alert is cancelled: cancelled by ",
+        "next: nothing more, unless an operator sends it again",
+        REQUEUE,
+    ] {
+        assert!(has(wanted), "{wanted} is not in {lines:#?}");
+    }
 }
 
 pub(crate) async fn an_expired_alert_has_its_cause(f: &dyn Fixture) {

@@ -78,6 +78,7 @@ macro_rules! scenarios {
                 a_relayed_alert_says_what_the_relay_promised;
                 an_alert_that_failed_as_a_whole_has_its_reason;
                 an_alert_in_doubt_is_resolved_and_an_adopted_one_released;
+                an_alert_that_an_operator_holds_or_cancels_names_the_request;
                 an_expired_alert_has_its_cause;
                 an_unknown_alert_has_no_line;
             }
