@@ -147,7 +147,7 @@ async fn not_ready_while_the_database_is_locked() {
 
 /// Another process has no signal for it.
 async fn wait_for_log(site: &Site, words: &str) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(180);
     let mut look = tokio::time::interval(Duration::from_millis(100));
     while !site.log().contains(words) {
         look.tick().await;

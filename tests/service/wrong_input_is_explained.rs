@@ -188,7 +188,7 @@ fn check_says_what_run_would_refuse() {
         ),
         (
             beside("[database]\nconnection_file = 'absent'"),
-            "database.connection: the file",
+            "database.connection_file",
         ),
     ] {
         for arguments in [&["check", "--offline"][..], &["check"], &["run"]] {

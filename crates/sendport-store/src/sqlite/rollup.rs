@@ -21,6 +21,10 @@ use crate::rollup::{
 /// Up to which minute all is counted.
 const ROLL_UP_COUNTED: &str = "SELECT CountedTo FROM RollupState WHERE RollupStateId = 1";
 
+/// Whether there is anything to count.
+const ROLL_UP_HAS_FINAL: &str =
+    "SELECT EXISTS (SELECT 1 FROM AlertState WHERE FinalAt IS NOT NULL)";
+
 /// What is counted again.
 pub(super) const ROLL_UP_CLEAR_COUNTS: &str =
     "DELETE FROM MinuteCount WHERE Minute >= ?1 AND Minute < ?2";
@@ -82,8 +86,14 @@ fn next_minutes(
     let found: Option<String> = connection
         .query_row(ROLL_UP_COUNTED, [], |row| row.get(0))
         .optional()?;
-    let first = closed - TimeDelta::hours(FIRST_HOURS.into());
-    let counted = found.and_then(|text| time_of(&text).ok()).unwrap_or(first);
+    let counted = match found.and_then(|text| time_of(&text).ok()) {
+        Some(counted) => counted,
+        None if connection.query_row(ROLL_UP_HAS_FINAL, [], |row| row.get(0))? => {
+            closed - TimeDelta::hours(FIRST_HOURS.into())
+        }
+        // A new database has no minutes to count, and the writer has better things to do.
+        None => closed,
+    };
     let to = closed.min(counted + TimeDelta::minutes(MOST_MINUTES.into()));
     // The clock was set back.
     let is_ahead = counted > closed + TimeDelta::minutes(1);
