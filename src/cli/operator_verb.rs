@@ -9,10 +9,15 @@ use sendport_store::operator_requests::{
 use sendport_store::{RefusedRow, Store, nothing_refused};
 use serde::Serialize;
 
+use super::send::unknown_send_port;
 use super::table::Table;
+use super::terminal::note;
 use super::{Failure, open, print_json, progress, say};
 use crate::app;
 use crate::config::Config;
+
+/// Requests that are looked through for the one that was just added.
+const NEWEST: u32 = 1_000;
 
 /// Which alerts. All that is given has to match.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -211,19 +216,34 @@ pub(super) async fn run(order: Order, config: Config) -> Result<(), Failure> {
     let open = store.open_requests().await?;
     check_holds(&request, &open)?;
     let id = store.add_request(&request).await?;
-    let open = store.open_requests().await?;
-    let line = open.into_iter().find(|line| line.request_id == id);
-    let line = line.ok_or_else(|| Failure::Other(format!("request {id} is gone")))?;
-    let done = apply(&*store, &line).await?;
+    let done = apply(&*store, &row(&*store, id).await?).await?;
+    // The service applies it too.
+    let after = row(&*store, id).await?;
+    let done = PassResult {
+        applied: after.applied_count,
+        closed: after.completed_at.is_some(),
+        ..done
+    };
     show_result(&request, id, &done, order.options.json)?;
+    let held = request.filter.send_port.as_deref();
+    if let Some(unknown) = held.and_then(|name| unknown_send_port(name, &config)) {
+        note(unknown);
+    }
     nothing_refused("apply a request", &done.refused)?;
     check_one_alert(&*store, &request, &done).await
+}
+
+/// The row of a request, which the service may have carried out by now.
+async fn row(store: &dyn Store, id: RequestId) -> Result<RequestLine, Failure> {
+    let found = store.requests(NEWEST).await?;
+    let found = found.into_iter().find(|line| line.request_id == id);
+    found.ok_or_else(|| Failure::Other(format!("request {id} is not among the newest {NEWEST}")))
 }
 
 /// Passes until one changes nothing.
 async fn apply(store: &dyn Store, line: &RequestLine) -> Result<PassResult, Failure> {
     let mut all = PassResult::default();
-    if !line.is_applied() {
+    if !line.is_applied() || line.completed_at.is_some() {
         return Ok(all);
     }
     loop {

@@ -108,7 +108,7 @@ pub(super) async fn run(args: Args, config: Config) -> Result<(), Failure> {
         true => Purged::default(),
         false => {
             let show = |all: Purged| progress::at(bar(all.alerts, total));
-            app::purge(&store, &config, &groups, &operator(), show).await?
+            app::purge(&store, &config, &groups, &app::user_name(), show).await?
         }
     };
     if args.json {
@@ -166,14 +166,6 @@ fn bar(done: u64, total: u64) -> String {
     let cell = |n| if n < cells { '#' } else { '.' };
     let bar: String = (0..CELLS).map(cell).collect();
     format!("purging [{bar}] {percent} %")
-}
-
-/// The user of the operating system.
-fn operator() -> String {
-    ["USER", "LOGNAME", "USERNAME"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok())
-        .unwrap_or_else(|| "an operator".to_owned())
 }
 
 #[cfg(test)]

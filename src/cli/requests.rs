@@ -9,10 +9,16 @@ use crate::config::Config;
 
 /// The latest requests of operators: who did what, when, and to how many alerts.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  sendport requests\n  sendport requests --open      the holds in force"
+)]
 pub(super) struct Args {
     /// Show so many
     #[arg(long, default_value_t = 20)]
     limit: u32,
+    /// Show those that are in force or not carried out yet, such as holds, the oldest first
+    #[arg(long, conflicts_with = "limit")]
+    open: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -20,7 +26,10 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, config: Config) -> Result<(), Failure> {
     let store = open(&config).await?;
-    let lines = store.requests(args.limit).await?;
+    let lines = match args.open {
+        true => store.open_requests().await?,
+        false => store.requests(args.limit).await?,
+    };
     if args.json {
         return print_json(&lines);
     }

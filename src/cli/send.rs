@@ -158,7 +158,7 @@ fn json_object(text: &str) -> Result<String, String> {
 }
 
 /// Another instance may have it, so the alert is inserted anyway.
-fn unknown_send_port(name: &str, config: &Config) -> Option<String> {
+pub(super) fn unknown_send_port(name: &str, config: &Config) -> Option<String> {
     (!config.send_port.contains_key(name)).then(|| {
         let (name, known) = (shown_name(name), shown_names(config.send_port.keys()));
         format!("this configuration has no send port {name}; it has: {known}")

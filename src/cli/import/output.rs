@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use sendport_core::secret::Secret;
 
 use super::super::init::{new_file, write_new};
+use super::super::one_alert::one_line;
 use super::super::terminal::note;
 use super::super::{Failure, put, say};
 use super::secret_prompt::ask;
@@ -46,7 +47,8 @@ impl Args {
             summary(made)
         ));
         for finding in &made.findings {
-            say(format_args!("- {}: {}", finding.what, finding.text));
+            let line = format!("- {}: {}", finding.what, finding.text);
+            say(one_line(&line));
         }
         for (relay, file) in made.missing_passwords() {
             let file = folder.join(file);
