@@ -223,6 +223,8 @@ CREATE TABLE Recipient (
     ExplanationKey     TEXT,
     -- What an operator should know beside the reply, such as a receipt that the relay cannot ask for.
     Remark             TEXT,
+    -- A requeue of all sends it again to a recipient whose relay had accepted it.
+    WasRelayed         INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (AlertId, Ordinal),
     CONSTRAINT CK_Recipient_Kind CHECK (Kind IN ('to', 'cc', 'bcc')),
     CONSTRAINT CK_Recipient_Status CHECK (Status IN ('queued', 'delayed', 'relayed', 'failed', 'expired',

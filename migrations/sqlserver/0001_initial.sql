@@ -182,6 +182,8 @@ CREATE TABLE sendport.Recipient (
     ExplanationKey     nvarchar(64) COLLATE Latin1_General_BIN2 NULL,
     -- What an operator should know beside the reply, such as a receipt that the relay cannot ask for.
     Remark             nvarchar(400) NULL,
+    -- A requeue of all sends it again to a recipient whose relay had accepted it.
+    WasRelayed         bit NOT NULL CONSTRAINT DF_Recipient_WasRelayed DEFAULT 0,
     CONSTRAINT PK_Recipient PRIMARY KEY (AlertId, Ordinal),
     CONSTRAINT FK_Recipient_AlertRow FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE,
     CONSTRAINT CK_Recipient_Kind CHECK (Kind IN (N'to', N'cc', N'bcc')),

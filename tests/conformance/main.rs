@@ -228,6 +228,7 @@ macro_rules! scenarios {
                 what_is_refused_keeps_no_other;
                 a_dry_run_counts_and_changes_nothing;
                 a_request_needs_a_filter;
+                a_cancelled_requeue_leaves_relayed_recipients_relayed;
                 requests_show_who_and_what;
             }
             environment {

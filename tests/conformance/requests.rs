@@ -661,3 +661,23 @@ pub(crate) async fn requests_show_who_and_what(f: &dyn Fixture) {
     let ids: Vec<_> = open.iter().map(|it| it.request_id).collect();
     assert_eq!(ids, [first.request_id, second.request_id]);
 }
+
+/// Nothing that happens to a second sending hides that the first one was relayed.
+pub(crate) async fn a_cancelled_requeue_leaves_relayed_recipients_relayed(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    let id = named(f, "order-late").await;
+    attempt_of(&store, a, 1, &[Relayed, Failed]).await;
+    let again = NewRequest {
+        recipients: Some(RequeueRecipients::All),
+        ..requeue(of_alert(id))
+    };
+    assert_eq!(applied(&store, &again).await.1, 1);
+    assert_eq!(status(&store, id).await, AlertStatus::Queued);
+    assert_eq!(applied(&store, &cancel(of_alert(id))).await.1, 1);
+    assert_eq!(recipient_words(&store, id).await, ["relayed", "cancelled"]);
+    assert_eq!(status(&store, id).await, AlertStatus::Partial);
+    // A requeue of what failed does not send to it again.
+    assert_eq!(applied(&store, &requeue(of_alert(id))).await.1, 1);
+    assert_eq!(recipient_words(&store, id).await, ["relayed", "queued"]);
+}

@@ -1,8 +1,9 @@
 -- finish (expire, fail_unrouted, adopt), resolve: recipients that still waited; what the relay last said, or what was waited for, stays
--- readable.
+-- readable. One that was relayed before a requeue is relayed.
 UPDATE Recipient
-SET Status = ?2, StatusAt = ?3, ExplanationKey = ?4,
-    ReplyText = ?5 || CASE WHEN ReplyText IS NULL
+SET Status = CASE WasRelayed WHEN 1 THEN 'relayed' ELSE ?2 END, StatusAt = ?3,
+    ExplanationKey = CASE WasRelayed WHEN 1 THEN NULL ELSE ?4 END,
+    ReplyText = CASE WasRelayed WHEN 1 THEN 'relayed before the requeue; then ' ELSE '' END || ?5 || CASE WHEN ReplyText IS NULL
     THEN coalesce('; it ' || (SELECT StatusReason FROM AlertState s
                              WHERE s.AlertId = Recipient.AlertId AND s.StatusReasonCode = 'waiting'),
                   -- Due, and no relay could be had: what the view Queue says of it.

@@ -45,10 +45,12 @@ BEGIN
                JOIN @held h ON h.AlertId = r.AlertId);
     WHILE @from <= @to
     BEGIN
-        -- What the relay last said, or what was waited for, stays readable.
+        -- What the relay last said, or what was waited for, stays readable. One that was relayed before a requeue is
+        -- relayed.
         UPDATE r
-        SET Status = @status, StatusAt = @now, ExplanationKey = NULLIF(@explanation, N''),
-            ReplyText = {text o.StatusReason}
+        SET Status = CASE r.WasRelayed WHEN 1 THEN N'relayed' ELSE @status END, StatusAt = @now,
+            ExplanationKey = CASE r.WasRelayed WHEN 1 THEN NULL ELSE NULLIF(@explanation, N'') END,
+            ReplyText = CASE r.WasRelayed WHEN 1 THEN N'relayed before the requeue; then ' ELSE N'' END + {text o.StatusReason}
                 + CASE WHEN r.ReplyText IS NOT NULL THEN N'; the last reply was: ' + r.ReplyText
                        WHEN a.StatusReasonCode = N'waiting' THEN N'; it ' + a.StatusReason
                        -- Due, and no relay could be had: what the view Queue says of it.

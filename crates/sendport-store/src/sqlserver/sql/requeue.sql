@@ -34,7 +34,8 @@ BEGIN
     WHILE @from <= @to
     BEGIN
         UPDATE r
-        SET Status = N'queued', StatusAt = @now, AttemptCount = 0, Relay = NULL, Command = NULL, ReplyCode = NULL,
+        SET WasRelayed = CASE r.Status WHEN N'relayed' THEN 1 ELSE r.WasRelayed END,
+            Status = N'queued', StatusAt = @now, AttemptCount = 0, Relay = NULL, Command = NULL, ReplyCode = NULL,
             EnhancedStatusCode = NULL, ReplyText = NULL, ExplanationKey = NULL, Remark = NULL
         FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
         JOIN @taken t ON t.AlertId = r.AlertId

@@ -43,7 +43,7 @@ BEGIN
     -- What the relay last said stays readable.
     IF @resolution = N'cancel'
         UPDATE r
-        SET Status = N'cancelled', StatusAt = @now, ExplanationKey = NULL,
+        SET Status = CASE r.WasRelayed WHEN 1 THEN N'relayed' ELSE N'cancelled' END, StatusAt = @now, ExplanationKey = NULL,
             ReplyText = CASE WHEN r.ReplyText IS NULL THEN @reason
                              ELSE @reason + N'; the last reply was: ' + r.ReplyText END
         FROM sendport.Recipient r
