@@ -138,7 +138,7 @@ enum Verb {
     Purge(purge::Args),
     /// Send alerts again that failed, by a filter
     Requeue(Box<requeue::Args>),
-    /// List what operators requested, and what came of it
+    /// List what operators requested, and the result
     Requests(requests::Args),
     /// Resolve an alert that may have been sent, or list those in doubt
     Resolve(resolve::Args),

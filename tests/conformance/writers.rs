@@ -229,7 +229,11 @@ const OF_AN_ALERT: &str =
 const OF_A_DELIVERY: &str =
     "CONCAT(Reference, SendPort, Address, DisplayName, ReplyText, Subject, MessageId)";
 
-const OF_A_MAIL: &str = "CONCAT(recipients, subject, body)";
+const OF_A_MAIL: &str = "CONCAT(recipients, subject, body) COLLATE Latin1_General_BIN2";
+
+const OF_AN_ATTACHMENT: &str = "filename COLLATE Latin1_General_BIN2";
+
+const OF_AN_EVENT: &str = "description COLLATE Latin1_General_BIN2";
 
 pub(crate) async fn no_query_of_a_writer_shows_a_byte_of_others(fixture: &SqlServerFixture) {
     fixture.fresh().await;
@@ -252,11 +256,14 @@ pub(crate) async fn no_query_of_a_writer_shows_a_byte_of_others(fixture: &SqlSer
         ("sendport.OwnDelivery".to_owned(), OF_A_DELIVERY),
         ("sendport.sysmail_allitems".to_owned(), OF_A_MAIL),
         ("sendport.sysmail_faileditems".to_owned(), OF_A_MAIL),
-        ("sendport.sysmail_mailattachments".to_owned(), "filename"),
-        ("sendport.sysmail_event_log".to_owned(), "description"),
+        (
+            "sendport.sysmail_mailattachments".to_owned(),
+            OF_AN_ATTACHMENT,
+        ),
+        ("sendport.sysmail_event_log".to_owned(), OF_AN_EVENT),
         ("sendport.OwnMailItem".to_owned(), OF_A_MAIL),
-        ("sendport.OwnMailAttachment".to_owned(), "filename"),
-        ("sendport.OwnMailEvent".to_owned(), "description"),
+        ("sendport.OwnMailAttachment".to_owned(), OF_AN_ATTACHMENT),
+        ("sendport.OwnMailEvent".to_owned(), OF_AN_EVENT),
     ];
     for (function, text) in [("MyAlerts", OF_AN_ALERT), ("MyDeliveries", OF_A_DELIVERY)] {
         for of in [
