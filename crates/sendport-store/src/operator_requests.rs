@@ -244,7 +244,7 @@ pub trait OperatorRequests: Send + Sync {
     ) -> Result<CloseResult, StoreError>;
 }
 
-/// What came of one pass over all alerts.
+/// The result of one pass over all alerts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PassResult {
     /// Alerts that were changed.
