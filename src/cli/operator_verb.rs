@@ -216,7 +216,12 @@ pub(super) async fn run(order: Order, config: Config) -> Result<(), Failure> {
     let open = store.open_requests().await?;
     check_holds(&request, &open)?;
     let id = store.add_request(&request).await?;
-    let done = apply(&*store, &row(&*store, id).await?).await?;
+    let applied = apply(&*store, &row(&*store, id).await?).await;
+    let done = applied.inspect_err(|_| {
+        note(format_args!(
+            "request {id} is stored: a running instance carries it out"
+        ));
+    })?;
     // The service applies it too.
     let after = row(&*store, id).await?;
     let done = PassResult {
