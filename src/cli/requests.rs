@@ -1,5 +1,6 @@
 //! `sendport requests`
 
+use sendport_core::domain::RequeueRecipients;
 use sendport_store::operator_requests::RequestLine;
 
 use super::table::Table;
@@ -55,7 +56,7 @@ fn table(lines: &[RequestLine]) -> Table {
         table.row([
             line.request_id.to_string(),
             line.verb.clone(),
-            line.filter.in_words(),
+            what(line),
             line.state.clone(),
             line.applied_count.to_string(),
             line.refused_count.to_string(),
@@ -66,4 +67,17 @@ fn table(lines: &[RequestLine]) -> Table {
         ]);
     }
     table
+}
+
+/// Which alerts, and how a requeue sends them: the audit tells two requeues apart.
+fn what(line: &RequestLine) -> String {
+    let mut words = vec![line.filter.in_words()];
+    if line.recipients == Some(RequeueRecipients::All) {
+        words.push("all recipients".to_owned());
+    }
+    if line.new_message_id {
+        words.push("new Message-ID".to_owned());
+    }
+    words.retain(|word| !word.is_empty());
+    words.join(", ")
 }

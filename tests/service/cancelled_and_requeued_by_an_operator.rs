@@ -97,3 +97,25 @@ async fn a_row_of_operator_request_is_applied_by_the_service() {
     assert_eq!(sink.received(), 0);
     sink.stop().await;
 }
+
+#[test]
+fn requests_tell_two_requeues_apart() {
+    let site = Site::new(&send_port_over(&plain_relay(
+        "127.0.0.1:9".parse().expect("an address"),
+    )));
+    let to_all = [
+        "requeue",
+        "--reference",
+        "none",
+        "--recipients",
+        "all",
+        "--new-message-id",
+    ];
+    says(&site, &to_all);
+    let listed = says(&site, &["requests"]);
+    let wanted = "all recipients, new Message-ID";
+    assert!(listed.contains(wanted), "{listed}");
+    says(&site, &["requeue", "--reference", "none"]);
+    let listed = says(&site, &["requests"]);
+    assert_eq!(listed.matches(wanted).count(), 1, "{listed}");
+}
