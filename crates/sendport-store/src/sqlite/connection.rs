@@ -17,8 +17,10 @@ pub(super) use super::error::{SqliteError, absent};
 use super::wal_sync::sync_log;
 use crate::{StoreError, StoreErrorKind};
 
-/// How long SQLite itself waits for another process's transaction to end.
+/// How long a job waits for another process's transaction to end, its time in the queue included.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long it waits at least.
+const LEAST_BUSY_TIMEOUT: Duration = Duration::from_millis(20);
 /// How often a job is tried again after that, and the first pause between.
 const BUSY_RETRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -130,9 +132,10 @@ impl Worker {
         F: Fn(&mut Connection) -> Result<T, SqliteError> + Send + Sync + 'static,
     {
         let (answer, result) = oneshot::channel();
+        let queued = Instant::now();
         let job = Box::new(move |slot: &mut Slot| {
             // The caller may be gone; the work is done anyway.
-            let _ = answer.send(slot.run(&*work));
+            let _ = answer.send(slot.run(queued, &*work));
         });
         let gone = || {
             let message = "the job broke off in a panic; the service's log has its message";
@@ -156,6 +159,25 @@ struct Slot {
     /// How long the last job may have had the lock, and how long it has not had it since.
     locked: Duration,
     unlocked: Duration,
+    /// Another process has kept the lock through every job since.
+    busy: Option<BusySpan>,
+}
+
+/// From when to when jobs waited for another process's transaction in vain.
+#[derive(Debug, Clone, Copy)]
+struct BusySpan {
+    since: Instant,
+    until: Instant,
+}
+
+impl BusySpan {
+    /// How long a job waits that was queued at this time: it waited together with those before it. Otherwise the
+    /// tenth job in the queue of a locked database is tried for the first time after twenty seconds.
+    fn rest_of_timeout(self, queued: Instant) -> Duration {
+        let waited = self.until.saturating_duration_since(self.since.max(queued));
+        let rest = BUSY_TIMEOUT.saturating_sub(waited);
+        rest.max(LEAST_BUSY_TIMEOUT)
+    }
 }
 
 impl Slot {
@@ -168,18 +190,40 @@ impl Slot {
             sync,
             locked: Duration::ZERO,
             unlocked: Duration::ZERO,
+            busy: None,
         }
     }
 
+    /// Runs a job that was queued at this time.
     fn run<T>(
         &mut self,
+        queued: Instant,
+        work: &dyn Fn(&mut Connection) -> Result<T, SqliteError>,
+    ) -> Result<T, SqliteError> {
+        let timeout = self.busy.map(|busy| busy.rest_of_timeout(queued));
+        let begun = Instant::now();
+        let result = self.run_within(timeout.unwrap_or(BUSY_TIMEOUT), work);
+        let is_busy = matches!(&result, Err(trouble) if trouble.is_busy());
+        self.busy = is_busy.then(|| BusySpan {
+            since: self.busy.map_or(begun, |busy| busy.since),
+            until: Instant::now(),
+        });
+        result
+    }
+
+    fn run_within<T>(
+        &mut self,
+        busy_timeout: Duration,
         work: &dyn Fn(&mut Connection) -> Result<T, SqliteError>,
     ) -> Result<T, SqliteError> {
         let found = file_id(&self.path);
         let mut connection = match self.connection.take() {
-            Some(connection) if found == self.opened => connection,
+            Some(connection) if found == self.opened => {
+                connection.busy_timeout(busy_timeout)?;
+                connection
+            }
             _ if found.is_none() && self.opened.is_some() => return Err(moved_away(&self.path)),
-            _ => open(&self.path, self.role)?,
+            _ => open(&self.path, self.role, busy_timeout)?,
         };
         self.opened = found;
         let result = self.do_durably(&mut connection, work);
@@ -251,13 +295,13 @@ fn spoils_connection(trouble: &SqliteError) -> bool {
     ))
 }
 
-fn open(path: &Path, role: Role) -> Result<Connection, SqliteError> {
+fn open(path: &Path, role: Role, busy_timeout: Duration) -> Result<Connection, SqliteError> {
     if !path.exists() {
         return Err(SqliteError::Own(StoreErrorKind::Unavailable, absent(path)));
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.busy_timeout(busy_timeout)?;
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
     // Without this a statement is prepared anew whenever a value is bound that its plan may
     // depend on: for every alert that is loaded.
@@ -315,7 +359,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sendport.db");
         assert!(create_file(&path).unwrap());
-        let writer = open(&path, Role::Writer).unwrap();
+        let writer = open(&path, Role::Writer, BUSY_TIMEOUT).unwrap();
         let pragma = |name| writer.pragma_query_value(None, name, |row| row.get(0));
         assert_eq!(pragma("journal_mode"), Ok(String::from("wal")));
         let pragma = |name| writer.pragma_query_value(None, name, |row| row.get(0));
@@ -351,8 +395,12 @@ mod tests {
             other.busy_timeout(Duration::ZERO)?;
             other.execute("INSERT INTO T VALUES (2)", []).map(|_| ())
         });
-        assert_eq!(slot.run(&insert).unwrap(), 1);
-        assert_eq!(slot.run(&insert).unwrap(), 3, "ours, another's, ours");
+        assert_eq!(slot.run(Instant::now(), &insert).unwrap(), 1);
+        assert_eq!(
+            slot.run(Instant::now(), &insert).unwrap(),
+            3,
+            "ours, another's, ours"
+        );
     }
 
     #[test]
@@ -362,13 +410,34 @@ mod tests {
             let full = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
             Err(rusqlite::Error::SqliteFailure(full, None))
         });
-        let error = slot.run(&insert).unwrap_err();
+        let error = slot.run(Instant::now(), &insert).unwrap_err();
         let error = error.into_store_error("insert", Path::new("/"));
         assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
         let read = |connection: &mut Connection| {
             Ok::<i64, _>(connection.query_row("SELECT count(*) FROM T", [], |row| row.get(0))?)
         };
-        assert_eq!(slot.run(&read).unwrap(), 1);
+        assert_eq!(slot.run(Instant::now(), &read).unwrap(), 1);
+    }
+
+    #[test]
+    fn jobs_in_a_queue_wait_for_a_lock_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut slot = slot_of_a_new_file(folder.path(), sync_log);
+        assert_eq!(slot.run(Instant::now(), &insert).unwrap(), 1);
+        let other = Connection::open(folder.path().join("sendport.db")).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let queued = Instant::now();
+        for _ in 0..3 {
+            assert!(slot.run(queued, &insert).unwrap_err().is_busy());
+        }
+        let busy = slot.busy.unwrap();
+        assert_eq!(busy.rest_of_timeout(queued), LEAST_BUSY_TIMEOUT);
+        assert_eq!(busy.rest_of_timeout(busy.until), BUSY_TIMEOUT);
+        let rest = busy.rest_of_timeout(busy.since + BUSY_TIMEOUT / 2);
+        assert!(rest < BUSY_TIMEOUT / 2 + LEAST_BUSY_TIMEOUT, "{rest:?}");
+        other.execute_batch("ROLLBACK").unwrap();
+        assert_eq!(slot.run(queued, &insert).unwrap(), 2);
+        assert!(slot.busy.is_none());
     }
 
     /// A process that waits for the lock polls: between two transactions there is time for it.
@@ -424,7 +493,7 @@ mod tests {
         let path = folder.path().join("sendport.db");
         let mut slot = Slot::new(&path, Role::Writer, sync_log);
         let mut insert = || {
-            slot.run(&|connection| {
+            slot.run(Instant::now(), &|connection| {
                 connection.execute_batch("CREATE TABLE IF NOT EXISTS T (A)")?;
                 connection.execute("INSERT INTO T VALUES (1)", [])?;
                 let count = connection.query_row("SELECT count(*) FROM T", [], |row| row.get(0))?;
@@ -451,7 +520,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sendport.db");
         create_file(&path).unwrap();
-        let reader = open(&path, Role::Reader).unwrap();
+        let reader = open(&path, Role::Reader, BUSY_TIMEOUT).unwrap();
         assert!(reader.execute_batch("CREATE TABLE T (A)").is_err());
     }
 }
