@@ -423,6 +423,8 @@ pub(crate) async fn a_requeue_sends_to_all(f: &dyn Fixture) {
     assert_eq!(applied(&store, &all).await.1, 1);
     assert_eq!(recipient_words(&store, id).await, ["queued", "queued"]);
     assert_eq!(claim_one(&store, a).await.1, id);
+    let alert = load(&store, id).await;
+    assert!(alert.recipients.iter().all(|it| it.was_relayed));
 }
 
 pub(crate) async fn a_requeue_leaves_what_waits_or_is_being_sent(f: &dyn Fixture) {

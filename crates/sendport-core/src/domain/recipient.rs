@@ -150,6 +150,8 @@ pub struct Recipient {
     pub status: RecipientStatus,
     /// Number of attempts.
     pub attempt_count: u32,
+    /// It was relayed, and a requeue of all recipients sends to it again.
+    pub was_relayed: bool,
 }
 
 /// Most recipients of one alert. Each takes time and memory; the limit protects the service from a
@@ -209,6 +211,7 @@ pub fn expand_recipient_lists(
                     },
                     address,
                     attempt_count: 0,
+                    was_relayed: false,
                 });
             }
         }

@@ -227,8 +227,10 @@ impl RecipientSet {
 
     /// A remark about each recipient that this transaction relayed.
     pub(crate) fn remark(&mut self, remark: Option<&str>) {
-        let relayed =
-            |entry: &&mut Entry| entry.tried && entry.recipient.status == RecipientStatus::Relayed;
+        let relayed = |entry: &&mut Entry| {
+            let is_relayed = entry.recipient.status == RecipientStatus::Relayed;
+            entry.tried && is_relayed && entry.remark.is_none()
+        };
         for entry in self.entries.iter_mut().filter(relayed) {
             let both = entry
                 .unencrypted_remark
@@ -332,6 +334,9 @@ impl RecipientSet {
 /// Why an alert without recipients fails.
 const NO_ADDRESS: &str = "ToRecipients, CcRecipients and BccRecipients hold no address";
 
+/// The remark of a recipient that a requeue did not reach in time.
+const EXPIRED_AGAIN: &str = "relayed before the requeue; sending it again expired";
+
 /// Why an alert in doubt waits.
 const HELD_IN_DOUBT: &str = "in doubt: the relay may have taken it; look there for the Message-ID, then use sendport resolve";
 
@@ -429,6 +434,17 @@ impl Entry {
         };
         self.explanation = entry.map(|entry| entry.key.clone());
         self.reply = Some(reply);
+        self.keep_relayed();
+    }
+
+    /// That the time for sending again ran out does not hide that the first message was relayed.
+    fn keep_relayed(&mut self) {
+        let it = &mut self.recipient;
+        if it.was_relayed && it.status == RecipientStatus::Expired {
+            it.status = RecipientStatus::Relayed;
+            self.explanation = None;
+            self.remark = Some(EXPIRED_AGAIN.to_owned());
+        }
     }
 
     fn into_outcome(self) -> RecipientOutcome {

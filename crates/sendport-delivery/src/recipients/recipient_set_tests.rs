@@ -534,6 +534,35 @@ fn an_alert_that_only_ever_met_a_limit_expires_with_that_reply() {
 }
 
 #[test]
+fn a_recipient_that_was_relayed_before_a_requeue_does_not_expire() {
+    let mut alert = begun(&[(Queued, 0), (Queued, 0)]);
+    alert.recipients[0].was_relayed = true;
+    let (port, table) = (port(""), ReplyTable::built_in());
+    let rules = Rules {
+        age: Duration::from_secs(48 * 3600),
+        ..rules(&port, &table)
+    };
+    let mut recipients = RecipientSet::load(&alert, &rules);
+    let carried = recipients.forward_paths();
+    let busy = report(
+        envelope(&[(451, "busy"), (451, "busy")]),
+        SubmissionEnd::Answered,
+    );
+    recipients.apply("d", &carried, &busy, &rules);
+    recipients.remark(Some("no receipt"));
+    let decision = recipients.into_decision(None, port.in_doubt, None);
+    assert_eq!(
+        statuses(&decision),
+        [(0, Relayed), (1, RecipientStatus::Expired)]
+    );
+    assert_eq!(decision.status, AlertStatus::Partial);
+    let first = &decision.recipients[0];
+    let remark = Some("relayed before the requeue; sending it again expired");
+    assert_eq!(first.remark.as_deref(), remark);
+    assert_eq!(explanation(&decision, 0), None);
+}
+
+#[test]
 fn a_recipient_refused_for_good_fails_where_the_message_meets_a_limit() {
     let report = report(at_the_final_dot(550), SubmissionEnd::Answered);
     let decision = limited_decision(Duration::ZERO, report);

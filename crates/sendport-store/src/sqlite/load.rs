@@ -119,5 +119,6 @@ fn read_recipient(row: &Columns<'_, '_>) -> Result<Recipient, ColumnError> {
         ),
         status: row.word("Status")?,
         attempt_count: row.count("AttemptCount")?,
+        was_relayed: row.flag("WasRelayed")?,
     })
 }

@@ -137,6 +137,7 @@ fn read_recipient(fields: &mut Fields<'_>) -> Result<Recipient, ColumnError> {
         address: RecipientAddress::from_row(&fields.text()?, fields.maybe_text()?),
         status: fields.word()?,
         attempt_count: fields.count()?,
+        was_relayed: fields.get()?,
     })
 }
 

@@ -20,6 +20,6 @@ SELECT AlertId, PublicId, ToRecipients, CcRecipients, BccRecipients, FromAddress
        END
 FROM sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (PK_AlertRow), FORCESEEK)
 WHERE AlertId IN ({ids});
-SELECT AlertId, Ordinal, Kind, Address, DisplayName, Status, AttemptCount
+SELECT AlertId, Ordinal, Kind, Address, DisplayName, Status, AttemptCount, WasRelayed
 FROM sendport.Recipient WITH (INDEX (PK_Recipient), FORCESEEK)
 WHERE AlertId IN ({ids}) ORDER BY AlertId, Ordinal;
