@@ -1,5 +1,7 @@
 //! What an import carries over: relays, send ports, and findings about the rest.
 
+use std::collections::BTreeSet;
+
 use sendport_core::domain::{Charset, Mailbox};
 use sendport_smtp::settings::tls::TlsMode;
 
@@ -12,7 +14,7 @@ const PLACEHOLDER_HOST: &str = "relay.invalid";
 const PLACEHOLDER_FROM: &str = "alerts@example.invalid";
 
 /// Something that could not be carried over, or not unchanged.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
     /// The object and its property, as the source names them: `account 'Reports', replyto_address`.
     pub what: String,
@@ -138,6 +140,8 @@ pub struct ImportedConfig {
     pub send_ports: Vec<ImportedPort>,
     /// What could not be carried over.
     pub findings: Vec<Finding>,
+    /// All of them, to find one again.
+    noted: BTreeSet<Finding>,
     pub(super) log_level: Option<&'static str>,
 }
 
@@ -148,6 +152,7 @@ impl ImportedConfig {
             relays: Vec::new(),
             send_ports: Vec::new(),
             findings: Vec::new(),
+            noted: BTreeSet::new(),
             log_level: None,
         }
     }
@@ -169,7 +174,7 @@ impl ImportedConfig {
             what: what.into(),
             text: text.into(),
         };
-        if !self.findings.contains(&finding) {
+        if self.noted.insert(finding.clone()) {
             self.findings.push(finding);
         }
     }

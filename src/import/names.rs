@@ -1,13 +1,17 @@
 //! Names of relays, send ports and files that are valid and different.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Longest name, in bytes.
 const LONGEST: usize = 64;
 
 /// The names that are used already. Databases may compare them without case.
 #[derive(Debug, Default)]
-pub(super) struct Names(BTreeSet<String>);
+pub(super) struct Names {
+    used: BTreeSet<String>,
+    /// The last number of each name that was wanted again: a file may have thousands of equal names.
+    numbers: BTreeMap<String, usize>,
+}
 
 impl Names {
     /// `wanted`, changed as little as necessary: no control characters, no blanks around it, 64 bytes, and
@@ -26,11 +30,17 @@ impl Names {
             let end = format!("-{number}");
             format!("{}{end}", cut(base, LONGEST - end.len()))
         };
-        let candidates = std::iter::once(base.to_owned()).chain((2..).map(numbered));
-        let mut free = candidates.filter(|name| !self.0.contains(&name.to_lowercase()));
-        let name = free.next().expect("one of endless numbers");
-        self.0.insert(name.to_lowercase());
-        name
+        if self.used.insert(base.to_lowercase()) {
+            return base.to_owned();
+        }
+        let number = self.numbers.entry(base.to_lowercase()).or_insert(1);
+        loop {
+            *number += 1;
+            let name = numbered(*number);
+            if self.used.insert(name.to_lowercase()) {
+                return name;
+            }
+        }
     }
 }
 

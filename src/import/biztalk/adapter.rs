@@ -1,5 +1,7 @@
 //! The servers of SMTP transports: each becomes one relay, which send ports share.
 
+use std::collections::BTreeMap;
+
 use sendport_smtp::settings::tls::TlsMode;
 
 use super::super::carry::{ImportedConfig, ImportedRelay, RelayLogin};
@@ -12,6 +14,8 @@ use super::handlers::Handlers;
 pub(super) struct Relays<'a> {
     handlers: &'a Handlers,
     relays: Vec<ImportedRelay>,
+    /// Their names, by host without case, port and login.
+    by_server: BTreeMap<(String, u16, RelayLogin), String>,
     names: Names,
     files: Names,
 }
@@ -21,6 +25,7 @@ impl<'a> Relays<'a> {
         Self {
             handlers,
             relays: Vec::new(),
+            by_server: BTreeMap::new(),
             names: Names::default(),
             files: Names::default(),
         }
@@ -68,13 +73,13 @@ impl<'a> Relays<'a> {
         let server = format!("{what}, SMTPHost");
         let (host, port) = made.server_or_placeholder(&server, &written, 25);
         let login = self.login(what, transport, made);
-        let is_same = |it: &&ImportedRelay| {
-            it.host.eq_ignore_ascii_case(&host) && it.port == port && it.login == login
-        };
-        if let Some(same) = self.relays.iter().find(is_same) {
-            return same.name.clone();
+        let key = (host.to_ascii_lowercase(), port, login);
+        if let Some(same) = self.by_server.get(&key) {
+            return same.clone();
         }
         let name = self.names.unique(&host, "relay");
+        let login = key.2.clone();
+        self.by_server.insert(key, name.clone());
         let password = format!("{}.password", file_name(&name));
         let password_file = match login {
             RelayLogin::None => None,

@@ -207,7 +207,21 @@ fn the_default_public_profile_is_the_send_port_default() {
         "profiles": [{"profile_id": 1, "name": "Default"}],
         "principals": [{"profile_id": 1, "is_public": 1, "is_default": 1}],
     }));
-    assert_eq!(config.send_port.keys().collect::<Vec<_>>(), ["Default"]);
+    assert_eq!(config.send_port.keys().collect::<Vec<_>>(), ["default"]);
+}
+
+#[test]
+fn a_default_public_profile_beside_one_that_is_named_default_is_a_finding() {
+    let (made, config) = imported(json!({
+        "profiles": [{"profile_id": 1, "name": "Alerts"}, {"profile_id": 2, "name": "default"}],
+        "profile_accounts": [
+            {"profile_id": 1, "account_id": 1, "sequence_number": 1},
+            {"profile_id": 2, "account_id": 1, "sequence_number": 1}],
+        "principals": [{"profile_id": 1, "is_public": 1, "is_default": 1}],
+    }));
+    let names: Vec<_> = config.send_port.keys().collect();
+    assert_eq!(names, ["Alerts", "default"]);
+    finds(&made, "profile 'Alerts'", "rename one of the two");
 }
 
 #[test]
@@ -235,8 +249,14 @@ fn parameters_become_keys_of_each_send_port() {
     let (made, config) = imported(parameters(&[
         ("MaxFileSize", "much"),
         ("AccountRetryAttempts", "0"),
+        ("AccountRetryDelay", "2147483647"),
+        ("LoggingLevel", "9"),
     ]));
     finds(&made, "MaxFileSize", "'much'");
+    finds(&made, "AccountRetryDelay", "2147483647 seconds");
+    finds(&made, "LoggingLevel", "'9' is none of 1, 2 and 3");
+    let retry = &config.send_port["Alerts"].retry;
+    assert_eq!(retry.first_delay.as_secs(), 86_400);
     assert_eq!(
         config.send_port["Alerts"].attachments.max_size.0,
         10_000_000

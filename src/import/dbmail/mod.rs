@@ -17,6 +17,9 @@ use super::names::Names;
 pub use history::{SentMessage, sent_messages};
 pub use snapshot::{DbMailError, Snapshot};
 
+/// The send port of an alert that names none.
+const DEFAULT: &str = "default";
+
 /// Makes relays and send ports of the settings of Database Mail.
 pub fn import(snapshot: &Snapshot) -> ImportedConfig {
     carry(snapshot).0
@@ -46,7 +49,13 @@ fn carry(snapshot: &Snapshot) -> (ImportedConfig, BTreeMap<i64, usize>) {
             continue;
         };
         note_equal_sequence(snapshot, profile.profile_id, &what, &mut made);
-        let name = names.unique(&profile.name, "profile");
+        let is_default = default_profile(snapshot) == Some(profile.profile_id);
+        // Names of send ports have upper and lower case, names of profiles mostly not.
+        let wanted = match is_default && profile.name.trim().eq_ignore_ascii_case(DEFAULT) {
+            true => DEFAULT,
+            false => &profile.name,
+        };
+        let name = names.unique(wanted, "profile");
         if name != profile.name {
             made.note(
                 what.as_str(),
@@ -100,6 +109,13 @@ fn note_equal_sequence(
     }
 }
 
+/// The one that a caller uses who names none.
+fn default_profile(snapshot: &Snapshot) -> Option<i64> {
+    let is_default = |row: &&snapshot::Principal| row.is_public && row.is_default;
+    let row = snapshot.principals.iter().find(is_default);
+    row.map(|row| row.profile_id)
+}
+
 /// A send port `default`, which an alert without `SendPort` uses, like the default public profile.
 fn add_default(
     snapshot: &Snapshot,
@@ -107,20 +123,28 @@ fn add_default(
     names: &mut Names,
     made: &mut ImportedConfig,
 ) {
-    let is_default = |row: &&snapshot::Principal| row.is_public && row.is_default;
-    let row = snapshot.principals.iter().find(is_default);
-    let Some(at) = row.and_then(|row| ports.get(&row.profile_id)) else {
+    let Some(at) = default_profile(snapshot).and_then(|id| ports.get(&id)) else {
         return;
     };
-    if names.unique("default", "default") != "default" {
+    let mut port = made.send_ports[*at].clone();
+    if port.name == DEFAULT {
         return;
     }
-    let mut port = made.send_ports[*at].clone();
+    if names.unique(DEFAULT, DEFAULT) != DEFAULT {
+        made.note(
+            format!("profile '{}'", port.name),
+            format!(
+                "it is the default public profile, but another profile is named '{DEFAULT}', and an alert that \
+                 names no send port uses that one; rename one of the two send ports"
+            ),
+        );
+        return;
+    }
     port.remarks = vec![format!(
         "'{}' is the default public profile: an alert that names no send port uses this one.",
         port.name
     )];
-    "default".clone_into(&mut port.name);
+    DEFAULT.clone_into(&mut port.name);
     made.send_ports.push(port);
 }
 

@@ -3,6 +3,9 @@
 use super::super::carry::{AttachmentLimits, FixedRetry, ImportedConfig};
 use super::snapshot::Snapshot;
 
+/// Longest delay between two attempts.
+const LONGEST_DELAY_SECONDS: u64 = 24 * 3600;
+
 /// What the send ports have of them.
 pub(super) struct Carried {
     attempts: Option<u32>,
@@ -36,12 +39,12 @@ pub(super) fn carry(snapshot: &Snapshot, made: &mut ImportedConfig) -> Carried {
         let (name, value) = (parameter.paramname.trim(), parameter.paramvalue.trim());
         match name.to_ascii_lowercase().as_str() {
             "accountretryattempts" => carried.attempts = number(name, value, made),
-            "accountretrydelay" => carried.delay_seconds = number(name, value, made),
+            "accountretrydelay" => carried.delay_seconds = delay(name, value, made),
             "maxfilesize" => limits.max_size = number(name, value, made),
             "prohibitedextensions" => {
                 limits.forbidden_extensions = Some(extensions(name, value, made));
             }
-            "logginglevel" => made.log_level = log_level(value),
+            "logginglevel" => made.log_level = log_level(name, value, made),
             "defaultattachmentencoding" if value.eq_ignore_ascii_case("UUENCODE") => made.note(
                 name,
                 "attachments are always MIME; uuencode is not written, so tell the receivers",
@@ -77,6 +80,18 @@ fn number<T: std::str::FromStr>(name: &str, value: &str, made: &mut ImportedConf
     read
 }
 
+/// Seconds. Everything up to a day is a delay that somebody may want.
+fn delay(name: &str, value: &str, made: &mut ImportedConfig) -> Option<u64> {
+    let seconds: u64 = number(name, value, made)?;
+    if seconds > LONGEST_DELAY_SECONDS {
+        made.note(
+            name,
+            format!("{seconds} seconds are more than a day between two attempts; the sections retry have a day"),
+        );
+    }
+    Some(seconds.min(LONGEST_DELAY_SECONDS))
+}
+
 fn extensions(name: &str, value: &str, made: &mut ImportedConfig) -> Vec<String> {
     let mut kept = Vec::new();
     for written in value.split([',', ';']) {
@@ -101,10 +116,19 @@ fn extensions(name: &str, value: &str, made: &mut ImportedConfig) -> Vec<String>
 }
 
 /// 1 logs errors, 2 also warnings and information, which is the default here, too; 3 everything.
-fn log_level(value: &str) -> Option<&'static str> {
+fn log_level(name: &str, value: &str, made: &mut ImportedConfig) -> Option<&'static str> {
     match value {
         "1" => Some("error"),
+        "2" => None,
         "3" => Some("debug"),
-        _ => None,
+        _ => {
+            made.note(
+                name,
+                format!(
+                    "'{value}' is none of 1, 2 and 3; the default of sendport applies, which is 2"
+                ),
+            );
+            None
+        }
     }
 }
