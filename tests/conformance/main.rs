@@ -9,6 +9,7 @@ mod alerts_named;
 mod attachments;
 mod audit;
 mod authentication;
+mod cancels;
 mod certificates;
 mod claim;
 mod database_mail;
@@ -20,6 +21,7 @@ mod explanation;
 mod facts;
 mod fixture;
 mod harness;
+mod holds;
 mod large;
 mod leases;
 mod membership;
@@ -31,6 +33,7 @@ mod record;
 mod refused;
 mod relays;
 mod requests;
+mod requeues;
 mod retention;
 mod rollup;
 mod schema;
@@ -201,6 +204,13 @@ macro_rules! scenarios {
                 an_alert_that_is_gone_is_missing;
             }
             requests {
+                two_instances_count_each_alert_once;
+                what_is_refused_keeps_no_other;
+                a_dry_run_counts_and_changes_nothing;
+                a_request_needs_a_filter;
+                requests_show_who_and_what;
+            }
+            cancels {
                 a_cancel_ends_what_waits_and_leaves_what_was_sent;
                 a_cancel_waits_for_what_is_being_sent;
                 a_relayed_outcome_wins_over_a_cancel;
@@ -210,11 +220,15 @@ macro_rules! scenarios {
                 an_alert_without_addresses_is_cancelled;
                 what_a_cancel_of_an_alert_in_doubt_says;
                 every_filter_limits_a_cancel;
+            }
+            holds {
                 a_held_send_port_is_not_asked;
                 a_held_alert_name_is_passed_over;
                 one_alert_is_held_and_released;
                 holds_that_overlap_end_one_by_one;
                 a_release_leaves_what_is_in_doubt;
+            }
+            requeues {
                 a_requeue_sends_to_those_that_failed;
                 a_requeue_sends_to_all;
                 a_requeue_leaves_what_waits_or_is_being_sent;
@@ -224,12 +238,7 @@ macro_rules! scenarios {
                 a_requeue_refuses_purged_bodies;
                 a_failure_after_a_requeue_is_reported_again;
                 what_fails_again_is_not_requeued_twice;
-                two_instances_count_each_alert_once;
-                what_is_refused_keeps_no_other;
-                a_dry_run_counts_and_changes_nothing;
-                a_request_needs_a_filter;
                 a_cancelled_requeue_leaves_relayed_recipients_relayed;
-                requests_show_who_and_what;
             }
             environment {
                 the_first_name_is_kept;

@@ -1,0 +1,122 @@
+//! Holds of operators, and their release.
+
+use RecipientStatus::Relayed;
+use sendport_core::domain::{AlertStatus, OperatorVerb, RecipientStatus};
+use sendport_store::Among;
+use sendport_store::operator_requests::RequestFilter;
+
+use crate::fixture::*;
+use crate::requests::{applied, hold, named, of_name, of_port};
+
+pub(crate) async fn a_held_send_port_is_not_asked(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    let id = f.alert_to("ops@contoso.com").await;
+    add(&store, &hold(of_port("default"))).await;
+    let (_, claimed) = claim_from(&store, a, "default", 10).await;
+    assert_eq!(
+        (claimed.alerts.len(), claimed.parked, claimed.may_hold_more),
+        (0, 0, false)
+    );
+    assert_eq!(status(&store, id).await, AlertStatus::Queued);
+    let only = Among::Only(id);
+    assert!(
+        claim_among(&store, a, "default", 1, only)
+            .await
+            .1
+            .alerts
+            .is_empty()
+    );
+    let waits = store.queue().await.expect("queue").remove(0).waiting_for;
+    let waits = waits.expect("a text");
+    assert!(
+        waits.starts_with("the send port is held by ") && waits.ends_with(": runaway job"),
+        "{waits}"
+    );
+    let (line, _) = applied(&store, &request(OperatorVerb::Release, of_port("default"))).await;
+    assert_eq!(line.state, "done");
+    assert_eq!(claim_one(&store, a).await.1, id);
+    assert!(store.open_requests().await.expect("requests").is_empty());
+}
+
+pub(crate) async fn a_held_alert_name_is_passed_over(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    let held = named(f, "order-late").await;
+    let other = named(f, "invoice").await;
+    add(&store, &hold(of_name("order-late"))).await;
+    let (token, claimed) = claim_from(&store, a, "default", 10).await;
+    assert_eq!((claimed.alerts, claimed.parked), (vec![other], 1));
+    record(&store, a, &outcome(other, token, 1, &[Relayed, Relayed])).await;
+    let line = line(&store, held).await;
+    assert_eq!(
+        (line.status, line.next_attempt_at),
+        (AlertStatus::Held, None)
+    );
+    let reason = line.status_reason.expect("a reason");
+    assert!(
+        reason.starts_with("held by ") && reason.ends_with(": runaway job"),
+        "{reason}"
+    );
+    let later = named(f, "order-late").await;
+    assert!(
+        claim(&store, a, 10).await.1.is_empty(),
+        "a hold is in force until its release"
+    );
+    let release = request(OperatorVerb::Release, of_name("order-late"));
+    assert_eq!(applied(&store, &release).await.1, 2);
+    assert_eq!(claim(&store, a, 10).await.1, [held, later]);
+}
+
+pub(crate) async fn one_alert_is_held_and_released(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    let held = named(f, "order-late").await;
+    let (line, count) = applied(&store, &hold(of_alert(held))).await;
+    assert_eq!(
+        (line.state.as_str(), line.applied_count, count),
+        ("open", 1, 1)
+    );
+    assert_eq!(status(&store, held).await, AlertStatus::Held);
+    assert!(claim(&store, a, 10).await.1.is_empty());
+    assert_eq!(release(&store, Some(held)).await.applied, 1);
+    assert_eq!(claim_one(&store, a).await.1, held);
+}
+
+pub(crate) async fn holds_that_overlap_end_one_by_one(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    let held = named(f, "order-late").await;
+    let by_name = add(&store, &hold(of_name("order-late"))).await;
+    assert!(claim(&store, a, 10).await.1.is_empty());
+    add(&store, &hold(of_alert(held))).await;
+    let end = RequestFilter {
+        hold_request_id: Some(by_name.request_id),
+        ..RequestFilter::default()
+    };
+    assert_eq!(
+        applied(&store, &request(OperatorVerb::Release, end))
+            .await
+            .1,
+        1
+    );
+    assert!(claim(&store, a, 10).await.1.is_empty());
+    assert_eq!(status(&store, held).await, AlertStatus::Held);
+    assert_eq!(release(&store, Some(held)).await.applied, 1);
+    assert_eq!(claim_one(&store, a).await.1, held);
+}
+
+pub(crate) async fn a_release_leaves_what_is_in_doubt(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let dead = holding_instance(&store, "dead").await;
+    let id = named(f, "order-late").await;
+    claim_one(&store, dead).await;
+    f.advance(LEASE_AND_MORE).await;
+    let a = holding_instance(&store, "a").await;
+    assert_eq!(take_over(&store, a, 10).await, 1);
+    assert_eq!(status(&store, id).await, AlertStatus::Held);
+    add(&store, &hold(of_name("order-late"))).await;
+    let release = request(OperatorVerb::Release, of_name("order-late"));
+    assert_eq!(applied(&store, &release).await.1, 0);
+    assert_eq!(status(&store, id).await, AlertStatus::Held);
+}
