@@ -180,6 +180,14 @@ pub(crate) async fn old_rows_are_removed_as_documented(f: &dyn Fixture) {
     assert_eq!(f.count(&replies).await, 0);
 }
 
+/// The statements of the blocks of SQL in a document.
+fn statements_in(document: &str) -> impl Iterator<Item = &str> {
+    let blocks = document.split("```sql").skip(1);
+    let blocks = blocks.map(|block| block.split_once("```").expect("its end").0);
+    let statements = blocks.flat_map(|block| block.split(";\n").map(str::trim));
+    statements.filter(|statement| !statement.is_empty())
+}
+
 /// The statements that the documents have for every day, with the keys of this alert.
 fn documented_queries(id: AlertId) -> Vec<String> {
     let documents = include_str!("../../docs/database.md");
@@ -187,13 +195,35 @@ fn documented_queries(id: AlertId) -> Vec<String> {
         .split_once("## Queries for every day")
         .expect("a section");
     let (section, _) = section.split_once("\n## ").expect("its end");
-    let blocks = section.split("```sql").skip(1);
-    let blocks = blocks.map(|block| block.split_once("```").expect("its end").0);
-    let statements = blocks.flat_map(|block| block.split(";\n").map(str::trim));
-    statements
-        .filter(|statement| !statement.is_empty())
+    statements_in(section)
         .map(|statement| statement.replace("= 42", &format!("= {id}")))
         .collect()
+}
+
+/// The examples of the document about monitoring, and the queries of its alarms.
+fn monitoring_queries() -> Vec<String> {
+    let document = include_str!("../../docs/monitoring.md");
+    let alarms = document.split("| `SELECT ").skip(1);
+    let alarms = alarms.map(|rest| rest.split_once("` |").expect("its end").0);
+    let alarms = alarms.map(|rest| format!("SELECT {rest}"));
+    statements_in(document)
+        .map(str::to_owned)
+        .chain(alarms)
+        .collect()
+}
+
+/// A documented statement as this engine has it; `None` where it has not.
+fn in_dialect(statement: &str, is_sqlite: bool) -> Option<String> {
+    if !is_sqlite {
+        return Some(statement.to_owned());
+    }
+    let is_of_sql_server = statement.starts_with("EXEC") || statement.contains("DATEADD");
+    (!is_of_sql_server).then(|| {
+        statement
+            .replace("sendport.", "")
+            .replace("N'", "'")
+            .replace("SYSUTCDATETIME()", "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')")
+    })
 }
 
 /// The first questions of a DBA have an answer, and every documented statement runs.
@@ -217,25 +247,24 @@ pub(crate) async fn documented_queries_run_and_answer(f: &dyn Fixture) {
     let statements = documented_queries(id);
     assert!(statements.len() >= 15, "{statements:#?}");
     for statement in statements {
-        let has_procedure = statement.starts_with("EXEC");
-        if is_sqlite && (has_procedure || statement.contains("DATEADD")) {
+        let Some(statement) = in_dialect(&statement, is_sqlite) else {
             continue;
-        }
-        let statement = match is_sqlite {
-            true => statement
-                .replace("sendport.", "")
-                .replace("N'", "'")
-                .replace("SYSUTCDATETIME()", "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"),
-            false => statement,
         };
         f.sql(&statement).await;
         let is_about_it =
             statement.contains("order-4711") || statement.contains(&format!("= {id}"));
-        if is_about_it && !has_procedure {
+        if is_about_it && !statement.starts_with("EXEC") {
             assert!(f.scalar(&statement).await.is_some(), "no row: {statement}");
         }
     }
     if !is_sqlite {
         assert_eq!(f.rows("OperatorRequest", "Verb = 'requeue'").await, 1);
+    }
+    let monitoring = monitoring_queries();
+    assert!(monitoring.len() >= 12, "{monitoring:#?}");
+    for statement in monitoring {
+        if let Some(statement) = in_dialect(&statement, is_sqlite) {
+            f.sql(&statement).await;
+        }
     }
 }
