@@ -28,6 +28,7 @@ mod support {
     pub(crate) mod unanswered_auth;
 }
 
+mod a_hundred_requests_between_kills;
 mod alert_that_kills_the_service_fails;
 mod alerts_can_raise_protection_not_lower_it;
 mod alerts_wait_for_the_window;
