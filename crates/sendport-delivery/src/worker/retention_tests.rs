@@ -146,6 +146,25 @@ fn plan() -> RetentionPlan {
     RetentionPlan::new(config, [("billing".to_owned(), billing)].into())
 }
 
+/// Seconds instead of days, at the pace of `config/default.toml`.
+fn plan_of_seconds() -> RetentionPlan {
+    let text = r#"
+        enabled = true
+        relayed = { bodies = "20s", alerts = "40s" }
+        partial = { bodies = "20s", alerts = "40s" }
+        failed = { bodies = "20s", alerts = "40s" }
+        expired = { bodies = "20s", alerts = "40s" }
+        cancelled = { bodies = "20s", alerts = "40s" }
+        suppressed = { bodies = "20s", alerts = "40s" }
+        event_log = "30d"
+        minute_counts = "30d"
+        daily_counts = "forever"
+        rows_per_second = 2000
+        bytes_per_second = "20MB"
+    "#;
+    RetentionPlan::new(toml::from_str(text).unwrap(), [].into())
+}
+
 /// Until nothing old is left.
 async fn purge(retention: &mut Retention) {
     while retention.round().await == Round::More {}
@@ -174,6 +193,34 @@ async fn a_database_that_receives_alerts_steadily_stops_growing() {
     assert_eq!(bodies, (8 - 1) * 60);
     let counted = site.count("SELECT sum(AlertCount) FROM DailyCount");
     assert_eq!(counted, (9 * 8 + 1) * 60);
+}
+
+/// However long rows are kept, as many have to be deleted in a second as come in.
+#[tokio::test(start_paused = true)]
+async fn fifty_alerts_a_second_are_deleted_as_fast_as_they_come() {
+    const RATE: u64 = 50;
+    let site = Site::new().await;
+    let mut retention = site.retention(&plan_of_seconds());
+    let mut pages = Vec::new();
+    while pages.len() < 10 {
+        let began = tokio::time::Instant::now();
+        if retention.round().await != Round::More {
+            tokio::time::sleep(Duration::from_secs(20)).await;
+        }
+        // What came in meanwhile.
+        let seconds = began.elapsed().as_secs().max(1);
+        site.pass(TimeDelta::seconds(seconds.cast_signed()));
+        site.send(
+            usize::try_from(RATE * seconds).unwrap(),
+            "default",
+            "relayed",
+        );
+        pages.push(site.count("PRAGMA page_count"));
+    }
+    assert!(pages[0] < pages[5] / 2, "it grows at first: {pages:?}");
+    assert!(pages[9] <= pages[5] + pages[5] / 20, "{pages:?}");
+    let left = site.count("SELECT count(*) FROM Alert");
+    assert!(left <= 50 * 80, "{left} alerts are left");
 }
 
 #[tokio::test(start_paused = true)]
