@@ -426,6 +426,7 @@ const UNMIRRORED_STATEMENTS: &[(&str, &str)] = &[
     ("drop_database", "a database of SQLite is a file"),
     ("drop_schema", "a database of SQLite is a file"),
     ("fixed_role_members", "SQLite has no roles"),
+    ("ghost_records", "SQLite deletes rows at once"),
     (
         "has_row_versioning",
         "readers of SQLite always see the last committed row",
@@ -435,9 +436,16 @@ const UNMIRRORED_STATEMENTS: &[(&str, &str)] = &[
         "on SQL Server a part of each statement that needs it",
     ),
     ("lock_statistics", "SQLite has one lock"),
+    ("log_usage", "SQLite has no log"),
     ("open", "sessions of SQLite are set by PRAGMA"),
+    (
+        "persistent_version_store_kb",
+        "SQLite keeps no old versions",
+    ),
     ("properties", "SQLite has none of these"),
+    ("replica_queues", "SQLite has no replicas"),
     ("table_count", "a database of SQLite is a file"),
+    ("version_store_kb", "SQLite keeps no old versions"),
 ];
 
 /// The columns of the view `sendport.<view>`, into which applications insert.

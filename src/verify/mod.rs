@@ -4,6 +4,7 @@
 //! Everything goes through the traits of a store, so the same proof runs on every engine. What only one engine can
 //! measure, the composition root adds as findings.
 
+mod purge;
 mod rates;
 mod rules;
 mod simulation;
@@ -13,6 +14,7 @@ use std::fmt::Display;
 use sendport_store::{StoreError, StoreErrorKind};
 use serde::Serialize;
 
+pub use purge::{PurgeRun, purge_all};
 pub use rates::{Rate, measure_rates};
 pub use rules::try_rules;
 pub use simulation::{Contention, insert_alerts};

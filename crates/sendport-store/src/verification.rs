@@ -44,3 +44,32 @@ pub struct StatementPlan {
     /// The tables that the plan scans instead of seeking.
     pub scanned: Vec<String>,
 }
+
+/// Deleted rows that the engine has not cleaned up yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GhostRecords {
+    /// Those that nobody needs.
+    pub deleted: i64,
+    /// Those that a transaction with row versions may still read.
+    pub versioned: i64,
+}
+
+/// The log of a database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogUsage {
+    /// `sys.databases.log_reuse_wait_desc`: why it cannot be truncated; `NOTHING` if it can.
+    pub reuse_wait: String,
+    /// Bytes in use.
+    pub used_bytes: i64,
+}
+
+/// The secondary replicas of databases in availability groups.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReplicaQueues {
+    /// How many there are.
+    pub replicas: i64,
+    /// Most kilobytes of log that one has not received.
+    pub send_kb: i64,
+    /// Most kilobytes of log that one has not redone.
+    pub redo_kb: i64,
+}

@@ -1,6 +1,9 @@
 //! Composes the proof that a database can be the queue: a database to try in, two stores on it, and an application's
 //! locks.
 
+mod purge;
+mod scratch_file;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +19,7 @@ use super::database::{Connection, connection};
 use super::{AppError, system_clock};
 use crate::config::Config;
 use crate::verify::{Contention, Grade, Report, insert_alerts, measure_rates, try_rules};
+use scratch_file::ScratchFile;
 
 /// What to prove it on.
 #[derive(Debug, Clone)]
@@ -67,9 +71,9 @@ async fn verify_sqlite(
         Some(folder) => folder,
         None => Path::new("."),
     };
-    let scratch = Scratch::new(folder);
+    let scratch = ScratchFile::new(folder);
     let open = || -> Result<Arc<SqliteStore>, StoreError> {
-        Ok(Arc::new(SqliteStore::open(&scratch.file, system_clock())?))
+        Ok(Arc::new(SqliteStore::open(scratch.path(), system_clock())?))
     };
     let store = open()?;
     store.create_database().await?;
@@ -81,32 +85,9 @@ async fn verify_sqlite(
     report.add(Grade::Fact, "engine", text);
     let stores: [Arc<dyn Store>; 2] = [store, open()?];
     prove(&stores, plan, &mut report, &progress, None).await?;
+    progress("purge");
+    purge::prove(&stores[0], &mut report).await?;
     Ok(report)
-}
-
-/// A file that is removed at the end, with what SQLite puts beside it.
-struct Scratch {
-    file: std::path::PathBuf,
-}
-
-impl Scratch {
-    fn new(folder: &Path) -> Self {
-        let name = format!("sendport-verify-{}.db", Uuid::new_v4().simple());
-        Self {
-            file: folder.join(name),
-        }
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        for ending in ["", "-wal", "-shm"] {
-            let mut name = self.file.clone().into_os_string();
-            name.push(ending);
-            // It may never have been created.
-            let _ = std::fs::remove_file(name);
-        }
-    }
 }
 
 async fn verify_sql_server(
@@ -130,7 +111,7 @@ async fn verify_sql_server(
             scratch
         }
     };
-    let proof = prove_on(&scratch, plan, &mut report, &progress).await;
+    let proof = prove_on(&scratch, named.database(), plan, &mut report, &progress).await;
     progress("remove what was created");
     let removed = match plan.database {
         Some(_) => scratch.drop_schema().await,
@@ -166,6 +147,7 @@ async fn empty_database(named: &SqlServerStore, name: &str) -> Result<SqlServerS
 
 async fn prove_on(
     scratch: &SqlServerStore,
+    named: &str,
     plan: &VerifyPlan,
     report: &mut Report,
     progress: &(impl Fn(&str) + Sync),
@@ -174,6 +156,8 @@ async fn prove_on(
     let (one, two) = (own(), own());
     let stores: [Arc<dyn Store>; 2] = [one.clone(), two.clone()];
     prove(&stores, plan, report, progress, Some(scratch)).await?;
+    progress("purge");
+    purge::prove_on_server(scratch, &stores[0], named, report).await?;
     progress("read what the engine measured");
     report.add(
         Grade::Fact,

@@ -9,11 +9,21 @@ use super::instance::KnownRelays;
 use super::operator_queries::lines;
 use super::pool::Pool;
 use super::values::Fields;
-use crate::verification::{LockStatistics, ServerProperties, StatementPlan};
+use crate::verification::{
+    GhostRecords, LockStatistics, LogUsage, ReplicaQueues, ServerProperties, StatementPlan,
+};
 use crate::{ColumnError, StoreError, StoreErrorKind};
 
 const PROPERTIES_RECOVERY: &str = "SELECT CAST(d.is_accelerated_database_recovery_on AS int)
     FROM sys.databases d WHERE d.name = DB_NAME();";
+
+/// Old versions of rows of this database in tempdb, in kilobytes.
+const VERSION_STORE_KB: &str = "SELECT CAST(COALESCE(SUM(v.reserved_space_kb), 0) AS bigint) \
+    FROM sys.dm_tran_version_store_space_usage v WHERE v.database_id = DB_ID();";
+
+/// Old versions of rows in this database itself, with ACCELERATED_DATABASE_RECOVERY, in kilobytes.
+const PERSISTENT_VERSION_STORE_KB: &str = "SELECT CAST(COALESCE(SUM(v.persistent_version_store_size_kb), 0) AS bigint) \
+    FROM sys.dm_tran_persistent_version_store_stats v WHERE v.database_id = DB_ID();";
 
 const TABLE_COUNT: &str = "SELECT COUNT(*) FROM sys.tables t WHERE t.is_ms_shipped = 0;";
 
@@ -194,6 +204,62 @@ impl SqlServerStore {
         Ok(plans.collect())
     }
 
+    /// Deleted rows that the engine has not cleaned up. Reads all pages of the tables.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the login lacks VIEW DATABASE STATE, or the engine has no ghosts.
+    pub async fn ghost_records(&self) -> Result<GhostRecords, StoreError> {
+        const DOING: &str = "count the ghost records";
+        let sql = include_str!("sql/ghost_records.sql");
+        let row = self.pool.row(DOING, sql, &[]).await?;
+        ghost_records(&mut Fields::of(&row)).map_err(|e| unexpected(DOING, e))
+    }
+
+    /// Old versions of rows of this database in tempdb, in kilobytes.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the login lacks VIEW SERVER STATE, or the engine has no version store.
+    pub async fn version_store_kb(&self) -> Result<i64, StoreError> {
+        self.one_number("read the size of the version store", VERSION_STORE_KB)
+            .await
+    }
+
+    /// Old versions of rows in this database itself, with ACCELERATED_DATABASE_RECOVERY, in kilobytes.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the login lacks VIEW SERVER STATE, or the engine has no such store: before SQL Server 2019.
+    pub async fn persistent_version_store_kb(&self) -> Result<i64, StoreError> {
+        let doing = "read the size of the persistent version store";
+        self.one_number(doing, PERSISTENT_VERSION_STORE_KB).await
+    }
+
+    async fn one_number(&self, doing: &'static str, sql: &str) -> Result<i64, StoreError> {
+        let row = self.pool.row(doing, sql, &[]).await?;
+        Fields::of(&row).get().map_err(|e| unexpected(doing, e))
+    }
+
+    /// The log of this database.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the login lacks VIEW DATABASE STATE, or the engine has no such log.
+    pub async fn log_usage(&self) -> Result<LogUsage, StoreError> {
+        const DOING: &str = "read the use of the log";
+        let sql = include_str!("sql/log_usage.sql");
+        let row = self.pool.row(DOING, sql, &[]).await?;
+        log_usage(&mut Fields::of(&row)).map_err(|e| unexpected(DOING, e))
+    }
+
+    /// The secondary replicas of this database and of `other`; `None` where the engine has no availability groups.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the login lacks VIEW SERVER STATE.
+    pub async fn replica_queues(&self, other: &str) -> Result<Option<ReplicaQueues>, StoreError> {
+        const DOING: &str = "read the queues of replicas";
+        let sql = include_str!("sql/replica_queues.sql");
+        let row = self.pool.row(DOING, sql, &[&other]).await?;
+        replica_queues(&mut Fields::of(&row)).map_err(|e| unexpected(DOING, e))
+    }
+
     /// Deadlocks in which the engine chose a statement of this store, which repeated it.
     pub fn deadlocks(&self) -> u64 {
         self.pool.deadlocks()
@@ -230,6 +296,30 @@ fn lock_statistics(f: &mut Fields<'_>) -> Result<LockStatistics, ColumnError> {
         page_waits: f.get()?,
         wait_ms: f.get()?,
     })
+}
+
+fn ghost_records(f: &mut Fields<'_>) -> Result<GhostRecords, ColumnError> {
+    Ok(GhostRecords {
+        deleted: f.get()?,
+        versioned: f.get()?,
+    })
+}
+
+fn log_usage(f: &mut Fields<'_>) -> Result<LogUsage, ColumnError> {
+    Ok(LogUsage {
+        reuse_wait: f.text()?,
+        used_bytes: f.get()?,
+    })
+}
+
+fn replica_queues(f: &mut Fields<'_>) -> Result<Option<ReplicaQueues>, ColumnError> {
+    let has_groups: i32 = f.get()?;
+    let queues = ReplicaQueues {
+        replicas: f.get()?,
+        send_kb: f.get()?,
+        redo_kb: f.get()?,
+    };
+    Ok((has_groups == 1).then_some(queues))
 }
 
 /// The tables of the schema that a showplan document scans. An operator's own object precedes the operators below it.
