@@ -103,6 +103,8 @@ CREATE TABLE AlertState (
     FinalAt         TEXT,
     -- 'digest': inserted by the service to report failures. Applications cannot write it.
     Origin          TEXT NOT NULL DEFAULT 'application',
+    -- When the service stored the files that FileAttachments names as rows of Attachment.
+    FilesStoredAt   TEXT,
     -- The latest requeue: the age counts from then on, and an ExpiresAt before it no longer counts.
     RequeuedAt      TEXT,
     -- AttemptCount at that time: the attempts of the send port's retry are counted from there.
@@ -183,10 +185,13 @@ CREATE TABLE Attachment (
 
 CREATE INDEX IX_Attachment_AlertId ON Attachment (AlertId);
 
--- Every attempt sends the same files: nothing is added to an alert that was claimed.
+-- Every attempt sends the same files: nothing is added to an alert that was claimed, but the files that it names,
+-- which the service stores once.
 CREATE TRIGGER TR_Attachment_Insert BEFORE INSERT ON Attachment
-WHEN NOT EXISTS (SELECT 1 FROM AlertState s
-                 WHERE s.AlertId = NEW.AlertId AND s.Status = 'queued' AND s.AttemptCount = 0)
+WHEN NOT EXISTS (SELECT 1 FROM AlertState s JOIN Alert a ON a.AlertId = s.AlertId
+                 WHERE s.AlertId = NEW.AlertId
+                   AND (s.Status = 'queued' AND s.AttemptCount = 0
+                        OR s.Status = 'sending' AND s.FilesStoredAt IS NULL AND trim(a.FileAttachments, '; ') <> ''))
 BEGIN
     SELECT RAISE(ABORT, 'an attachment needs an alert that waits for its first attempt: insert both in one transaction, the alert first');
 END;

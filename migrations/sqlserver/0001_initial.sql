@@ -67,6 +67,8 @@ CREATE TABLE sendport.AlertRow (
     -- 'digest': inserted by the service to report failures. The view Alert does not have this column, so
     -- applications cannot write it.
     Origin          nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_AlertRow_Origin DEFAULT N'application',
+    -- When the service stored the files that FileAttachments names as rows of AttachmentRow.
+    FilesStoredAt   datetime2(3) NULL,
     -- The latest requeue: the age counts from then on, and an ExpiresAt before it no longer counts.
     RequeuedAt      datetime2(3) NULL,
     -- AttemptCount at that time: the attempts of the send port's retry are counted from there.
@@ -2698,7 +2700,7 @@ GRANT SELECT ON sendport.AlertExplanation TO sendport_service;
 GRANT SELECT, UPDATE, DELETE ON sendport.AlertRow TO sendport_service;
 GRANT SELECT ON sendport.AlertStatus TO sendport_service;
 GRANT SELECT, INSERT ON sendport.Attachment TO sendport_service;
-GRANT SELECT, DELETE ON sendport.AttachmentRow TO sendport_service;
+GRANT SELECT, INSERT, DELETE ON sendport.AttachmentRow TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.Attempt TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.AttemptReply TO sendport_service;
 GRANT INSERT ON sendport.AuditCopy TO sendport_service;

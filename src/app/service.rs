@@ -274,6 +274,7 @@ impl Service {
             registry: registry.clone(),
             auditors,
             contents: self.store.clone(),
+            files: self.store.clone(),
             templates: self.templates.clone(),
             certificates: self.certificates.clone(),
             replies: self.replies.clone(),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use sendport_core::domain::{ExpiringCertificate, TemplateRow, shown_names};
+use sendport_core::file_beneath;
 use sendport_core::replies::ReplyTable;
 use sendport_smtp::relay::Relay;
 use sendport_smtp::settings::relay::RelayConfig;
@@ -98,6 +99,7 @@ fn check_config(config: &Config, findings: &mut Findings) {
             state,
         );
     }
+    check_file_folders(config, findings);
     check_replies(config, findings);
     check_state_folder(config, findings);
     match app::open_audit_folders(config) {
@@ -110,6 +112,29 @@ fn check_config(config: &Config, findings: &mut Findings) {
             }
         }
         Err(error) => findings.fail("audit", error.into()),
+    }
+}
+
+/// A folder that is away now may be back when an alert needs it.
+fn check_file_folders(config: &Config, findings: &mut Findings) {
+    for (name, port) in &config.send_port {
+        let what = format!("{}.attachments.folders", section("send_port", name));
+        for it in &port.attachments.folders {
+            let (folder, logins) = (it.folder.display(), it.allow_principals.join(", "));
+            match file_beneath::check_folder(&it.folder) {
+                Ok(()) => findings.ok(
+                    &what,
+                    format_args!("'{}' is '{folder}', for {logins}", it.written()),
+                ),
+                Err(error) => findings.fail(
+                    &what,
+                    Failure::Config(format!(
+                        "'{folder}' cannot be used: {error}; alerts that name its files wait until the account of the \
+                         service can search it"
+                    )),
+                ),
+            }
+        }
     }
 }
 

@@ -141,7 +141,10 @@ impl Config {
             let audit = port.audit.iter_mut().flat_map(|it| &mut it.folder);
             let signing = port.signing.iter_mut().flat_map(|it| it.files());
             let encryption = port.encryption.iter_mut().flat_map(|it| it.paths());
-            audit.chain(signing).chain(encryption).for_each(rebase);
+            let files = port.attachments.folders.iter_mut();
+            let files = files.map(|it| &mut it.folder);
+            let own = audit.chain(signing).chain(encryption);
+            own.chain(files).for_each(rebase);
         }
         self.database.rebase(folder);
     }

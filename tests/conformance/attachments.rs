@@ -39,14 +39,14 @@ pub(crate) async fn with_one(f: &dyn Fixture, reference: &str) -> AlertId {
 }
 
 /// The table that holds them: on SQL Server `Attachment` shows what may still be added to.
-fn stored(f: &dyn Fixture) -> String {
+pub(crate) fn stored(f: &dyn Fixture) -> String {
     match f.table("Attachment") {
         table if table.contains('.') => f.table("AttachmentRow"),
         table => table,
     }
 }
 
-async fn contents(store: &Arc<dyn Store>, id: AlertId) -> Vec<Vec<u8>> {
+pub(crate) async fn contents(store: &Arc<dyn Store>, id: AlertId) -> Vec<Vec<u8>> {
     let mut contents = Vec::new();
     for attachment in store.attachments(id).await.expect("attachments") {
         let mut content = Vec::new();

@@ -19,6 +19,7 @@ mod environment;
 mod expiry;
 mod explanation;
 mod facts;
+mod files;
 mod fixture;
 mod harness;
 mod holds;
@@ -319,6 +320,13 @@ macro_rules! scenarios {
                 nothing_is_added_behind_a_claim;
                 they_need_an_alert_and_go_with_it;
                 malformed_attachments_are_refused_by_name;
+            }
+            files {
+                named_files_are_stored_once;
+                files_are_stored_under_the_lease_alone;
+                nothing_is_added_behind_the_files;
+                a_thousand_files_are_stored;
+                files_go_with_their_alert;
             }
             digest {
                 each_failed_recipient_is_a_line;

@@ -29,6 +29,7 @@ const TIMES: &[(&str, &[&str])] = &[
             "FinalAt",
             "RequeuedAt",
             "BodyPurgedAt",
+            "FilesStoredAt",
         ],
     ),
     ("Recipient", &["StatusAt"]),

@@ -34,6 +34,7 @@ const TIMES: &[(&str, &[&str])] = &[
             "FinalAt",
             "RequeuedAt",
             "BodyPurgedAt",
+            "FilesStoredAt",
         ],
     ),
     ("Recipient", &["StatusAt"]),

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sendport_core::domain::AlertId;
+use sendport_store::attachments::AlertFile;
 use sendport_store::sqlserver::SqlServerStore;
-use sendport_store::{OperatorQueries, StoreAdmin, StoreErrorKind};
+use sendport_store::{OperatorQueries, Store, StoreAdmin, StoreErrorKind};
 
-use crate::fixture::Fixture;
+use crate::fixture::{self, Fixture};
 use crate::schema;
 use crate::sqlserver::SqlServerFixture;
 use crate::tsql::{rows, run, timed};
@@ -176,9 +177,18 @@ pub(crate) async fn a_writer_attaches_to_its_own_alerts_only(fixture: &SqlServer
     reader.may_not(ADD).await;
     let service = Login::with_role(fixture, "sendport_service").await;
     let own = SqlServerStore::open(&service.connection_string).expect("open");
+    let own: Arc<dyn Store> = Arc::new(own);
     let id = AlertId(of_other.parse().expect("a number"));
-    let found = sendport_store::attachments::AttachmentSource::attachments(&own, id).await;
+    let found = own.attachments(id).await;
     assert_eq!(found.expect("the service reads").len(), 1);
+    let instance = fixture::instance(&own, "service").await;
+    let (token, _) = fixture::claim(&own, instance, 10).await;
+    let file = AlertFile {
+        name: "named".to_owned(),
+        content: vec![0],
+    };
+    let stored = own.store_files(id, token, vec![file]).await;
+    assert!(stored.expect("the service stores files"), "is leased");
     drop((own, store));
     drop_all(fixture, [writer, other, reader, service]).await;
 }

@@ -63,6 +63,7 @@ mod message_ids_stay_the_same;
 mod metrics_count_outcomes;
 mod missing_certificates_follow_the_policy;
 mod more_recipients_than_the_relay_takes;
+mod named_files_arrive_with_their_alert;
 mod no_row_stops_the_service;
 mod odd_addresses_are_explained;
 mod preview_is_what_arrives;

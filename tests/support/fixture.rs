@@ -40,6 +40,7 @@ pub(crate) fn alert() -> Alert {
         not_before: None,
         expires_at: None,
         file_attachments: None,
+        files_stored: false,
         created_at: Utc
             .with_ymd_and_hms(2026, 3, 1, 9, 5, 7)
             .single()

@@ -1,7 +1,7 @@
 //! What an alert, a recipient, a reply and an attempt are, and the rules over them.
 //!
 //! The bottom of the program: every other crate depends on this one. Nothing here waits, and nothing
-//! does I/O beside the clock and files of the configuration.
+//! does I/O beside the clock, files of the configuration, and files that alerts name.
 
 #[cfg(test)]
 extern crate self as sendport_core;
@@ -10,6 +10,7 @@ pub mod byte_size;
 pub mod clock;
 pub mod delivery_window;
 pub mod domain;
+pub mod file_beneath;
 pub mod file_watch;
 #[cfg(test)]
 #[path = "../../../tests/support/fixture.rs"]

@@ -67,7 +67,7 @@ fn not_regular(kind: FileType) -> io::Error {
 }
 
 #[cfg(unix)]
-fn name_of(kind: FileType) -> &'static str {
+pub(crate) fn name_of(kind: FileType) -> &'static str {
     use std::os::unix::fs::FileTypeExt;
 
     match kind {
@@ -79,7 +79,7 @@ fn name_of(kind: FileType) -> &'static str {
 }
 
 #[cfg(not(unix))]
-fn name_of(kind: FileType) -> &'static str {
+pub(crate) fn name_of(kind: FileType) -> &'static str {
     match kind.is_dir() {
         true => "a folder",
         false => "a device",

@@ -1,7 +1,7 @@
 //! The database: the queue, the truth about every recipient, and the only coordinator.
 //!
 //! [`AlertStore`] is the queue as the worker uses it, [`StoreAdmin`] serves `migrate`, `adopt` and `check`,
-//! [`OperatorQueries`] the other commands, and [`AttachmentSource`] the composition of messages. [`Coordination`],
+//! [`OperatorQueries`] the other commands, [`AttachmentSource`] and [`FileStore`] the composition of messages. [`Coordination`],
 //! [`OperatorRequests`], [`AuditStore`] and [`FailureDigestStore`] hold what instances share beside the queue,
 //! [`TemplateStore`] the templates, [`CertificateStore`] the recipients' certificates, [`RetentionStore`] deletes what is
 //! old, [`RollupStore`] counts what the monitoring views show. Two implementations,
@@ -37,7 +37,7 @@ use sendport_core::domain::{
     RelayState, SendPortInfo,
 };
 
-use attachments::AttachmentSource;
+use attachments::{AttachmentSource, FileStore};
 use audit::AuditStore;
 use certificates::CertificateStore;
 use coordination::Coordination;
@@ -314,6 +314,7 @@ pub trait Store:
     + Coordination
     + AuditStore
     + AttachmentSource
+    + FileStore
     + FailureDigestStore
     + TemplateStore
     + CertificateStore
@@ -330,6 +331,7 @@ impl<T> Store for T where
         + Coordination
         + AuditStore
         + AttachmentSource
+        + FileStore
         + FailureDigestStore
         + TemplateStore
         + CertificateStore

@@ -256,6 +256,8 @@ pub struct Alert {
     pub expires_at: Option<Timestamp>,
     /// Files that the service reads itself: absolute paths, separated by `;`.
     pub file_attachments: Option<String>,
+    /// Those files are among its attachments.
+    pub files_stored: bool,
     /// When it was inserted, by the database's clock.
     pub created_at: Timestamp,
     /// The login that inserted it.
@@ -283,6 +285,14 @@ impl Alert {
     /// From when on its age counts: a requeue starts it anew.
     pub fn queued_since(&self) -> Timestamp {
         self.requeued_at.unwrap_or(self.created_at)
+    }
+
+    /// The paths in `FileAttachments`, in its order.
+    pub fn named_files(&self) -> impl Iterator<Item = &str> {
+        let list = self.file_attachments.as_deref().unwrap_or_default();
+        list.split(';')
+            .map(str::trim)
+            .filter(|path| !path.is_empty())
     }
 
     /// Removes trailing blanks of names and keys, which `nchar` variables add. Databases ignore them in

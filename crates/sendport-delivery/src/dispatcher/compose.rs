@@ -33,18 +33,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// After that.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Never sends an alert without a file that it names.
-fn refuse_files(alert: &Alert) -> Result<(), Refusal> {
-    let paths = alert.file_attachments.as_deref().map_or("", str::trim);
-    if paths.is_empty() {
-        return Ok(());
-    }
-    Err(Refusal::new(
-        "file-attachments-unread",
-        format!("FileAttachments: this service reads no files; found '{paths}'"),
-    ))
-}
-
 /// A message before its protection.
 #[derive(Debug)]
 pub struct Draft {
@@ -77,8 +65,7 @@ impl Sources<'_> {
         port: &SendPort,
     ) -> Result<Vec<Attachment>, ComposeError> {
         port.check_principal(alert)?;
-        refuse_files(alert)?;
-        if alert.attachment_count == 0 {
+        if alert.attachment_count == 0 && alert.named_files().next().is_none() {
             return Ok(Vec::new());
         }
         let read = self.contents.attachments(alert.id).await;
@@ -178,9 +165,8 @@ impl Dispatcher {
     ) -> Result<(MemoryPermit, Alert), ComposeError> {
         let alert = &lease.value;
         // A text is in memory several times while its message is made.
-        let memory_permit = self
-            .reserve_memory(bytes.saturating_mul(3), &alert.send_port)
-            .await?;
+        let copies = self.copies(&alert.send_port);
+        let memory_permit = self.reserve_memory(bytes.saturating_mul(3), copies).await?;
         // These bytes may be too many for this process.
         let _preparing =
             Preparation::begin(&*self.parts.submit_guard, &self.preparing, lease).await;
@@ -217,7 +203,7 @@ impl Dispatcher {
             Some(memory_permit) => memory_permit,
             None => {
                 let bytes = text_bytes(alert) as u64 + mime::expected_bytes(&attachments);
-                self.reserve_memory(bytes, &port.name).await?
+                self.reserve_memory(bytes, self.copies(&port.name)).await?
             }
         };
         let variant = certificates.variant(alert, &envelope.forward_paths);
@@ -239,16 +225,19 @@ impl Dispatcher {
         })
     }
 
-    async fn reserve_memory(
-        &self,
-        bytes: u64,
-        send_port: &str,
-    ) -> Result<MemoryPermit, ComposeError> {
-        // An audit holds copies, and protection makes another message.
+    /// How often a message of the send port is in memory: an audit holds copies, and protection makes another one.
+    fn copies(&self, send_port: &str) -> u64 {
         let port = self.parts.send_ports.get(send_port);
         let protects = port.is_some_and(|port| port.protector.is_able());
         let audits = self.parts.auditors.contains_key(send_port);
-        let copies = 1 + u64::from(audits) + 2 * u64::from(protects);
+        1 + u64::from(audits) + 2 * u64::from(protects)
+    }
+
+    pub(super) async fn reserve_memory(
+        &self,
+        bytes: u64,
+        copies: u64,
+    ) -> Result<MemoryPermit, ComposeError> {
         let memory_permit = tokio::select! {
             biased;
             memory_permit = self.memory.acquire(bytes.saturating_mul(copies), PATIENCE) => memory_permit,

@@ -60,7 +60,7 @@ impl MemoryBudget {
         let auditor = Auditor::new("default", stages, trails, events.clone());
         let clock = Arc::new(SystemClock);
         let file = folder.path().join("sendport.db");
-        let store = SqliteStore::open(&file, clock.clone()).expect("open");
+        let store = Arc::new(SqliteStore::open(&file, clock.clone()).expect("open"));
         let replies = Arc::new(ReplyTable::built_in());
         let relays = ["first", "second"]
             .map(|name| relay(folder.path(), name))
@@ -74,7 +74,8 @@ impl MemoryBudget {
                 events,
             )),
             auditors: BTreeMap::from([("default".to_owned(), auditor)]),
-            contents: Arc::new(store),
+            contents: store.clone(),
+            files: store,
             templates: Arc::new(TemplateCache::of_folder(TemplateSource::empty())),
             certificates: Arc::new(CertificateCache::of_folders()),
             replies,
@@ -247,20 +248,6 @@ async fn a_digest_goes_through_the_other_relay_whatever_applications_may_do() {
     );
     let (_, bytes) = &memory.messages("second")[0];
     assert!(String::from_utf8_lossy(bytes).contains("\r\nAuto-Submitted: auto-generated\r\n"));
-}
-
-#[tokio::test]
-async fn an_alert_is_not_sent_without_the_files_that_it_names() {
-    let memory = MemoryBudget::new("");
-    let named = Alert {
-        file_attachments: Some("/srv/reports/late.pdf".to_owned()),
-        ..alert()
-    };
-    let decision = decision(memory.dispatch(named).await);
-    assert_eq!(decision.status, AlertStatus::Failed);
-    let reason = decision.reason.expect("a reason");
-    assert!(reason.contains("found '/srv/reports/late.pdf'"), "{reason}");
-    assert!(memory.messages("first").is_empty() && memory.messages("second").is_empty());
 }
 
 /// A send port that encrypts to the certificates of a folder.

@@ -1,10 +1,12 @@
 //! One leased alert: render → build → secure → submit → outcome.
 //!
-//! The input is a `Lease<Alert>`, the result an [`Outcome`]; it reads attachments alone from the database.
+//! The input is a `Lease<Alert>`, the result an [`Outcome`]; it reads attachments alone from the database, and stores
+//! the files that an alert names.
 //! Every failure is a decision about recipients, never an error of the service.
 
 mod audit_copies;
 mod compose;
+mod files;
 mod memory_budget;
 mod preparation;
 mod preview;
@@ -41,7 +43,7 @@ use sendport_core::domain::{
 use sendport_core::replies::ReplyTable;
 use sendport_smime::SecuredMessage;
 use sendport_smtp::relay::FinalDotGate;
-use sendport_store::attachments::AttachmentSource;
+use sendport_store::attachments::{AttachmentSource, FileStore};
 
 use crate::audit::Auditor;
 use crate::digest;
@@ -67,6 +69,8 @@ pub struct DispatcherDependencies {
     pub auditors: BTreeMap<String, Auditor>,
     /// Attachments, read while a message is made.
     pub contents: Arc<dyn AttachmentSource>,
+    /// Stores the files that an alert names.
+    pub files: Arc<dyn FileStore>,
     /// The templates.
     pub templates: Arc<TemplateCache>,
     /// The recipients' certificates.
@@ -213,6 +217,10 @@ impl Dispatcher {
             return released(EXPIRED_WAIT, Some(why));
         }
         let mut recipients = RecipientSet::load(alert, &rules);
+        // As early as possible, before a file is replaced or deleted.
+        if let Err(why) = self.store_files(lease, port).await {
+            return refused_or_waiting(why, recipients, port);
+        }
         if let Some(waiting) = window::wait_for(alert, port, now) {
             return waiting;
         }

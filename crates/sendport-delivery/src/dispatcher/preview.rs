@@ -13,6 +13,7 @@ use sendport_smime::SecuredMessage;
 use sendport_smime::{HeaderProtected, Protection};
 
 use super::compose::{Sources, protection, settings};
+use super::files::WithFiles;
 use super::{
     ComposeError, Draft, ProtectionError, attempts_left, envelope, expiry, few_enough, window,
 };
@@ -156,6 +157,11 @@ pub async fn preview(
         certificates.together(recipients.forward_paths()),
     );
     let variant = certificates.variant(&alert, &envelope.forward_paths);
+    let contents = WithFiles::read(&alert, port, sources.contents).await?;
+    let sources = &Sources {
+        contents: &contents,
+        ..*sources
+    };
     let attachments = sources.attachments(&alert, port).await?;
     let turn = sources.templates.turn(&alert).await?;
     let draft = sources.draft(&alert, port, &variant, &attachments, turn);

@@ -4,7 +4,9 @@
 //! decide about the From, the recipient domains and the login that inserted the alert.
 
 mod attachments;
+mod files;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{FixedOffset, Offset, Utc};
@@ -18,9 +20,12 @@ use sendport_core::problem::Problem;
 use sendport_core::retry::RetryPolicy;
 use sendport_message::mime::HeaderPolicy;
 use sendport_smime::{Protection, Protector};
+use tokio::sync::Semaphore;
 
 use crate::settings::{DomainRule, FromRule, SendPortConfig};
 use attachments::AttachmentRules;
+use files::FileFolders;
+pub(crate) use files::NamedFile;
 
 /// Why an alert as a whole cannot be sent: the key into the table of replies and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +104,7 @@ pub struct SendPort {
     biztalk_macros: bool,
     biztalk_time_zone: Option<Zone>,
     attachments: AttachmentRules,
+    files: FileFolders,
     allow_from: Vec<FromRule>,
     allow_recipient_domains: Vec<DomainRule>,
     allow_principals: Vec<String>,
@@ -154,6 +160,7 @@ impl SendPort {
                 .map(str::parse)
                 .transpose()?,
             attachments: AttachmentRules::new(&config.attachments),
+            files: FileFolders::new(&config.attachments.folders),
             allow_from: config.allow_from.clone(),
             allow_recipient_domains: config.allow_recipient_domains.clone(),
             allow_principals: config.allow_principals.clone(),
@@ -225,6 +232,19 @@ impl SendPort {
     /// The refusal that fails the alert.
     pub fn check_attachments(&self, attachments: &[Attachment]) -> Result<(), Refusal> {
         self.attachments.check(&self.name, attachments)
+    }
+
+    /// The files that the alert names.
+    ///
+    /// # Errors
+    /// The refusal that fails the alert: its login may not have one of them.
+    pub(crate) fn files_of(&self, alert: &Alert) -> Result<Vec<NamedFile>, Refusal> {
+        self.files.of(&self.name, alert)
+    }
+
+    /// A permit for each alert whose files are being read.
+    pub(crate) fn file_readers(&self) -> Arc<Semaphore> {
+        self.files.readers()
     }
 
     /// The From of an alert: its own where the send port allows it, else the send port's.

@@ -1,8 +1,15 @@
 //! Section `[send_port.<name>.attachments]`: which attachments an alert may have.
 
+use std::path::PathBuf;
+
 use sendport_core::byte_size::ByteSize;
 use sendport_core::problem::Problem;
 use serde::{Deserialize, Serialize};
+
+use super::written_path::WrittenPath;
+
+/// `allow_principals` of a folder that every login may use.
+pub const EVERY_PRINCIPAL: &str = "*";
 
 /// Limits of the content as stored in the database; base64 makes it a third longer.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -14,6 +21,62 @@ pub struct AttachmentsConfig {
     pub max_total_size: ByteSize,
     /// Extensions of file names that are refused, without regard to case.
     pub forbidden_extensions: Vec<String>,
+    /// The folders that the service reads files from which the column FileAttachments names; empty: none.
+    pub folders: Vec<FileFolderConfig>,
+}
+
+/// A folder with files that alerts may name.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileFolderConfig {
+    /// A folder of this machine.
+    pub folder: PathBuf,
+    /// Its path as applications write it, such as `C:\Reports` or `\\server\reports`; without it that of `folder`.
+    pub written_as: Option<String>,
+    /// Logins (`Alert.CreatedBy`) that may name its files; [`EVERY_PRINCIPAL`]: any that may use the send port.
+    pub allow_principals: Vec<String>,
+}
+
+impl FileFolderConfig {
+    /// The path that an application writes before the name of a file.
+    pub fn written(&self) -> String {
+        let own = || self.folder.to_string_lossy().into_owned();
+        self.written_as.clone().unwrap_or_else(own)
+    }
+
+    fn problems(&self, key: &str) -> Vec<Problem> {
+        let mut found = Vec::new();
+        let (written, below) = (
+            self.written(),
+            match self.written_as {
+                Some(_) => "written_as",
+                None => "folder",
+            },
+        );
+        let path = WrittenPath::parse(&written);
+        if path.is_none_or(|it| it.leads_up()) {
+            found.push(Problem::new(
+                format!("{key}.{below}"),
+                format!(
+                    "'{written}' is no absolute path; write it like \"/srv/reports\", 'C:\\Reports' or '\\\\server\\reports'"
+                ),
+            ));
+        }
+        if self.allow_principals.is_empty() {
+            found.push(Problem::new(
+                format!("{key}.allow_principals"),
+                "no login may name its files; write logins, or \"*\" for every login that may use the send port",
+            ));
+        }
+        let stars = self.allow_principals.iter();
+        for login in stars.filter(|it| it.contains('*') && *it != EVERY_PRINCIPAL) {
+            found.push(Problem::new(
+                format!("{key}.allow_principals"),
+                format!("'{login}' contains '*', which means every login, and only alone; write each login"),
+            ));
+        }
+        found
+    }
 }
 
 impl Default for AttachmentsConfig {
@@ -22,6 +85,7 @@ impl Default for AttachmentsConfig {
             max_size: ByteSize(10_000_000),
             max_total_size: ByteSize(25_000_000),
             forbidden_extensions: ["exe", "dll", "vbs", "js"].map(str::to_owned).to_vec(),
+            folders: Vec::new(),
         }
     }
 }
@@ -49,6 +113,9 @@ impl AttachmentsConfig {
                 format!("{key}.max_size"),
                 format!("{one} is more than max_total_size, which is {all}; raise that, too"),
             ));
+        }
+        for (n, folder) in self.folders.iter().enumerate() {
+            found.extend(folder.problems(&format!("{key}.folders[{n}]")));
         }
         found
     }
@@ -90,5 +157,42 @@ mod tests {
                 "send_port.default.attachments.max_size: 30MB is more than max_total_size, which is 25MB; raise that, too"
             ]
         );
+    }
+
+    #[test]
+    fn a_folder_of_files_has_an_absolute_path_and_logins() {
+        for (folder, wrong) in [
+            (
+                "folder = 'reports', allow_principals = ['*']",
+                "folders[0].folder: 'reports' is no absolute path",
+            ),
+            (
+                "folder = '/srv/a/../b', allow_principals = ['*']",
+                "folders[0].folder: '/srv/a/../b' is no absolute path",
+            ),
+            (
+                "folder = '/srv', written_as = 'reports', allow_principals = ['*']",
+                "folders[0].written_as: 'reports' is no absolute path",
+            ),
+            (
+                "folder = '/srv', allow_principals = []",
+                "folders[0].allow_principals: no login",
+            ),
+            (
+                r"folder = '/srv', allow_principals = ['CONTOSO\*']",
+                "folders[0].allow_principals: 'CONTOSO\\*' contains '*'",
+            ),
+        ] {
+            let found = problems(&format!("folders = [{{ {folder} }}]"));
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(found[0].contains(wrong), "{found:?}");
+        }
+        let fine = r"folders = [
+            { folder = '/srv/reports', allow_principals = ['CONTOSO\orders'] },
+            { folder = 'reports', written_as = 'C:\Reports\', allow_principals = ['*'] },
+            { folder = '/mnt/reports', written_as = '\\files\reports', allow_principals = ['*'] },
+        ]";
+        let none: [String; 0] = [];
+        assert_eq!(problems(fine), none);
     }
 }

@@ -9,8 +9,9 @@ pub mod retention;
 pub mod rules;
 mod send_port;
 pub mod signing;
+pub mod written_path;
 
-pub use attachments::AttachmentsConfig;
+pub use attachments::{AttachmentsConfig, FileFolderConfig};
 pub use audit::{AuditConfig, AuditKeep};
 pub use delivery_window::DeliveryWindowConfig;
 pub use encryption::EncryptionConfig;

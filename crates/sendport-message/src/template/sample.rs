@@ -214,6 +214,7 @@ pub fn sample_alert(template: &str, language: &str, sample: Option<&str>) -> Ale
         not_before: None,
         expires_at: None,
         file_attachments: None,
+        files_stored: false,
         created_at: Timestamp::from_timestamp_millis(1_772_355_907_000).unwrap_or_default(),
         created_by: "sample".to_owned(),
         attempt_count: 0,

@@ -3,15 +3,15 @@
 use std::io::{Read as _, Seek as _, SeekFrom};
 
 use async_trait::async_trait;
-use rusqlite::{Connection, MAIN_DB, params};
-use sendport_core::domain::{AlertId, Attachment, AttachmentId};
+use rusqlite::{Connection, MAIN_DB, OptionalExtension, Transaction, params};
+use sendport_core::domain::{AlertId, Attachment, AttachmentId, LeaseToken};
 
-use super::connection::SqliteError;
+use super::connection::{SqliteError, write};
 use super::load::load_one;
 use super::operator_queries::lines;
-use super::values::Columns;
+use super::values::{Columns, time_text, uuid_text};
 use super::{SqliteStore, sql};
-use crate::attachments::AttachmentSource;
+use crate::attachments::{AlertFile, AttachmentSource, FileStore};
 use crate::{ColumnError, LoadResult, NewAttachment, StoreError};
 
 /// With the alert, in its transaction.
@@ -20,6 +20,17 @@ const INSERT_ATTACHMENT: &str = "INSERT INTO Attachment (AlertId, FileName, Medi
 
 /// A content that cannot be opened: whether its row is gone.
 const ATTACHMENT_CONTENT_EXISTS: &str = "SELECT 1 FROM Attachment WHERE AttachmentId = ?1";
+
+/// Whether the files were stored, of an alert whose lease is current.
+const STORE_FILES_STATE: &str =
+    "SELECT FilesStoredAt IS NOT NULL FROM AlertState WHERE AlertId = ?1 AND LeaseToken = ?2";
+
+/// One of the files that an alert names.
+const STORE_FILES_INSERT: &str =
+    "INSERT INTO Attachment (AlertId, FileName, Content) VALUES (?1, ?2, ?3)";
+
+/// From now on the alert takes no further one.
+const STORE_FILES_NOTE: &str = "UPDATE AlertState SET FilesStoredAt = ?2 WHERE AlertId = ?1";
 
 #[async_trait]
 impl AttachmentSource for SqliteStore {
@@ -52,6 +63,43 @@ impl AttachmentSource for SqliteStore {
             })
             .await
     }
+}
+
+#[async_trait]
+impl FileStore for SqliteStore {
+    async fn store_files(
+        &self,
+        alert: AlertId,
+        token: LeaseToken,
+        files: Vec<AlertFile>,
+    ) -> Result<bool, StoreError> {
+        let now = time_text(self.clock.now());
+        self.writer
+            .call("store files", move |connection| {
+                write(connection, |tx| store(tx, (alert, token), &files, &now))
+            })
+            .await
+    }
+}
+
+fn store(
+    tx: &Transaction<'_>,
+    (alert, token): (AlertId, LeaseToken),
+    files: &[AlertFile],
+    now: &str,
+) -> Result<bool, SqliteError> {
+    let held = params![alert.0, uuid_text(token.0)];
+    let mut statement = tx.prepare_cached(STORE_FILES_STATE)?;
+    let stored: Option<bool> = statement.query_row(held, |row| row.get(0)).optional()?;
+    if stored == Some(false) {
+        let mut insert = tx.prepare_cached(STORE_FILES_INSERT)?;
+        for file in files {
+            insert.execute(params![alert.0, file.name, file.content])?;
+        }
+        tx.prepare_cached(STORE_FILES_NOTE)?
+            .execute(params![alert.0, now])?;
+    }
+    Ok(stored.is_some())
 }
 
 /// Straight out of the file: a query would read the whole content.

@@ -83,6 +83,7 @@ fn read_alert(row: &Columns<'_, '_>) -> Result<Alert, ColumnError> {
         not_before: row.optional_time("NotBefore")?,
         expires_at: row.optional_time("ExpiresAt")?,
         file_attachments: row.optional_text("FileAttachments")?,
+        files_stored: row.flag("FilesStored")?,
         created_at: row.time("CreatedAt")?,
         created_by: row.text("CreatedBy")?,
         attempt_count: row.count("AttemptCount")?,

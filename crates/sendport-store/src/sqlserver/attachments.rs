@@ -1,15 +1,15 @@
 //! Attachments.
 
 use async_trait::async_trait;
-use sendport_core::domain::{AlertId, Attachment, AttachmentId};
+use sendport_core::domain::{AlertId, Attachment, AttachmentId, LeaseToken};
 use tiberius::{ColumnData, Row, ToSql};
 
 use super::SqlServerStore;
 use super::error::unexpected;
 use super::load::load_alone;
 use super::operator_queries::lines;
-use super::values::Fields;
-use crate::attachments::AttachmentSource;
+use super::values::{Fields, placeholders};
+use crate::attachments::{AlertFile, AttachmentSource, FileStore};
 use crate::{ColumnError, LoadResult, NewAttachment, StoreError};
 
 #[async_trait]
@@ -40,6 +40,36 @@ impl AttachmentSource for SqlServerStore {
         let rows = self.pool.rows(DOING, sql, &values).await?;
         let content = rows.into_iter().next().map(content).transpose();
         content.map_err(|e| unexpected(DOING, e))
+    }
+}
+
+#[async_trait]
+impl FileStore for SqlServerStore {
+    async fn store_files(
+        &self,
+        alert: AlertId,
+        token: LeaseToken,
+        files: Vec<AlertFile>,
+    ) -> Result<bool, StoreError> {
+        const DOING: &str = "store files";
+        let insert = |n: usize| {
+            let values = placeholders(3 + 2 * n, 2);
+            format!(
+                "INSERT INTO sendport.AttachmentRow (AlertId, FileName, Content) VALUES (@P1, {values});\n"
+            )
+        };
+        let inserts: String = (0..files.len()).map(insert).collect();
+        let sql = include_str!("sql/store_files.sql").replace("{files}", &inserts);
+        let contents: Vec<_> = files.iter().map(|file| file.content.as_slice()).collect();
+        let files = files.iter().zip(&contents);
+        let files = files.flat_map(|(file, content)| [&file.name as &dyn ToSql, content]);
+        let values: Vec<_> = [&alert.0 as &dyn ToSql, &token.0]
+            .into_iter()
+            .chain(files)
+            .collect();
+        let row = self.pool.row(DOING, &sql, &values).await?;
+        let held: i32 = Fields::of(&row).get().map_err(|e| unexpected(DOING, e))?;
+        Ok(held == 1)
     }
 }
 
@@ -85,7 +115,7 @@ pub(super) fn inserts(first: usize, count: usize) -> String {
             format!(
                 "INSERT INTO sendport.Attachment (AlertId, FileName, MediaType, Content, Disposition, ContentId, \
                  Description, TransferEncoding) VALUES (@id, {});\n",
-                super::values::placeholders(at, PARAMETERS)
+                placeholders(at, PARAMETERS)
             )
         })
         .collect()

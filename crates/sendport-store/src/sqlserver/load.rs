@@ -177,6 +177,7 @@ fn read_alert(row: &Row, recipients: Vec<Recipient>) -> Result<(Alert, Option<u6
         not_before: f.maybe_time()?,
         expires_at: f.maybe_time()?,
         file_attachments: f.maybe_text()?,
+        files_stored: f.get()?,
         created_at: f.time()?,
         created_by: f.text()?,
         attempt_count: f.count()?,

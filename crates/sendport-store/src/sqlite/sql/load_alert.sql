@@ -8,6 +8,7 @@ SELECT a.AlertId, a.PublicId, a.ToRecipients, a.CcRecipients, a.BccRecipients, a
        a.Language, a.AlertName, a.Severity, a.Source,
        a.Reference, a.SendPort, a.Priority, a.Importance, a.Sensitivity, a.Headers, a.DeliveryReceipt,
        a.ReadReceipt, a.ReplyBy, a.Protection, a.DedupKey, a.NotBefore, a.ExpiresAt, a.FileAttachments,
+       s.FilesStoredAt IS NOT NULL AS FilesStored,
        a.CreatedAt, a.CreatedBy,
        s.AttemptCount, s.RequeuedAt, s.AttemptsBefore, s.MessageGeneration, s.TemplateVersion, s.Origin,
        CASE WHEN a.Template IS NOT NULL THEN (SELECT max(Version) FROM TemplateChange) END AS NewestTemplates,

@@ -3,8 +3,8 @@
 SELECT USER_NAME(), p.Permission, t.TableName
 FROM (VALUES (N'Instance', 1, 1, 1), (N'SendPort', 1, 1, 1), (N'SendPortRelay', 1, 1, 1), (N'RelayState', 1, 1, 1),
              (N'EventLog', 1, 0, 0), (N'ReplyExplanation', 1, 1, 1), (N'AlertRow', 0, 1, 0), (N'Recipient', 1, 1, 1),
-             (N'Attempt', 1, 1, 1), (N'AttemptReply', 1, 0, 0), (N'Attachment', 0, 0, 0), (N'Template', 0, 0, 0),
-             (N'Certificate', 0, 0, 0)) t (TableName, MayInsert, MayUpdate, MayDelete)
+             (N'Attempt', 1, 1, 1), (N'AttemptReply', 1, 0, 0), (N'Attachment', 0, 0, 0), (N'AttachmentRow', 1, 0, 0),
+             (N'Template', 0, 0, 0), (N'Certificate', 0, 0, 0)) t (TableName, MayInsert, MayUpdate, MayDelete)
 JOIN (VALUES (N'SELECT'), (N'INSERT'), (N'UPDATE'), (N'DELETE')) p (Permission)
     ON p.Permission = N'SELECT' OR (p.Permission = N'INSERT' AND t.MayInsert = 1)
         OR (p.Permission = N'UPDATE' AND t.MayUpdate = 1) OR (p.Permission = N'DELETE' AND t.MayDelete = 1)
