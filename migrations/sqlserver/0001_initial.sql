@@ -723,7 +723,7 @@ SELECT AlertId, PublicId, ToRecipients, CcRecipients, BccRecipients, FromAddress
        DATEADD(millisecond, 0, CreatedAt), CreatedBy + N''
 FROM sendport.AlertRow
 WHERE CreatedBy = SUSER_SNAME() OR IS_MEMBER(N'sendport_reader') = 1 OR IS_MEMBER(N'sendport_service') = 1
-   OR IS_MEMBER(N'db_owner') = 1;
+   OR IS_MEMBER(N'db_owner') = 1 OR USER_NAME() = N'dbo';
 GO
 -- Applications insert files here, in the transaction that inserts the alert, for an alert of their own that waits
 -- for its first attempt. CHECK OPTION checks that once, at the insert; a CHECK constraint of the table would be
@@ -805,7 +805,7 @@ WHERE a.Status IN (N'queued', N'delayed', N'held') AND a.AttemptCount > 0
                     AND (l.AttemptNumber > t.AttemptNumber
                          OR (l.AttemptNumber = t.AttemptNumber AND l.AttemptId > t.AttemptId)))
   AND (a.CreatedBy = SUSER_SNAME() OR IS_MEMBER(N'sendport_reader') = 1 OR IS_MEMBER(N'sendport_service') = 1
-       OR IS_MEMBER(N'db_owner') = 1);
+       OR IS_MEMBER(N'db_owner') = 1 OR USER_NAME() = N'dbo');
 GO
 -- Depth and oldest age of the alerts that are not final, by send port and status, and what they wait for.
 -- READUNCOMMITTED, here and in Relay: the view waits for no transaction, and in a serializable transaction it locks
@@ -927,12 +927,13 @@ FROM (SELECT g.SendPort, g.Status, g.Depth, g.OldestAt, g.NextDueAt,
                         WHERE h.Status = N'held' AND h.SendPort = g.SendPort AND h.AttemptCount > 0
                           AND h.StatusReasonCode = N'in-doubt'
                           AND (h.CreatedBy = SUSER_SNAME() OR IS_MEMBER(N'sendport_reader') = 1
-                               OR IS_MEMBER(N'sendport_service') = 1 OR IS_MEMBER(N'db_owner') = 1)) END AS InDoubtCount
+                               OR IS_MEMBER(N'sendport_service') = 1 OR IS_MEMBER(N'db_owner') = 1
+                               OR USER_NAME() = N'dbo')) END AS InDoubtCount
       FROM (SELECT SendPort, Status, COUNT(*) AS Depth, MIN(CreatedAt) AS OldestAt, MIN(DueAt) AS NextDueAt
             FROM sendport.AlertRow WITH (READUNCOMMITTED)
             WHERE Status IN (N'queued', N'sending', N'delayed', N'held')
               AND (CreatedBy = SUSER_SNAME() OR IS_MEMBER(N'sendport_reader') = 1 OR IS_MEMBER(N'sendport_service') = 1
-                   OR IS_MEMBER(N'db_owner') = 1)
+                   OR IS_MEMBER(N'db_owner') = 1 OR USER_NAME() = N'dbo')
             GROUP BY SendPort, Status) g) q;
 GO
 -- One row per relay of the running instances: the worst condition that one of them reports, the number of instances
@@ -2435,10 +2436,12 @@ CREATE PROCEDURE sendport.sysmail_delete_mailitems_sp
     @sent_status varchar(8) = NULL
 AS
 BEGIN
-    SET NOCOUNT ON;
+    SET NOCOUNT, XACT_ABORT ON;
     DECLARE @before datetime2(3) = DATEADD(minute, DATEDIFF(minute, GETDATE(), GETUTCDATE()), @sent_before),
             @last bigint = 0, @taken int = 1, @rows int, @deleted bigint = 0;
-    DECLARE @ids TABLE (AlertId bigint NOT NULL PRIMARY KEY);
+    DECLARE @ids TABLE (AlertId bigint NOT NULL PRIMARY KEY, Recipients int NOT NULL);
+    DECLARE @days TABLE ([Day] date NOT NULL, SendPort nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,
+        Status nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL, Alerts int NOT NULL, Recipients int NOT NULL);
     IF @@TRANCOUNT > 0
     BEGIN
         EXEC sendport.RefuseInTransaction N'sysmail_delete_mailitems_sp';
@@ -2457,8 +2460,8 @@ BEGIN
     WHILE @taken > 0
     BEGIN
         DELETE FROM @ids;
-        INSERT INTO @ids (AlertId)
-        SELECT TOP (100) a.AlertId
+        INSERT INTO @ids (AlertId, Recipients)
+        SELECT TOP (100) a.AlertId, (SELECT COUNT(*) FROM sendport.Recipient r WHERE r.AlertId = a.AlertId)
         FROM sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (PK_AlertRow))
         WHERE a.AlertId > @last AND a.FinalAt IS NOT NULL AND a.LeaseToken IS NULL
           AND (@before IS NULL OR a.CreatedAt < @before)
@@ -2494,8 +2497,24 @@ BEGIN
         END;
         DELETE FROM sendport.FailureNotification WHERE AlertId IN (SELECT i.AlertId FROM @ids i);
         DELETE FROM sendport.DatabaseMailItem WHERE AlertId IN (SELECT i.AlertId FROM @ids i);
+        DELETE FROM @days;
+        BEGIN TRANSACTION;
+        -- Retention locks this row, too: what it has deleted meanwhile is counted already.
+        UPDATE sendport.RetentionState SET UpdatedAt = UpdatedAt WHERE RetentionStateId = 1;
+        INSERT INTO @days ([Day], SendPort, Status, Alerts, Recipients)
+        SELECT CONVERT(date, a.FinalAt), a.SendPort, a.Status, COUNT(*), SUM(i.Recipients)
+        FROM @ids i JOIN sendport.AlertRow a ON a.AlertId = i.AlertId
+        GROUP BY CONVERT(date, a.FinalAt), a.SendPort, a.Status;
+        UPDATE d SET AlertCount = d.AlertCount + n.Alerts, RecipientCount = d.RecipientCount + n.Recipients
+        FROM sendport.DailyCount d JOIN @days n ON n.[Day] = d.[Day] AND n.SendPort = d.SendPort AND n.Status = d.Status;
+        INSERT INTO sendport.DailyCount ([Day], SendPort, Status, AlertCount, RecipientCount)
+        SELECT n.[Day], n.SendPort, n.Status, n.Alerts, n.Recipients
+        FROM @days n
+        WHERE NOT EXISTS (SELECT 1 FROM sendport.DailyCount d
+                          WHERE d.[Day] = n.[Day] AND d.SendPort = n.SendPort AND d.Status = n.Status);
         DELETE FROM sendport.AlertRow WHERE AlertId IN (SELECT i.AlertId FROM @ids i);
         SET @deleted = @deleted + @@ROWCOUNT;
+        COMMIT TRANSACTION;
     END;
     INSERT INTO sendport.EventLog (Severity, EventType, Message)
     VALUES (N'information', N'mail-items-deleted', CONCAT(N'Mail items deletion is initiated by user "', SUSER_SNAME(), N'". ', @deleted,
@@ -2510,7 +2529,8 @@ CREATE PROCEDURE sendport.sysmail_delete_log_sp
 AS
 BEGIN
     SET NOCOUNT ON;
-    DECLARE @before datetime2(3) = DATEADD(minute, DATEDIFF(minute, GETDATE(), GETUTCDATE()), @logged_before), @rows int = 1000;
+    DECLARE @before datetime2(3) = DATEADD(minute, DATEDIFF(minute, GETDATE(), GETUTCDATE()), @logged_before),
+            @rows int = 1000, @deleted bigint = 0;
     IF @@TRANCOUNT > 0
     BEGIN
         EXEC sendport.RefuseInTransaction N'sysmail_delete_log_sp';
@@ -2528,7 +2548,11 @@ BEGIN
           AND (@event_type IS NULL
                OR Severity COLLATE Latin1_General_CI_AS = REPLACE(@event_type, 'informational', 'information') COLLATE Latin1_General_CI_AS);
         SET @rows = @@ROWCOUNT;
+        SET @deleted = @deleted + @rows;
     END;
+    INSERT INTO sendport.EventLog (Severity, EventType, Message)
+    VALUES (N'information', N'mail-log-deleted', CONCAT(N'Log deletion is initiated by user "', SUSER_SNAME(), N'". ', @deleted,
+            N' events deleted.'));
     RETURN 0;
 END;
 GO

@@ -345,6 +345,10 @@ async fn what_is_final_is_deleted_and_nothing_else(fixture: &SqlServerFixture) {
     fixture.try_sql(&all).await.expect("delete");
     assert_eq!(statuses().await, ["retrying", "unsent"]);
     let f: &dyn Fixture = fixture;
+    for status in ["failed", "relayed"] {
+        let counted = format!("Status = '{status}' AND AlertCount = 1 AND RecipientCount = 1");
+        assert_eq!(f.rows("DailyCount", &counted).await, 1, "{status}");
+    }
     for table in ["Recipient", "Attempt"] {
         assert_eq!(f.rows(table, "1 = 1").await, 1, "{table}");
     }
@@ -352,7 +356,10 @@ async fn what_is_final_is_deleted_and_nothing_else(fixture: &SqlServerFixture) {
     assert_eq!(f.rows("EventLog", log).await, 2);
     let delete = "EXEC sendport.sysmail_delete_log_sp @event_type = 'informational'";
     fixture.try_sql(delete).await.expect("delete");
-    assert_eq!(f.rows("EventLog", "Severity = 'information'").await, 0);
+    let left = "Severity = 'information' AND EventType <> 'mail-log-deleted'";
+    assert_eq!(f.rows("EventLog", left).await, 0);
+    let log = "EventType = 'mail-log-deleted' AND Message LIKE '% events deleted.'";
+    assert_eq!(f.rows("EventLog", log).await, 1);
 }
 
 async fn stop_holds_every_send_port_until_start(fixture: &SqlServerFixture) {
