@@ -164,6 +164,7 @@ fn relayed(alert: AlertId, token: LeaseToken) -> Outcome {
         size_bytes: 5000,
         protection: "none".to_owned(),
         protected: ProtectionFacts::default(),
+        redirect_to: None,
         facts: SessionFacts::default(),
         replies: [Command::Mail, Command::Rcpt, Command::EndOfData]
             .map(reply)
@@ -179,6 +180,7 @@ fn relayed(alert: AlertId, token: LeaseToken) -> Outcome {
         reply: Some(Reply::new(Command::EndOfData, 250, None, "ok")),
         explanation: None,
         remark: None,
+        redirect_to: None,
     };
     let decision = Decision {
         status: AlertStatus::Relayed,

@@ -208,6 +208,7 @@ fn relayed(alert: AlertId, token: LeaseToken) -> Outcome {
             size_bytes: 4711,
             protection: "none".to_owned(),
             protected: ProtectionFacts::default(),
+            redirect_to: None,
             facts: SessionFacts::default(),
             replies: vec![CommandReply {
                 ordinal: None,
@@ -224,6 +225,7 @@ fn relayed(alert: AlertId, token: LeaseToken) -> Outcome {
             reply: Some(reply),
             explanation: None,
             remark: None,
+            redirect_to: None,
         }],
         template_version: None,
     };

@@ -230,6 +230,8 @@ CREATE TABLE Recipient (
     Remark             TEXT,
     -- A requeue of all sends it again to a recipient whose relay had accepted it.
     WasRelayed         INTEGER NOT NULL DEFAULT 0,
+    -- The one address that the last attempt went to instead, by a redirect of an operator.
+    RedirectTo         TEXT,
     PRIMARY KEY (AlertId, Ordinal),
     CONSTRAINT CK_Recipient_Kind CHECK (Kind IN ('to', 'cc', 'bcc')),
     CONSTRAINT CK_Recipient_Status CHECK (Status IN ('queued', 'delayed', 'relayed', 'failed', 'expired',
@@ -266,6 +268,8 @@ CREATE TABLE Attempt (
     EncryptedTo         TEXT,
     EncryptionAlgorithm TEXT,
     HeaderProtection    TEXT,
+    -- The one address that got the message instead of its recipients, by a redirect of an operator.
+    RedirectTo          TEXT,
     CONSTRAINT UQ_Attempt_AttemptKey UNIQUE (AttemptKey),
     CONSTRAINT CK_Attempt_Outcome CHECK (Outcome IN ('relayed', 'partial', 'delayed', 'failed', 'unknown'))
 ) STRICT;
@@ -547,13 +551,15 @@ CREATE TABLE OperatorRequest (
     CreatedFrom    TEXT,
     -- Alerts that are inserted later are never cancelled or requeued.
     CreatedUntil   TEXT,
-    -- A release: the hold that ends.
+    -- A release: the hold or the redirect that ends.
     HoldRequestId  INTEGER,
     -- Without this a request without a filter is refused.
     MatchesAll     INTEGER NOT NULL DEFAULT 0,
     -- A requeue: the recipients that failed, expired or were cancelled, or all.
     Recipients     TEXT,
     NewMessageId   INTEGER NOT NULL DEFAULT 0,
+    -- A redirect: the one address that gets what matches.
+    RedirectTo     TEXT,
     Comment        TEXT,
     RequestedAt    TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     RequestedBy    TEXT NOT NULL DEFAULT 'sqlite',
@@ -572,6 +578,10 @@ CREATE TABLE OperatorRequest (
     CONSTRAINT CK_OperatorRequest_hold_has_one_of_AlertId_SendPort_AlertName CHECK (Verb <> 'hold' OR
         (AlertId IS NOT NULL) + (SendPort IS NOT NULL) + (AlertName IS NOT NULL) = 1 AND MatchesAll = 0 AND
         coalesce(HoldRequestId, Reference, ExplanationKey, Status, CreatedBy, Relay, CreatedFrom, CreatedUntil) IS NULL),
+    CONSTRAINT CK_OperatorRequest_redirect_has_one_filter CHECK (Verb <> 'redirect' OR
+        (AlertId IS NOT NULL) + (SendPort IS NOT NULL) + (AlertName IS NOT NULL) + MatchesAll = 1 AND
+        coalesce(HoldRequestId, Reference, ExplanationKey, Status, CreatedBy, Relay, CreatedFrom, CreatedUntil) IS NULL),
+    CONSTRAINT CK_OperatorRequest_redirect_has_RedirectTo CHECK ((Verb = 'redirect') = (RedirectTo IS NOT NULL)),
     CONSTRAINT CK_OperatorRequest_cancel_and_requeue_have_CreatedUntil CHECK (
         Verb NOT IN ('cancel', 'requeue') OR CreatedUntil IS NOT NULL),
     CONSTRAINT CK_OperatorRequest_Recipients_failed_or_all CHECK (Recipients IN ('failed', 'all')),
@@ -874,7 +884,8 @@ FROM Alert a
 JOIN AlertState s ON s.AlertId = a.AlertId
 UNION ALL
 SELECT t.AlertId, 1, t.AttemptId, 'history', t.EndedAt,
-       'attempt ' || t.AttemptNumber || coalesce(' over relay ''' || t.Relay || '''', '') || ': ' ||
+       'attempt ' || t.AttemptNumber || coalesce(' over relay ''' || t.Relay || '''', '') ||
+       coalesce(', redirected to ' || t.RedirectTo || ' alone', '') || ': ' ||
        CASE t.Outcome
            WHEN 'relayed' THEN 'the relay accepted the message'
            WHEN 'partial' THEN 'the relay accepted the message for some recipients'
@@ -960,6 +971,17 @@ FROM AlertState s
 JOIN SendPort p ON p.Name = s.SendPort
 WHERE s.FinalAt IS NULL
 UNION ALL
+SELECT s.AlertId, 4, 2, 'next', NULL,
+       'it goes to ' || q.RedirectTo || ' and to no recipient, until an operator ends redirect ' || q.RequestId || ' of ' || q.RequestedBy
+FROM AlertState s
+JOIN Alert a ON a.AlertId = s.AlertId
+JOIN OperatorRequest q ON q.RequestId = (
+    SELECT max(o.RequestId) FROM OperatorRequest o
+    WHERE o.State = 'open' AND o.Verb = 'redirect'
+      AND (o.AlertId IS NULL OR o.AlertId = a.AlertId) AND (o.SendPort IS NULL OR o.SendPort = a.SendPort)
+      AND (o.AlertName IS NULL OR o.AlertName = a.AlertName))
+WHERE s.FinalAt IS NULL
+UNION ALL
 -- What a person can do.
 SELECT g.AlertId, 5, g.Ordinal, 'advice', NULL, e.Advice
 FROM (SELECT AlertId, ExplanationKey, min(Ordinal) AS Ordinal FROM Recipient
@@ -975,6 +997,8 @@ WHERE s.Status IN ('queued', 'delayed') AND r.Condition <> 'closed' AND r.Advice
 UNION ALL
 SELECT s.AlertId, 5, 2000000, 'advice', NULL,
        CASE
+           WHEN s.Status = 'relayed' AND EXISTS (SELECT 1 FROM Recipient r WHERE r.AlertId = s.AlertId AND r.RedirectTo IS NOT NULL)
+               THEN 'recipients with a remark about a redirect do not have it: once the redirect has ended, sendport requeue ' || s.AlertId || ' --recipients all'
            WHEN s.Status = 'relayed'
                THEN 'if a recipient has no message, the administrator of the relay finds it by its Message-ID'
            WHEN s.BodyPurgedAt IS NOT NULL THEN 'its body was purged: insert it again'

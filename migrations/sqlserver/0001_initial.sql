@@ -186,6 +186,8 @@ CREATE TABLE sendport.Recipient (
     Remark             nvarchar(400) NULL,
     -- A requeue of all sends it again to a recipient whose relay had accepted it.
     WasRelayed         bit NOT NULL CONSTRAINT DF_Recipient_WasRelayed DEFAULT 0,
+    -- The one address that the last attempt went to instead, by a redirect of an operator.
+    RedirectTo         nvarchar(320) NULL,
     CONSTRAINT PK_Recipient PRIMARY KEY (AlertId, Ordinal),
     CONSTRAINT FK_Recipient_AlertRow FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE,
     CONSTRAINT CK_Recipient_Kind CHECK (Kind IN (N'to', N'cc', N'bcc')),
@@ -224,6 +226,8 @@ CREATE TABLE sendport.Attempt (
     EncryptedTo         nvarchar(max) NULL,
     EncryptionAlgorithm nvarchar(64) NULL,
     HeaderProtection    nvarchar(64) NULL,
+    -- The one address that got the message instead of its recipients, by a redirect of an operator.
+    RedirectTo          nvarchar(320) NULL,
     CONSTRAINT PK_Attempt PRIMARY KEY (AttemptId),
     CONSTRAINT UQ_Attempt_AttemptKey UNIQUE (AttemptKey),
     CONSTRAINT FK_Attempt_AlertRow FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE,
@@ -525,13 +529,15 @@ CREATE TABLE sendport.OperatorRequest (
     CreatedFrom    datetime2(3) NULL,
     -- Alerts that are inserted later are never cancelled or requeued.
     CreatedUntil   datetime2(3) NULL,
-    -- A release: the hold that ends.
+    -- A release: the hold or the redirect that ends.
     HoldRequestId  bigint NULL,
     -- Without this a request without a filter is refused.
     MatchesAll     bit NOT NULL CONSTRAINT DF_OperatorRequest_MatchesAll DEFAULT 0,
     -- A requeue: the recipients that failed, expired or were cancelled, or all.
     Recipients     nvarchar(8) COLLATE Latin1_General_BIN2 NULL,
     NewMessageId   bit NOT NULL CONSTRAINT DF_OperatorRequest_NewMessageId DEFAULT 0,
+    -- A redirect: the one address that gets what matches.
+    RedirectTo     nvarchar(320) NULL,
     Comment        nvarchar(400) NULL,
     RequestedAt    datetime2(3) NOT NULL CONSTRAINT DF_OperatorRequest_RequestedAt DEFAULT SYSUTCDATETIME(),
     RequestedBy    nvarchar(128) NOT NULL CONSTRAINT DF_OperatorRequest_RequestedBy DEFAULT SUSER_SNAME(),
@@ -554,17 +560,24 @@ CREATE TABLE sendport.OperatorRequest (
         CASE WHEN AlertName IS NULL THEN 0 ELSE 1 END = 1 AND MatchesAll = 0 AND HoldRequestId IS NULL AND
         COALESCE(Reference, ExplanationKey, Status) IS NULL AND COALESCE(CreatedBy, Relay) IS NULL AND
         COALESCE(CreatedFrom, CreatedUntil) IS NULL),
+    CONSTRAINT CK_OperatorRequest_redirect_has_one_filter CHECK (Verb <> N'redirect' OR
+        CASE WHEN AlertId IS NULL THEN 0 ELSE 1 END + CASE WHEN SendPort IS NULL THEN 0 ELSE 1 END +
+        CASE WHEN AlertName IS NULL THEN 0 ELSE 1 END + CASE WHEN MatchesAll = 1 THEN 1 ELSE 0 END = 1 AND
+        HoldRequestId IS NULL AND COALESCE(Reference, ExplanationKey, Status) IS NULL AND
+        COALESCE(CreatedBy, Relay) IS NULL AND COALESCE(CreatedFrom, CreatedUntil) IS NULL),
+    CONSTRAINT CK_OperatorRequest_redirect_has_RedirectTo CHECK (
+        Verb = N'redirect' AND RedirectTo IS NOT NULL OR Verb <> N'redirect' AND RedirectTo IS NULL),
     CONSTRAINT CK_OperatorRequest_cancel_and_requeue_have_CreatedUntil CHECK (
         Verb NOT IN (N'cancel', N'requeue') OR CreatedUntil IS NOT NULL),
     CONSTRAINT CK_OperatorRequest_Recipients_failed_or_all CHECK (Recipients IN (N'failed', N'all')),
     CONSTRAINT CK_OperatorRequest_requeue_has_Recipients CHECK (Verb <> N'requeue' OR Recipients IS NOT NULL)
 );
 GO
--- All that a claim reads of a request, without what the service writes while it applies it: a claim passes over rows
--- that are locked, and must meet every request that is committed.
+-- All that a claim and a load read of a request, without what the service writes while it applies it: they pass over
+-- rows that are locked, and must meet every request that is committed.
 CREATE INDEX IX_OperatorRequest_Open ON sendport.OperatorRequest (State, RequestId)
     INCLUDE (Verb, AlertId, SendPort, AlertName, Reference, CreatedBy, Relay, ExplanationKey, Status, CreatedFrom,
-             CreatedUntil, RequestedBy, RequestedAt, Comment);
+             CreatedUntil, RequestedBy, RequestedAt, Comment, RedirectTo);
 GO
 
 -- ==== Tables: retention ====
@@ -671,6 +684,7 @@ CREATE TYPE sendport.OutcomeList AS TABLE (
     EncryptedTo         nvarchar(max) NULL,
     EncryptionAlgorithm nvarchar(64) NULL,
     HeaderProtection    nvarchar(64) NULL,
+    RedirectTo          nvarchar(320) NULL,
     -- The answer of the first of several calls for one outcome.
     Recorded            int NULL
 );
@@ -690,6 +704,7 @@ CREATE TYPE sendport.RecipientList AS TABLE (
     ReplyText          nvarchar(max) NULL,
     ExplanationKey     nvarchar(64) COLLATE Latin1_General_BIN2 NULL,
     Remark             nvarchar(400) NULL,
+    RedirectTo         nvarchar(320) NULL,
     PRIMARY KEY (AlertId, Ordinal)
 );
 GO
@@ -994,7 +1009,8 @@ SELECT a.AlertId, 1 AS Part, CAST(0 AS bigint) AS Number, N'history' AS Kind, a.
 FROM sendport.AlertRow a
 UNION ALL
 SELECT t.AlertId, 1, t.AttemptId, N'history', t.EndedAt,
-       N'attempt ' + CONVERT(nvarchar(10), t.AttemptNumber) + COALESCE(N' over relay ''' + t.Relay COLLATE Latin1_General_BIN2 + N'''', N'') + N': ' +
+       N'attempt ' + CONVERT(nvarchar(10), t.AttemptNumber) + COALESCE(N' over relay ''' + t.Relay COLLATE Latin1_General_BIN2 + N'''', N'') +
+       COALESCE(N', redirected to ' + t.RedirectTo COLLATE Latin1_General_BIN2 + N' alone', N'') + N': ' +
        CASE t.Outcome
            WHEN N'relayed' THEN N'the relay accepted the message'
            WHEN N'partial' THEN N'the relay accepted the message for some recipients'
@@ -1085,6 +1101,17 @@ FROM sendport.AlertRow a
 JOIN sendport.SendPort p ON p.Name = a.SendPort
 WHERE a.FinalAt IS NULL
 UNION ALL
+SELECT a.AlertId, 4, 2, N'next', NULL,
+       N'it goes to ' + q.RedirectTo COLLATE Latin1_General_BIN2 + N' and to no recipient, until an operator ends redirect ' +
+       CONVERT(nvarchar(20), q.RequestId) + N' of ' + q.RequestedBy COLLATE Latin1_General_BIN2
+FROM sendport.AlertRow a
+JOIN sendport.OperatorRequest q WITH (READUNCOMMITTED) ON q.RequestId = (
+    SELECT MAX(o.RequestId) FROM sendport.OperatorRequest o WITH (READUNCOMMITTED)
+    WHERE o.State = N'open' AND o.Verb = N'redirect'
+      AND (o.AlertId IS NULL OR o.AlertId = a.AlertId) AND (o.SendPort IS NULL OR o.SendPort = a.SendPort)
+      AND (o.AlertName IS NULL OR o.AlertName = a.AlertName))
+WHERE a.FinalAt IS NULL
+UNION ALL
 -- What a person can do.
 SELECT g.AlertId, 5, g.Ordinal, N'advice', NULL, e.Advice COLLATE Latin1_General_BIN2
 FROM (SELECT n.AlertId, n.ExplanationKey, MIN(n.Ordinal) AS Ordinal
@@ -1101,6 +1128,10 @@ WHERE a.Status IN (N'queued', N'delayed') AND r.Condition <> N'closed' AND r.Adv
 UNION ALL
 SELECT a.AlertId, 5, 2000000, N'advice', NULL,
        CASE
+           WHEN a.Status = N'relayed'
+                AND EXISTS (SELECT 1 FROM sendport.Recipient r WHERE r.AlertId = a.AlertId AND r.RedirectTo IS NOT NULL)
+               THEN N'recipients with a remark about a redirect do not have it: once the redirect has ended, EXEC sendport.Requeue @AlertId = ' +
+                    CONVERT(nvarchar(20), a.AlertId) + N', @Recipients = N''all'''
            WHEN a.Status = N'relayed'
                THEN N'if a recipient has no message, the administrator of the relay finds it by its Message-ID'
            WHEN a.BodyPurgedAt IS NOT NULL THEN N'its body was purged: insert it again'
@@ -1465,7 +1496,8 @@ CREATE PROCEDURE sendport.AddRequest
     @NewMessageId bit,
     @Comment nvarchar(4000),
     @DryRun bit,
-    @RequestId bigint OUTPUT
+    @RequestId bigint OUTPUT,
+    @RedirectTo nvarchar(4000) = NULL
 AS
 BEGIN
     SET NOCOUNT ON;
@@ -1497,12 +1529,20 @@ BEGIN
         SET @error = N'@Comment is longer than 400 characters';
     ELSE IF @Verb = N'requeue' AND COALESCE(LOWER(@Recipients), N'') NOT IN (N'failed', N'all')
         SET @error = N'@Recipients is ''failed'' or ''all''';
-    ELSE IF @Verb IN (N'hold', N'release')
+    ELSE IF @Verb = N'redirect' AND (COALESCE(CHARINDEX(N'@', @RedirectTo), 0) < 2 OR LEN(@RedirectTo) > 320
+        OR CHARINDEX(N'@', @RedirectTo, CHARINDEX(N'@', @RedirectTo) + 1) > 0 OR RIGHT(@RedirectTo, 1) = N'@'
+        OR CHARINDEX(N';', @RedirectTo) + CHARINDEX(N',', @RedirectTo) + CHARINDEX(N' ', @RedirectTo)
+           + CHARINDEX(N'<', @RedirectTo) + CHARINDEX(NCHAR(9), @RedirectTo) + CHARINDEX(NCHAR(10), @RedirectTo)
+           + CHARINDEX(NCHAR(13), @RedirectTo) > 0)
+        SET @error = N'@To: expected one address such as qa@contoso.com, found '
+            + COALESCE(N'''' + LEFT(@RedirectTo, 320) + N'''', N'nothing');
+    ELSE IF @Verb IN (N'hold', N'release', N'redirect')
         AND CASE WHEN @AlertId IS NULL THEN 0 ELSE 1 END + CASE WHEN @SendPort IS NULL THEN 0 ELSE 1 END
             + CASE WHEN @AlertName IS NULL THEN 0 ELSE 1 END + CASE WHEN @HoldRequestId IS NULL THEN 0 ELSE 1 END
             + COALESCE(@All, 0) <> 1
         SET @error = N'give one of @AlertId, @SendPort, @AlertName'
-            + CASE @Verb WHEN N'release' THEN N', @HoldRequestId, @All = 1' ELSE N'' END;
+            + CASE @Verb WHEN N'release' THEN N', @HoldRequestId, @RedirectRequestId, @All = 1'
+                         WHEN N'redirect' THEN N', @All = 1' ELSE N'' END;
     ELSE IF @Verb IN (N'cancel', N'requeue') AND COALESCE(@All, 0) = 0 AND @AlertId IS NULL AND @SendPort IS NULL
         AND @AlertName IS NULL AND @Reference IS NULL AND @CreatedBy IS NULL AND @Relay IS NULL AND @Cause IS NULL
         AND @Status IS NULL AND @CreatedFrom IS NULL
@@ -1514,8 +1554,9 @@ BEGIN
     -- What is held already, by a request that is committed.
     SELECT TOP (1) @held = o.RequestId, @heldBy = o.RequestedBy
     FROM sendport.OperatorRequest o WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_OperatorRequest_Open), FORCESEEK)
-    WHERE o.State = N'open' AND o.Verb = N'hold'
-      AND (o.AlertId = @AlertId OR o.SendPort = @SendPort OR o.AlertName = @AlertName OR o.RequestId = @HoldRequestId)
+    WHERE o.State = N'open'
+      AND (o.Verb = N'hold' AND (o.AlertId = @AlertId OR o.SendPort = @SendPort OR o.AlertName = @AlertName)
+           OR o.Verb IN (N'hold', N'redirect') AND o.RequestId = @HoldRequestId)
     ORDER BY o.RequestId;
     IF @Verb = N'hold' AND @held IS NOT NULL
         SET @error = CASE WHEN @AlertId IS NOT NULL THEN N'@AlertId' WHEN @SendPort IS NOT NULL THEN N'@SendPort'
@@ -1560,7 +1601,7 @@ BEGIN
                                  WHERE h.RequestId = a.RequestId AND h.RequestId < q.RequestId
                                    AND (h.RequestId = q.HoldRequestId OR h.SendPort = q.SendPort OR h.AlertName = q.AlertName)))
          OR (q.Verb = N'cancel' AND a.Status IN (N'queued', N'delayed', N'held')
-             OR q.Verb = N'hold' AND a.Status IN (N'queued', N'delayed')
+             OR q.Verb IN (N'hold', N'redirect') AND a.Status IN (N'queued', N'delayed')
              -- What failed before the request, so that nothing is sent again and again.
              OR q.Verb = N'requeue' AND a.FinalAt <= q.RequestedAt
                 AND (a.Status IN (N'failed', N'partial', N'expired', N'cancelled')
@@ -1598,7 +1639,7 @@ BEGIN
                                  WHERE h.RequestId = a.RequestId AND h.RequestId < q.RequestId
                                    AND (h.RequestId = q.HoldRequestId OR h.SendPort = q.SendPort OR h.AlertName = q.AlertName)))
          OR (q.Verb = N'cancel' AND a.Status IN (N'queued', N'delayed', N'held')
-             OR q.Verb = N'hold' AND a.Status IN (N'queued', N'delayed')
+             OR q.Verb IN (N'hold', N'redirect') AND a.Status IN (N'queued', N'delayed')
              -- What failed before the request, so that nothing is sent again and again.
              OR q.Verb = N'requeue' AND a.FinalAt <= q.RequestedAt
                 AND (a.Status IN (N'failed', N'partial', N'expired', N'cancelled')
@@ -1626,10 +1667,11 @@ BEGIN
     END;
 
     INSERT INTO sendport.OperatorRequest (Verb, AlertId, SendPort, AlertName, Reference, CreatedBy, Relay, ExplanationKey,
-        Status, CreatedFrom, CreatedUntil, HoldRequestId, MatchesAll, Recipients, NewMessageId, Comment, RequestedAt)
+        Status, CreatedFrom, CreatedUntil, HoldRequestId, MatchesAll, Recipients, NewMessageId, Comment, RequestedAt,
+        RedirectTo)
     SELECT q.Verb, q.AlertId, q.SendPort, q.AlertName, q.Reference, q.CreatedBy, q.Relay, q.ExplanationKey, q.Status,
            q.CreatedFrom, q.CreatedUntil, q.HoldRequestId, q.MatchesAll, q.Recipients, COALESCE(@NewMessageId, 0), @Comment,
-           q.RequestedAt
+           q.RequestedAt, @RedirectTo
     FROM @request q;
     SET @RequestId = CAST(SCOPE_IDENTITY() AS bigint);
     SET @matches = COALESCE((SELECT SUM(m.Alerts) FROM @matching m), 0);
@@ -1638,6 +1680,8 @@ BEGIN
                             + N'sent ends with that attempt'
         WHEN N'hold' THEN N'from now on none of them is sent, nor one that is inserted later, until sendport.Release'
         WHEN N'release' THEN N'the service ends the hold within seconds'
+        WHEN N'redirect' THEN N'from now on they go to that address alone, and so do those that are inserted later, until '
+                              + N'EXEC sendport.Release @RedirectRequestId = ' + CONVERT(nvarchar(20), @RequestId)
         ELSE N'the service puts them back into the queue in batches; '
              + CASE WHEN @NewMessageId = 1 THEN N'each message gets a new Message-ID'
                     ELSE N'the Message-ID is kept, and some servers drop a message whose Message-ID they know: '
@@ -1680,8 +1724,23 @@ AS
     EXEC sendport.AddRequest N'hold', @AlertId, @SendPort, @AlertName, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0,
         NULL, 0, @Comment, @DryRun, @RequestId OUTPUT;
 GO
+-- An alert, a send port, an AlertName or all go to one address instead of their recipients, until a release.
+CREATE PROCEDURE sendport.Redirect
+    @To nvarchar(4000),
+    @AlertId bigint = NULL,
+    @SendPort nvarchar(64) = NULL,
+    @AlertName nvarchar(128) = NULL,
+    @All bit = 0,
+    @Comment nvarchar(4000) = NULL,
+    @DryRun bit = 0,
+    @RequestId bigint = NULL OUTPUT
+AS
+    SET NOCOUNT ON;
+    EXEC sendport.AddRequest N'redirect', @AlertId, @SendPort, @AlertName, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        @All, NULL, 0, @Comment, @DryRun, @RequestId OUTPUT, @To;
+GO
 -- A hold ends: the one with this target, the one with this number, or all. With an alert or all: also alerts that an
--- adoption holds or that are in doubt.
+-- adoption holds or that are in doubt. A redirect ends by its number alone.
 CREATE PROCEDURE sendport.Release
     @AlertId bigint = NULL,
     @SendPort nvarchar(64) = NULL,
@@ -1690,9 +1749,24 @@ CREATE PROCEDURE sendport.Release
     @All bit = 0,
     @Comment nvarchar(4000) = NULL,
     @DryRun bit = 0,
-    @RequestId bigint = NULL OUTPUT
+    @RequestId bigint = NULL OUTPUT,
+    @RedirectRequestId bigint = NULL
 AS
     SET NOCOUNT ON;
+    IF @HoldRequestId IS NOT NULL AND @RedirectRequestId IS NOT NULL
+        THROW 50006, N'give one of @HoldRequestId, @RedirectRequestId', 1;
+    -- Who ends a redirect says so: messages go to their recipients again.
+    DECLARE @verb nvarchar(16), @error nvarchar(200);
+    SELECT @verb = o.Verb
+    FROM sendport.OperatorRequest o WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_OperatorRequest_Open), FORCESEEK)
+    WHERE o.State = N'open' AND o.RequestId = COALESCE(@RedirectRequestId, @HoldRequestId);
+    IF @RedirectRequestId IS NOT NULL AND COALESCE(@verb, N'') <> N'redirect'
+        SET @error = N'@RedirectRequestId: request ' + CONVERT(nvarchar(20), @RedirectRequestId) + N' is not a redirect in force';
+    ELSE IF @HoldRequestId IS NOT NULL AND @verb = N'redirect'
+        SET @error = N'@HoldRequestId: request ' + CONVERT(nvarchar(20), @HoldRequestId) + N' is not a hold in force';
+    IF @error IS NOT NULL
+        THROW 50006, @error, 1;
+    SET @HoldRequestId = COALESCE(@RedirectRequestId, @HoldRequestId);
     EXEC sendport.AddRequest N'release', @AlertId, @SendPort, @AlertName, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         @HoldRequestId, @All, NULL, 0, @Comment, @DryRun, @RequestId OUTPUT;
 GO
@@ -2715,6 +2789,7 @@ GRANT EXECUTE ON sendport.Why TO sendport_reader;
 GO
 GRANT EXECUTE ON sendport.Cancel TO sendport_operator;
 GRANT EXECUTE ON sendport.Hold TO sendport_operator;
+GRANT EXECUTE ON sendport.Redirect TO sendport_operator;
 GRANT EXECUTE ON sendport.Release TO sendport_operator;
 GRANT EXECUTE ON sendport.Requeue TO sendport_operator;
 GRANT EXECUTE ON sendport.TestMail TO sendport_operator;

@@ -24,7 +24,8 @@ pub(super) async fn run(args: Args, config: Config) -> Result<(), Failure> {
     let order = Order {
         verb: OperatorVerb::Cancel,
         filter: args.filter,
-        hold: None,
+        ends: None,
+        redirect_to: None,
         requeue: None,
         options: args.options,
     };

@@ -27,7 +27,8 @@ pub(super) async fn run(args: Args, config: Config) -> Result<(), Failure> {
     let order = Order {
         verb: OperatorVerb::Hold,
         filter: FilterArgs::of_target(&args.target),
-        hold: None,
+        ends: None,
+        redirect_to: None,
         requeue: None,
         options: args.options,
     };

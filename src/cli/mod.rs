@@ -24,6 +24,7 @@ mod preview_template;
 mod probe;
 mod progress;
 mod purge;
+mod redirect;
 mod release;
 mod requests;
 mod requeue;
@@ -132,7 +133,9 @@ enum Verb {
     Cancel(Box<cancel::Args>),
     /// Hold an alert, a send port or an AlertName until a release
     Hold(hold::Args),
-    /// End a hold, and put held alerts back into the queue
+    /// Send what matches to one address instead of its recipients, until a release
+    Redirect(redirect::Args),
+    /// End a hold or a redirect, and put held alerts back into the queue
     Release(release::Args),
     /// Delete old alerts: bodies and attachments first, then all of them
     Purge(purge::Args),
@@ -336,6 +339,7 @@ impl Cli {
             Verb::Cert(args) => cert::run(args, self.config).await,
             Verb::Cancel(args) => cancel::run(*args, load(self.config)?).await,
             Verb::Hold(args) => hold::run(args, load(self.config)?).await,
+            Verb::Redirect(args) => redirect::run(args, load(self.config)?).await,
             Verb::Release(args) => release::run(args, load(self.config)?).await,
             Verb::Purge(args) => purge::run(args, load(self.config)?).await,
             Verb::Requeue(args) => requeue::run(*args, load(self.config)?).await,

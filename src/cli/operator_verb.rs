@@ -1,4 +1,4 @@
-//! What `cancel`, `hold`, `release` and `requeue` have in common: a filter, a request, and its application.
+//! What `cancel`, `hold`, `release`, `requeue` and `redirect` have in common: a filter, a request, and its application.
 
 use chrono::TimeDelta;
 use humantime_serde::re::humantime;
@@ -149,9 +149,18 @@ fn status(text: &str) -> Result<AlertStatus, sendport_core::domain::UnknownWord>
 pub(super) struct Order {
     pub(super) verb: OperatorVerb,
     pub(super) filter: FilterArgs,
-    pub(super) hold: Option<RequestId>,
+    /// The hold or the redirect that a release ends.
+    pub(super) ends: Option<EndedRequest>,
+    pub(super) redirect_to: Option<String>,
     pub(super) requeue: Option<RequeueOrder>,
     pub(super) options: OptionArgs,
+}
+
+/// What a release ends by its number.
+#[derive(Clone, Copy)]
+pub(super) struct EndedRequest {
+    pub(super) id: RequestId,
+    pub(super) verb: OperatorVerb,
 }
 
 /// How a requeue sends.
@@ -196,7 +205,7 @@ pub(super) async fn run(order: Order, config: Config) -> Result<(), Failure> {
     let store = open(&config).await?;
     let filter = order.filter.resolve(&*store).await?;
     let filter = RequestFilter {
-        hold_request_id: order.hold,
+        hold_request_id: order.ends.map(|it| it.id),
         ..filter
     };
     let requeue = order.requeue.as_ref();
@@ -205,6 +214,7 @@ pub(super) async fn run(order: Order, config: Config) -> Result<(), Failure> {
         filter,
         recipients: requeue.map(|it| it.recipients),
         new_message_id: requeue.is_some_and(|it| it.new_message_id),
+        redirect_to: order.redirect_to,
         comment: order.options.comment,
         requested_by: app::user_name(),
         host_name: Some(app::host_name()),
@@ -214,7 +224,7 @@ pub(super) async fn run(order: Order, config: Config) -> Result<(), Failure> {
         return show_matches(&request, &matches, order.options.json);
     }
     let open = store.open_requests().await?;
-    check_holds(&request, &open)?;
+    check_holds(&request, order.ends, &open)?;
     let id = store.add_request(&request).await?;
     let applied = apply(&*store, &row(&*store, id).await?).await;
     let done = applied.inspect_err(|_| {
@@ -265,13 +275,27 @@ async fn apply(store: &dyn Store, line: &RequestLine) -> Result<PassResult, Fail
     }
 }
 
-/// What is held already is not held twice, and what is not held is not released.
-fn check_holds(request: &NewRequest, open: &[RequestLine]) -> Result<(), Failure> {
+/// What is held already is not held twice, and what is not held or redirected is not released.
+fn check_holds(
+    request: &NewRequest,
+    ends: Option<EndedRequest>,
+    open: &[RequestLine],
+) -> Result<(), Failure> {
+    if let Some(EndedRequest { id, verb }) = ends {
+        let is_it =
+            |line: &RequestLine| line.request_id == id && line.operator_verb() == Some(verb);
+        return match open.iter().any(is_it) {
+            true => Ok(()),
+            false => Err(Failure::Other(format!(
+                "request {id} is not a {verb} in force"
+            ))),
+        };
+    }
     let is_hold = |line: &&RequestLine| line.operator_verb() == Some(OperatorVerb::Hold);
-    let holds: Vec<_> = open.iter().filter(is_hold).collect();
-    let same = holds.iter().find(|line| line.filter == request.filter);
-    match (request.verb, request.filter.hold_request_id) {
-        (OperatorVerb::Hold, _) => same.map_or(Ok(()), |line| {
+    let mut holds = open.iter().filter(is_hold);
+    let same = holds.find(|line| line.filter == request.filter);
+    match request.verb {
+        OperatorVerb::Hold => same.map_or(Ok(()), |line| {
             Err(Failure::Other(format!(
                 "{} is held already: request {} of {}",
                 request.filter.in_words(),
@@ -279,13 +303,9 @@ fn check_holds(request: &NewRequest, open: &[RequestLine]) -> Result<(), Failure
                 line.requested_by
             )))
         }),
-        (OperatorVerb::Release, Some(id)) if holds.iter().all(|line| line.request_id != id) => Err(
-            Failure::Other(format!("request {id} is not a hold in force")),
-        ),
-        (OperatorVerb::Release, _)
+        OperatorVerb::Release
             if same.is_none()
                 && request.filter.alert_id.is_none()
-                && request.filter.hold_request_id.is_none()
                 && !request.filter.matches_all =>
         {
             let target = request.filter.in_words();
@@ -305,7 +325,7 @@ async fn check_one_alert(
         return Ok(());
     };
     let is_over = done.closed && done.applied == 0;
-    if !is_over || request.verb == OperatorVerb::Hold {
+    if !is_over || matches!(request.verb, OperatorVerb::Hold | OperatorVerb::Redirect) {
         return Ok(());
     }
     if done.purged > 0 {
@@ -371,12 +391,14 @@ fn show_result(
             done: done.closed,
         });
     }
-    say(format_args!(
-        "{} {}{}",
-        done.applied,
-        past(request.verb),
-        progress::took()
-    ));
+    if request.verb != OperatorVerb::Redirect {
+        say(format_args!(
+            "{} {}{}",
+            done.applied,
+            past(request.verb),
+            progress::took()
+        ));
+    }
     if done.purged > 0 {
         say(format_args!(
             "{} not requeued: their bodies are deleted",
@@ -395,6 +417,7 @@ fn past(verb: OperatorVerb) -> &'static str {
         OperatorVerb::Hold => "held",
         OperatorVerb::Release => "released",
         OperatorVerb::Requeue => "requeued",
+        OperatorVerb::Redirect => "redirected",
     }
 }
 
@@ -406,6 +429,11 @@ fn what_happens_next(request: &NewRequest, id: RequestId, done: &PassResult) -> 
                 Some(_) => "its alerts stay in the queue",
                 None => "an alert that matches is taken out of the queue when it is due",
             }
+        )),
+        OperatorVerb::Redirect => Some(format!(
+            "request {id} is in force until `sendport release --redirect {id}`: what matches goes to {} alone, also what \
+             is inserted later",
+            request.redirect_to.as_deref().unwrap_or_default()
         )),
         _ if !done.closed && done.refused.is_empty() => Some(format!(
             "request {id} stays open: alerts that match are being sent, or are locked by other transactions; \

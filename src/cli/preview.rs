@@ -131,12 +131,20 @@ fn print_facts(preview: &Preview) {
     for path in &envelope.forward_paths {
         line("RCPT TO", &format!("<{}>", path.address));
     }
+    if let Some(redirect) = &preview.alert.redirect {
+        line("Redirect", &redirect.to_string());
+    }
 }
 
 /// Prints the recipients that would not receive the message, each with its present or recorded reason.
 fn print_skipped(preview: &Preview, recorded: &[DeliveryLine]) {
     let due = &preview.envelope.forward_paths;
     for (recipient, reason) in &preview.recipients {
+        if preview.alert.redirect.is_some() && recipient.status.is_waiting() {
+            let (kind, address) = (recipient.kind, recipient.address.text());
+            line("Instead of", &format!("{address}, {kind}"));
+            continue;
+        }
         if due.iter().any(|it| it.ordinal == recipient.ordinal) {
             continue;
         }

@@ -17,6 +17,8 @@ pub(super) struct PreviewOutput<'a> {
     unprotected: Option<String>,
     reverse_path: &'a str,
     forward_paths: Vec<&'a str>,
+    /// The request that replaces the recipients by one address.
+    redirect_request_id: Option<i64>,
     recipients: Vec<Recipient<'a>>,
     message_ids: Vec<&'a str>,
     not_now: Option<&'a str>,
@@ -69,6 +71,7 @@ impl<'a> PreviewOutput<'a> {
             unprotected: preview.secured.as_ref().err().map(ToString::to_string),
             reverse_path: preview.envelope.reverse_path.as_str(),
             forward_paths: paths.map(|path| path.address.as_str()).collect(),
+            redirect_request_id: preview.alert.redirect.as_ref().map(|it| it.request.0),
             recipients: recipients.collect(),
             message_ids: preview
                 .copies

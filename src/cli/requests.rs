@@ -11,13 +11,13 @@ use crate::config::Config;
 /// The latest requests of operators: who did what, when, and to how many alerts.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  sendport requests\n  sendport requests --open      the holds in force"
+    after_help = "Examples:\n  sendport requests\n  sendport requests --open      the holds and redirects in force"
 )]
 pub(super) struct Args {
     /// Show so many
     #[arg(long, default_value_t = 20)]
     limit: u32,
-    /// Show those that are in force or not carried out yet, such as holds, the oldest first
+    /// Show those that are in force or not carried out yet, such as holds and redirects, the oldest first
     #[arg(long, conflicts_with = "limit")]
     open: bool,
     /// Print JSON
@@ -74,6 +74,9 @@ fn what(line: &RequestLine) -> String {
     let mut words = vec![line.filter.in_words()];
     if line.recipients == Some(RequeueRecipients::All) {
         words.push("all recipients".to_owned());
+    }
+    if let Some(to) = &line.redirect_to {
+        words.push(format!("to {to}"));
     }
     if line.new_message_id {
         words.push("new Message-ID".to_owned());

@@ -35,7 +35,8 @@ pub(super) async fn run(args: Args, config: Config) -> Result<(), Failure> {
     let order = Order {
         verb: OperatorVerb::Requeue,
         filter: args.filter,
-        hold: None,
+        ends: None,
+        redirect_to: None,
         requeue: Some(RequeueOrder {
             recipients: args.recipients,
             new_message_id: args.new_message_id,

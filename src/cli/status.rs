@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use sendport_core::domain::{Timestamp, shown_name};
+use sendport_core::domain::{OperatorVerb, Timestamp, shown_name};
+use sendport_store::operator_requests::RequestLine;
 use sendport_store::{
     AlertLine, FailureLine, InstanceLine, OverdueLeases, QueueLine, RelayLine, Store,
 };
@@ -46,6 +47,7 @@ struct Overview {
     failures: Vec<FailureLine>,
     instances: Vec<InstanceLine>,
     overdue: OverdueLeases,
+    redirects: Vec<RequestLine>,
 }
 
 impl Overview {
@@ -58,8 +60,16 @@ impl Overview {
             failures: store.failures(LAST).await?,
             instances: store.instances(20).await?,
             overdue: store.overdue(lease).await?,
+            redirects: redirects(store).await?,
         })
     }
+}
+
+/// Those in force.
+async fn redirects(store: &dyn Store) -> Result<Vec<RequestLine>, Failure> {
+    let open = store.open_requests().await?.into_iter();
+    let is_redirect = |line: &RequestLine| line.operator_verb() == Some(OperatorVerb::Redirect);
+    Ok(open.filter(is_redirect).collect())
 }
 
 pub(super) async fn run(args: Args, config: Config) -> Result<(), Failure> {
@@ -81,6 +91,14 @@ pub(super) async fn run(args: Args, config: Config) -> Result<(), Failure> {
         say(format_args!(
             "Note: the configuration says environment '{}', the database '{other}'\n",
             config.environment
+        ));
+    }
+    for it in &overview.redirects {
+        say(format_args!(
+            "Note: alerts ({}) go to {} instead of their recipients, until `sendport release --redirect {}`\n",
+            it.filter.in_words(),
+            it.redirect_to.as_deref().unwrap_or_default(),
+            it.request_id
         ));
     }
     tables(&overview);

@@ -259,6 +259,7 @@ pub(super) fn relayed(alert: AlertId, token: LeaseToken) -> Outcome {
         size_bytes: 4711,
         protection: "none".to_owned(),
         protected: ProtectionFacts::default(),
+        redirect_to: None,
         facts: SessionFacts::default(),
         replies: vec![CommandReply {
             ordinal: None,
@@ -275,6 +276,7 @@ pub(super) fn relayed(alert: AlertId, token: LeaseToken) -> Outcome {
         reply: Some(reply),
         explanation: None,
         remark: None,
+        redirect_to: None,
     };
     let decision = Decision {
         status: AlertStatus::Relayed,

@@ -330,6 +330,7 @@ pub(crate) fn recipient(ordinal: u32, status: RecipientStatus) -> RecipientOutco
         reply: Some(reply_for(status)),
         explanation: (status == RecipientStatus::Failed).then(|| "no-such-user".to_owned()),
         remark: None,
+        redirect_to: None,
     }
 }
 
@@ -350,6 +351,7 @@ pub(crate) fn attempt(number: u32, statuses: &[RecipientStatus]) -> Attempt {
         size_bytes: 1234,
         protection: "none".to_owned(),
         protected: ProtectionFacts::default(),
+        redirect_to: None,
         facts: SessionFacts::default(),
         replies: (0..).zip(statuses).map(reply).collect(),
     }
@@ -468,6 +470,7 @@ pub(crate) fn request(verb: OperatorVerb, filter: RequestFilter) -> NewRequest {
         filter,
         recipients: (verb == OperatorVerb::Requeue).then_some(RequeueRecipients::Failed),
         new_message_id: false,
+        redirect_to: None,
         comment: Some("runaway job".to_owned()),
         requested_by: "anna".to_owned(),
         host_name: None,

@@ -31,6 +31,7 @@ mod not_run;
 mod operators;
 mod queue;
 mod record;
+mod redirects;
 mod refused;
 mod relays;
 mod requests;
@@ -240,6 +241,20 @@ macro_rules! scenarios {
                 a_failure_after_a_requeue_is_reported_again;
                 what_fails_again_is_not_requeued_twice;
                 a_cancelled_requeue_leaves_relayed_recipients_relayed;
+            }
+            redirects {
+                an_alert_is_read_with_the_redirect_that_it_matches;
+                the_newest_redirect_that_matches_is_in_force;
+                a_redirect_ends_by_its_number_alone;
+                a_malformed_redirect_is_read_as_one;
+                a_redirect_needs_one_filter_and_an_address;
+                a_large_alert_is_read_with_its_redirect;
+                what_was_redirected_says_so;
+                an_alert_that_waits_says_where_it_will_go;
+                what_was_redirected_does_not_count_as_relayed_after_a_requeue;
+                an_attempt_without_the_redirect_clears_the_remark;
+                resolving_a_redirected_attempt_in_doubt_says_where_it_went;
+                ten_thousand_recipients_are_redirected;
             }
             environment {
                 the_first_name_is_kept;

@@ -13,6 +13,11 @@ async fn refused(fixture: &SqlServerFixture, call: &str) -> String {
     done.expect_err(&call)
 }
 
+async fn assert_refused(fixture: &SqlServerFixture, call: &str, says: &str) {
+    let error = refused(fixture, call).await;
+    assert!(error.contains(says), "{call}: {error}");
+}
+
 /// Each message names the parameter.
 pub(crate) async fn procedures_refuse_what_they_cannot_do(fixture: &SqlServerFixture) {
     let store = fixture.fresh().await;
@@ -49,10 +54,9 @@ pub(crate) async fn procedures_refuse_what_they_cannot_do(fixture: &SqlServerFix
             "Release @HoldRequestId = -1",
             "@HoldRequestId: request -1 is not a hold",
         ),
-        ("Release", "@HoldRequestId, @All = 1"),
+        ("Release", "@HoldRequestId, @RedirectRequestId, @All = 1"),
     ] {
-        let error = refused(fixture, call).await;
-        assert!(error.contains(says), "{call}: {error}");
+        assert_refused(fixture, call, says).await;
     }
     let long = format!("Cancel @All = 1, @Comment = N'{}'", "x".repeat(401));
     let error = refused(fixture, &long).await;
@@ -86,6 +90,70 @@ pub(crate) async fn procedures_add_requests(fixture: &SqlServerFixture) {
     assert_eq!(fixture::status(&store, id).await, AlertStatus::Queued);
 }
 
+pub(crate) async fn procedures_refuse_a_redirect_without_one_target_and_one_address(
+    fixture: &SqlServerFixture,
+) {
+    let store = fixture.fresh().await;
+    for (call, says) in [
+        (
+            "Release @RedirectRequestId = 1",
+            "@RedirectRequestId: request 1 is not a redirect",
+        ),
+        (
+            "Release @HoldRequestId = 1, @RedirectRequestId = 1",
+            "give one of @HoldRequestId, @RedirectRequestId",
+        ),
+        (
+            "Redirect @To = N'qa@contoso.com'",
+            "give one of @AlertId, @SendPort, @AlertName, @All = 1",
+        ),
+        (
+            "Redirect @To = N'qa@contoso.com', @SendPort = N'default', @All = 1",
+            "give one of @AlertId",
+        ),
+        ("Redirect @To = NULL, @All = 1", "@To: expected one address"),
+        ("Redirect @To = N'nobody', @All = 1", "found 'nobody'"),
+        ("Redirect @To = N'a@b.test@', @All = 1", "found 'a@b.test@'"),
+        (
+            "Redirect @To = N'a@b.test; c@d.test', @All = 1",
+            "found 'a@b.test; c@d.test'",
+        ),
+    ] {
+        assert_refused(fixture, call, says).await;
+    }
+    assert_eq!(store.requests(10).await.expect("requests"), []);
+}
+
+/// Holds and redirects end each by a parameter of its own.
+pub(crate) async fn procedures_begin_and_end_a_redirect(fixture: &SqlServerFixture) {
+    let store = fixture.fresh().await;
+    let f: &dyn Fixture = fixture;
+    let id = f.alert_to("ops@contoso.com").await;
+    f.sql("EXEC sendport.Redirect @To = N'qa@contoso.com', @SendPort = N'default', @Comment = N'acceptance test'")
+        .await;
+    let open = store.open_requests().await.expect("requests");
+    assert_eq!((open.len(), open[0].verb.as_str()), (1, "redirect"));
+    let number = open[0].request_id;
+    let redirect = fixture::load(&store, id)
+        .await
+        .redirect
+        .expect("it is in force");
+    assert_eq!(
+        (redirect.request, redirect.to.text()),
+        (number, "qa@contoso.com")
+    );
+    let hold = format!("Release @HoldRequestId = {number}");
+    assert_refused(fixture, &hold, "is not a hold in force").await;
+    f.sql(&format!(
+        "EXEC sendport.Release @RedirectRequestId = {number}"
+    ))
+    .await;
+    let release = store.open_requests().await.expect("requests").remove(1);
+    assert!(fixture::pass(&store, &release).await.closed);
+    assert_eq!(fixture::load(&store, id).await.redirect, None);
+    assert_eq!(store.open_requests().await.expect("requests"), []);
+}
+
 pub(crate) async fn an_operator_calls_procedures_and_reads(fixture: &SqlServerFixture) {
     fixture.fresh().await;
     let f: &dyn Fixture = fixture;
@@ -102,6 +170,7 @@ pub(crate) async fn an_operator_calls_procedures_and_reads(fixture: &SqlServerFi
         "EXEC sendport.Cancel @All = 1, @DryRun = 1",
         "EXEC sendport.Hold @SendPort = N'default'",
         "EXEC sendport.Release @SendPort = N'default'",
+        "EXEC sendport.Redirect @To = N'qa@contoso.com', @AlertName = N'none'",
         "EXEC sendport.Requeue @All = 1",
         "SELECT COUNT(*) FROM sendport.OperatorRequest",
         "SELECT COUNT(*) FROM sendport.FailedDelivery",
@@ -155,9 +224,12 @@ pub(crate) async fn a_request_that_is_not_committed_has_no_effect(fixture: &SqlS
     // Not by the procedures: Babelfish locks its catalog for their table variables until the transaction ends.
     let cancel = "INSERT INTO sendport.OperatorRequest (Verb, SendPort, CreatedUntil)
             VALUES (N'cancel', N'default', SYSUTCDATETIME());
-        INSERT INTO sendport.OperatorRequest (Verb, SendPort) VALUES (N'hold', N'default');";
+        INSERT INTO sendport.OperatorRequest (Verb, SendPort) VALUES (N'hold', N'default');
+        INSERT INTO sendport.OperatorRequest (Verb, MatchesAll, RedirectTo)
+            VALUES (N'redirect', 1, N'qa@contoso.com');";
     let open = OpenTransaction::begin(&fixture.connection_string(), cancel).await;
     assert_eq!(fixture::claim_one(&store, instance).await.1, first);
+    assert_eq!(fixture::load(&store, first).await.redirect, None);
     assert_eq!(store.open_requests().await.expect("requests"), []);
     open.roll_back().await;
     let second = f.alert_to("ops@contoso.com").await;

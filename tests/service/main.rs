@@ -71,6 +71,7 @@ mod protected_headers_are_read_back;
 mod ready_while_it_can_work;
 mod recipients_decrypt_their_email;
 mod recipients_without_usable_certificate_fail;
+mod redirected_to_one_address;
 mod refused_claims_do_not_block_others;
 mod refused_for_a_limit;
 mod refused_in_every_way;

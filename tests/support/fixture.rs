@@ -52,6 +52,7 @@ pub(crate) fn alert() -> Alert {
         message_generation: 0,
         template_version: None,
         newest_templates: None,
+        redirect: None,
         attachment_count: 0,
         recipients: Vec::new(),
     }

@@ -7,7 +7,7 @@ use crate::not_run::not_run;
 use crate::program::{run, run_with};
 
 /// Every verb that needs a configuration.
-const VERBS: [&[&str]; 22] = [
+const VERBS: [&[&str]; 23] = [
     &["run"],
     &["run", "--migrate"],
     &["migrate"],
@@ -25,6 +25,7 @@ const VERBS: [&[&str]; 22] = [
     &["cancel", "--all"],
     &["hold", "1"],
     &["release", "--all"],
+    &["redirect", "--to", "qa@example.test", "--all"],
     &["requeue", "--all"],
     &["requests"],
     &["resolve"],

@@ -119,14 +119,22 @@ fn each_change_prints_one_document() {
     assert_eq!(document(&site, &["hold", "1"], 0)["Applied"], 1);
     assert_eq!(document(&site, &["cancel", "--all"], 0)["Applied"], 1);
     assert_eq!(document(&site, &["requeue", "1"], 0)["Applied"], 1);
+    let redirect = ["redirect", "--to", "qa@example.test", "--all"];
+    assert_eq!(document(&site, &redirect, 0)["RequestId"], 6);
     let requests = document(&site, &["requests"], 0);
+    assert_eq!(requests[0]["RedirectTo"], "qa@example.test");
     let verbs: Vec<_> = requests
         .as_array()
         .expect("a list")
         .iter()
         .map(|it| &it["Verb"])
         .collect();
-    assert_eq!(verbs, ["requeue", "cancel", "hold", "release", "release"]);
+    assert_eq!(
+        verbs,
+        [
+            "redirect", "requeue", "cancel", "hold", "release", "release"
+        ]
+    );
     std::fs::remove_file(site.path("sendport.db")).expect("remove");
     let made = document(&site, &["migrate", "--create-database"], 0);
     assert_eq!(made["Created"], true);
@@ -283,6 +291,7 @@ fn every_verb_that_shows_something_has_it() {
         "hold",
         "release",
         "requeue",
+        "redirect",
         "requests",
         "resolve",
         "template import",

@@ -98,6 +98,7 @@ columns! {
         "EncryptedTo" => Source::Text(Length::Whole, |it| maybe(&it.protected.encrypted_to));
         "EncryptionAlgorithm" => Source::Text(Length::Units(64), |it| maybe(&it.protected.encryption_algorithm));
         "HeaderProtection" => Source::Text(Length::Units(64), |it| maybe(&it.protected.header_protection));
+        "RedirectTo" => Source::Text(Length::Units(320), |it| maybe(&it.redirect_to));
     }
 
     /// Of `Recipient` and of the type `RecipientList`: the addressee. The alert and the status are beside them.
@@ -118,6 +119,7 @@ columns! {
         "ReplyText" => Source::Text(Length::Long, |it| it.reply.as_ref().and_then(|reply| text(&reply.text)));
         "ExplanationKey" => Source::Text(Length::Units(64), |it| maybe(&it.explanation));
         "Remark" => Source::Text(Length::Units(400), |it| maybe(&it.remark));
+        "RedirectTo" => Source::Text(Length::Units(320), |it| maybe(&it.redirect_to));
     }
 
     /// Of `AttemptReply` and of the type `ReplyList`, beside the attempt and the reply's own ordinal.

@@ -68,5 +68,6 @@ pub(crate) fn recipients_of_lists(
         relay: None,
         explanation: None,
         remark: None,
+        redirect_to: None,
     })
 }

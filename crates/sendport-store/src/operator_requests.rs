@@ -1,4 +1,4 @@
-//! Requests of operators: cancel, hold, release and requeue, by a filter.
+//! Requests of operators: cancel, hold, release, requeue and redirect, by a filter.
 //!
 //! A request is a row. A claim honours those that are open, and [`apply_pass`] changes what matches, in batches.
 
@@ -62,7 +62,7 @@ impl RequestFilter {
             self.status.map(|status| format!("Status '{status}'")),
             time("from", self.created_from),
             time("until", self.created_until),
-            self.hold_request_id.map(|id| format!("hold {id}")),
+            self.hold_request_id.map(|id| format!("request {id}")),
             self.matches_all.then(|| "all".to_owned()),
         ];
         let words: Vec<_> = words.into_iter().flatten().collect();
@@ -81,6 +81,8 @@ pub struct NewRequest {
     pub recipients: Option<RequeueRecipients>,
     /// A requeue: whether the message gets a new Message-ID.
     pub new_message_id: bool,
+    /// A redirect: the one address that gets what matches.
+    pub redirect_to: Option<String>,
     /// Why.
     pub comment: Option<String>,
     /// Who, where the engine has no logins.
@@ -100,6 +102,7 @@ pub struct RequestLine {
     pub filter: RequestFilter,
     pub recipients: Option<RequeueRecipients>,
     pub new_message_id: bool,
+    pub redirect_to: Option<String>,
     pub comment: Option<String>,
     pub requested_at: Timestamp,
     pub requested_by: String,
@@ -117,10 +120,12 @@ impl RequestLine {
         self.verb.parse().ok()
     }
 
-    /// True where alerts are changed beside claims: a hold of many alerts is a rule for claims alone.
+    /// True where alerts are changed beside claims: a hold of many alerts is a rule for claims alone, and a redirect one
+    /// for those that read what was claimed.
     pub fn is_applied(&self) -> bool {
         match self.operator_verb() {
             Some(OperatorVerb::Hold) => self.filter.alert_id.is_some(),
+            Some(OperatorVerb::Redirect) => false,
             verb => verb.is_some(),
         }
     }
@@ -145,7 +150,7 @@ pub(crate) fn statuses(
     use AlertStatus::{Cancelled, Delayed, Expired, Failed, Held, Partial, Queued, Relayed};
     match (verb, recipients) {
         (OperatorVerb::Cancel, _) => &[Queued, Delayed, Held],
-        (OperatorVerb::Hold, _) => &[Queued, Delayed],
+        (OperatorVerb::Hold | OperatorVerb::Redirect, _) => &[Queued, Delayed],
         (OperatorVerb::Release, _) => &[Held],
         (OperatorVerb::Requeue, Some(RequeueRecipients::All)) => {
             &[Failed, Partial, Expired, Cancelled, Relayed]

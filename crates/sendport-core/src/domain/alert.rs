@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Recipient, Timestamp};
+use super::{Recipient, Redirect, Timestamp};
 
 /// An enumeration whose values are words of the database: `as_str`, `Display`, `FromStr`.
 macro_rules! word_enum {
@@ -279,6 +279,8 @@ pub struct Alert {
     pub attachment_count: u32,
     /// Its rows in `Recipient`; empty before the first outcome is recorded.
     pub recipients: Vec<Recipient>,
+    /// The redirect of an operator that was in force when this was read.
+    pub redirect: Option<Redirect>,
 }
 
 impl Alert {

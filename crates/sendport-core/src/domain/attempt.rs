@@ -203,6 +203,9 @@ pub struct Attempt {
     /// Signer, recipients and algorithms of the protection.
     #[serde(default)]
     pub protected: ProtectionFacts,
+    /// The one address that got the message instead of its recipients, by a redirect of an operator.
+    #[serde(default)]
+    pub redirect_to: Option<String>,
     /// Of the session.
     pub facts: SessionFacts,
     /// What was said to each command.
@@ -239,6 +242,9 @@ pub struct SubmissionIntent {
     /// Version of the template that the message was made from.
     #[serde(default)]
     pub template_version: Option<String>,
+    /// As in [`Attempt`].
+    #[serde(default)]
+    pub redirect_to: Option<String>,
 }
 
 /// The outcome for one recipient. It suffices to insert a missing row.
@@ -263,6 +269,9 @@ pub struct RecipientOutcome {
     /// A remark for the operator: a delivery receipt that the relay does not support.
     #[serde(default)]
     pub remark: Option<String>,
+    /// The one address that the attempt went to instead, by a redirect of an operator.
+    #[serde(default)]
+    pub redirect_to: Option<String>,
 }
 
 /// What the dispatcher hands back for one leased alert.

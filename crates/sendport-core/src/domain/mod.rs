@@ -55,7 +55,7 @@ pub use instance::{
     SendPortInfo,
 };
 pub use name::{shown_name, shown_names};
-pub use operator_request::{OperatorVerb, RequestId, RequeueRecipients};
+pub use operator_request::{OperatorVerb, Redirect, RequestId, RequeueRecipients};
 pub use recipient::{
     MOST_RECIPIENTS, Recipient, RecipientAddress, RecipientKind, RecipientStatus,
     expand_recipient_lists, expand_recipients, has_too_many_recipients,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::alert::word_enum;
+use super::{RecipientAddress, alert::word_enum, parse_mailbox};
 
 /// The key of a row in `OperatorRequest`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -27,6 +27,8 @@ word_enum! {
         Release = "release",
         /// They are sent again.
         Requeue = "requeue",
+        /// They are sent to one address, until a release.
+        Redirect = "redirect",
     }
 }
 
@@ -37,5 +39,35 @@ word_enum! {
         Failed = "failed",
         /// Those that have it already, too.
         All = "all",
+    }
+}
+
+/// The redirect in force that an alert matches: the message goes to one address, and to no recipient of the alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redirect {
+    /// The request of the operator.
+    pub request: RequestId,
+    /// The one address. A row that was written by hand may contain anything: while it is malformed, the alert waits.
+    pub to: RecipientAddress,
+}
+
+impl Redirect {
+    /// From the columns `RequestId` and `RedirectTo`.
+    pub fn from_row(request: i64, to: Option<&str>) -> Self {
+        Self {
+            request: RequestId(request),
+            to: parse_mailbox(to.unwrap_or_default()).into(),
+        }
+    }
+}
+
+impl fmt::Display for Redirect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "redirected to {} by request {}",
+            self.to.text(),
+            self.request
+        )
     }
 }

@@ -224,6 +224,9 @@ impl Dispatcher {
         if let Some(waiting) = window::wait_for(alert, port, now) {
             return waiting;
         }
+        if let Err(why) = recipients.redirect(alert, port) {
+            return refused_or_waiting(why, recipients, port);
+        }
         let certificates = &self.parts.certificates;
         let found =
             Certificates::of_those_waiting(alert, port, certificates, &mut recipients, now).await;

@@ -1,5 +1,7 @@
 //! The message of an alert without sending it: the dispatcher's own steps up to the relay.
 
+use std::borrow::Cow;
+
 use chrono::TimeDelta;
 use sendport_core::clock::Clock;
 use sendport_core::domain::{
@@ -96,7 +98,7 @@ impl PreviewTexts {
         Self {
             subject: rendered.subject.clone(),
             text: mime::plain_text(rendered).into_owned(),
-            html: rendered.html.as_deref().map(str::to_owned),
+            html: mime::html(rendered).map(Cow::into_owned),
             attachments: Vec::new(),
         }
     }
@@ -148,6 +150,7 @@ pub async fn preview(
         throttled_for: None,
     };
     let mut recipients = RecipientSet::load(&alert, &rules);
+    recipients.redirect(&alert, port)?;
     let cache = sources.certificates;
     let certificates =
         Certificates::of_those_waiting(&alert, port, cache, &mut recipients, now).await?;

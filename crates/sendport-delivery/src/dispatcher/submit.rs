@@ -188,6 +188,11 @@ impl Dispatcher {
             protection: message.protection().to_owned(),
             protected: Box::new(message.protected().clone()),
             template_version: job.composed.template_version.clone(),
+            redirect_to: lease
+                .value
+                .redirect
+                .as_ref()
+                .map(|it| it.to.text().to_owned()),
         }
     }
 }

@@ -6,3 +6,4 @@
 pub(crate) mod reach;
 pub(crate) mod receipt;
 pub(crate) mod recipient_set;
+mod redirect;

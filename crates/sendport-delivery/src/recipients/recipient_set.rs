@@ -1,6 +1,7 @@
 //! The recipients of one alert while it is worked on, and the status of each.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sendport_core::domain::{
@@ -13,13 +14,14 @@ use sendport_core::retry::{Circumstances, decide};
 use sendport_smime::SecuredMessage;
 
 use super::reach::{deciding_reply, ended_at, is_at_work, was_left_out};
+use super::redirect::Redirected;
 use crate::send_port::{Refusal, SendPort};
 
 /// One recipient: what is known, whether its row is new or changed, and why.
-struct Entry {
-    recipient: Recipient,
+pub(super) struct Entry {
+    pub(super) recipient: Recipient,
     changed: bool,
-    tried: bool,
+    pub(super) tried: bool,
     /// The relay refused for a limit, which spends nothing.
     limited: bool,
     relay: Option<String>,
@@ -29,6 +31,8 @@ struct Entry {
     /// It goes without the encryption that was asked for: the remark, once it is relayed.
     unencrypted_remark: Option<String>,
     retry_in: Option<Duration>,
+    /// It goes to one address, together with all others that wait.
+    pub(super) redirected: Option<Arc<Redirected>>,
 }
 
 /// Everything that stays the same while the recipients of one alert are decided about.
@@ -43,9 +47,10 @@ pub(crate) struct Rules<'a> {
 
 /// The recipients of one alert.
 pub(crate) struct RecipientSet {
-    entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
     attempts_before: u32,
     reason: Option<String>,
+    pub(super) redirected: Option<Arc<Redirected>>,
 }
 
 impl RecipientSet {
@@ -64,8 +69,10 @@ impl RecipientSet {
                 .collect(),
             attempts_before: alert.attempt_count,
             reason: None,
+            redirected: None,
         };
-        if alert.origin != AlertOrigin::Digest {
+        // The domain that a redirect sends to is checked instead.
+        if alert.origin != AlertOrigin::Digest && alert.redirect.is_none() {
             recipients.refuse_domains(rules);
         }
         recipients
@@ -80,7 +87,7 @@ impl RecipientSet {
         }
     }
 
-    fn waiting_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+    pub(super) fn waiting_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
         self.entries
             .iter_mut()
             .filter(|entry| entry.recipient.status.is_waiting())
@@ -97,6 +104,7 @@ impl RecipientSet {
             .filter(is_due)
             .filter_map(Entry::path)
             .collect();
+        paths.dedup_by_key(|path| path.ordinal);
         let is_ascii = |path: &ForwardPath| !path.address.is_international();
         let ascii = paths.iter().any(is_ascii);
         paths.retain(|path| is_ascii(path) == ascii);
@@ -139,7 +147,10 @@ impl RecipientSet {
     pub(crate) fn waiting(&self) -> impl Iterator<Item = (RecipientKind, ForwardPath)> {
         let waiting = self.entries.iter();
         let waiting = waiting.filter(|entry| entry.recipient.status.is_waiting());
-        waiting.filter_map(|entry| Some((entry.recipient.kind, entry.path()?)))
+        let waiting = waiting.filter_map(|entry| Some((entry.kind(), entry.path()?)));
+        let mut waiting: Vec<_> = waiting.collect();
+        waiting.dedup_by_key(|(_, path)| path.ordinal);
+        waiting.into_iter()
     }
 
     /// Fails some waiting recipients, each for a reason of its own. Where no recipient is left, the first is
@@ -147,7 +158,7 @@ impl RecipientSet {
     pub(crate) fn refuse_each(&mut self, refused: &[(u32, Refusal)]) {
         let refused: BTreeMap<_, _> = refused.iter().map(|(of, why)| (*of, why)).collect();
         for entry in self.waiting_mut() {
-            if let Some(refusal) = refused.get(&entry.recipient.ordinal) {
+            if let Some(refusal) = refused.get(&entry.path_ordinal()) {
                 entry.recipient.status = RecipientStatus::Failed;
                 entry.changed = true;
                 entry.reply = Some(refusal.reply_to_recipient());
@@ -162,9 +173,9 @@ impl RecipientSet {
 
     /// Some waiting recipients get an unencrypted message, each with a remark about it.
     pub(crate) fn send_unencrypted(&mut self, remarks: impl Iterator<Item = (u32, String)>) {
-        let mut remarks: BTreeMap<_, _> = remarks.collect();
+        let remarks: BTreeMap<_, _> = remarks.collect();
         for entry in self.waiting_mut() {
-            entry.unencrypted_remark = remarks.remove(&entry.recipient.ordinal);
+            entry.unencrypted_remark = remarks.get(&entry.path_ordinal()).cloned();
         }
     }
 
@@ -198,7 +209,7 @@ impl RecipientSet {
             .collect();
         let due = self.due_status();
         for entry in self.waiting_mut() {
-            let ordinal = entry.recipient.ordinal;
+            let ordinal = entry.path_ordinal();
             if carried.contains(&ordinal) {
                 let own = of_recipients.get(&ordinal).copied();
                 let taken = own.is_none_or(Reply::is_success);
@@ -267,8 +278,12 @@ impl RecipientSet {
             size_bytes: message.bytes().len() as u64,
             protection: message.protection().to_owned(),
             protected: message.protected().clone(),
+            redirect_to: self
+                .redirected
+                .as_ref()
+                .map(|it| it.path.address.to_string()),
             facts: report.facts,
-            replies: report.replies,
+            replies: self.replies_to_each(report.replies),
         })
     }
 
@@ -317,7 +332,11 @@ impl RecipientSet {
         let reason = match (held, self.entries.is_empty()) {
             (true, _) => Some(HELD_IN_DOUBT.to_owned()),
             (_, true) => Some(self.reason.unwrap_or_else(|| NO_ADDRESS.to_owned())),
-            _ => self.reason,
+            _ => {
+                let redirected = self.redirected.filter(|_| status.is_final());
+                let redirected = redirected.map(|it| it.remark.clone());
+                self.reason.or(redirected)
+            }
         };
         let changed = self.entries.into_iter().filter(|entry| entry.changed);
         Decision {
@@ -354,6 +373,7 @@ impl Entry {
             remark: None,
             unencrypted_remark: None,
             retry_in: None,
+            redirected: None,
         };
         let is_open = first || entry.recipient.status.is_waiting();
         if let Some(refusal) = refusal.filter(|_| is_open) {
@@ -368,6 +388,9 @@ impl Entry {
     }
 
     fn path(&self) -> Option<ForwardPath> {
+        if let Some(redirected) = &self.redirected {
+            return Some(redirected.path.clone());
+        }
         Some(ForwardPath {
             ordinal: self.recipient.ordinal,
             address: self.address()?.clone(),
@@ -444,10 +467,14 @@ impl Entry {
             it.status = RecipientStatus::Relayed;
             self.explanation = None;
             self.remark = Some(EXPIRED_AGAIN.to_owned());
+            self.redirected = None;
         }
     }
 
     fn into_outcome(self) -> RecipientOutcome {
+        let redirected = self.redirected.as_ref();
+        let remarks = redirected.map(|it| it.remark.clone()).into_iter();
+        let remarks: Vec<_> = remarks.chain(self.remark).collect();
         RecipientOutcome {
             ordinal: self.recipient.ordinal,
             kind: self.recipient.kind,
@@ -457,7 +484,8 @@ impl Entry {
             relay: self.relay,
             reply: self.reply,
             explanation: self.explanation,
-            remark: self.remark,
+            remark: (!remarks.is_empty()).then(|| remarks.join("; ")),
+            redirect_to: redirected.map(|it| it.path.address.to_string()),
         }
     }
 }

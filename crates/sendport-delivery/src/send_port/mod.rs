@@ -13,8 +13,8 @@ use chrono::{FixedOffset, Offset, Utc};
 use sendport_core::delivery_window::{DeliveryWindow, UnknownZone, Zone, shown};
 use sendport_core::domain::{
     Address, Alert, AlertOrigin, Attachment, Charset, Command, DsnReturn, EnhancedStatusCode,
-    InDoubt, LocalCause, Mailbox, Notify, Reply, ReversePath, Timestamp, domain_to_ascii,
-    parse_mailbox, resolve_macros,
+    InDoubt, LocalCause, Mailbox, Notify, RecipientAddress, Redirect, Reply, ReversePath,
+    Timestamp, domain_to_ascii, parse_mailbox, resolve_macros,
 };
 use sendport_core::problem::Problem;
 use sendport_core::retry::RetryPolicy;
@@ -22,6 +22,7 @@ use sendport_message::mime::HeaderPolicy;
 use sendport_smime::{Protection, Protector};
 use tokio::sync::Semaphore;
 
+use crate::ComposeError;
 use crate::settings::{DomainRule, FromRule, SendPortConfig};
 use attachments::AttachmentRules;
 use files::FileFolders;
@@ -276,6 +277,29 @@ impl SendPort {
     fn allows_from(&self, asked: &Address) -> bool {
         asked.to_lowercase() == self.from.address.to_lowercase()
             || self.allow_from.iter().any(|rule| rule.allows(asked))
+    }
+
+    /// The one address of a redirect, where the send port may send to it. A redirect is for all alerts, of digests too.
+    ///
+    /// # Errors
+    /// The alert waits until an operator ends the redirect.
+    pub fn redirect_address(&self, redirect: &Redirect) -> Result<Address, ComposeError> {
+        let waits = |why: String| {
+            let id = redirect.request;
+            let why = format!(
+                "waits for the end of redirect {id}, whose address cannot be used: {why}; end it by \
+                 sendport release --redirect {id}"
+            );
+            ComposeError::Deferred(self.retry.first_delay, Some(why))
+        };
+        let mailbox = match &redirect.to {
+            RecipientAddress::Parsed(mailbox) => mailbox,
+            RecipientAddress::Malformed(error) => return Err(waits(error.to_string())),
+        };
+        match self.refuse_recipient(&mailbox.address) {
+            Some(refusal) => Err(waits(refusal.text)),
+            None => Ok(mailbox.address.clone()),
+        }
     }
 
     /// The refusal of a recipient whose domain the send port does not send to.

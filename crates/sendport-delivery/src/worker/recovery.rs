@@ -264,6 +264,7 @@ fn unknown(note: &SubmissionIntent, policies: &InDoubtPolicies, clock: &dyn Cloc
         size_bytes: note.size_bytes,
         protection: note.protection.clone(),
         protected: (*note.protected).clone(),
+        redirect_to: note.redirect_to.clone(),
         facts: SessionFacts::default(),
         replies: vec![CommandReply {
             ordinal: None,
@@ -295,7 +296,7 @@ mod tests {
     use sendport_core::domain::{AlertId, AttemptKey, LeaseToken};
 
     #[test]
-    fn an_alert_in_doubt_keeps_its_template_version() {
+    fn an_alert_in_doubt_keeps_its_template_version_and_its_redirect() {
         let note = SubmissionIntent {
             alert: AlertId(4711),
             token: LeaseToken::random(),
@@ -309,11 +310,14 @@ mod tests {
             protection: "none".to_owned(),
             protected: Box::default(),
             template_version: Some("7".to_owned()),
+            redirect_to: Some("qa@contoso.com".to_owned()),
         };
         let outcome = unknown(&note, &InDoubtPolicies::default(), &SystemClock);
         let OutcomeKind::Decided(decision) = outcome.kind else {
             panic!("decided");
         };
         assert_eq!(decision.template_version.as_deref(), Some("7"));
+        let attempt = decision.attempt.expect("an attempt");
+        assert_eq!(attempt.redirect_to.as_deref(), Some("qa@contoso.com"));
     }
 }

@@ -7,7 +7,7 @@ use lettre::message::{Body, SinglePart};
 use sendport_core::domain::Charset;
 
 use super::html_text::html_to_text;
-use super::legacy_display;
+use super::{legacy_display, redirect};
 use crate::template::RenderedAlert;
 
 /// The bodies of a message.
@@ -21,23 +21,30 @@ pub(super) struct MessageBodies<'a> {
 
 /// What mail programs without HTML show.
 pub(super) fn plain_text<'a>(rendered: &'a RenderedAlert<'_>) -> Cow<'a, str> {
-    match (&rendered.text, &rendered.html) {
-        (Some(text), _) => Cow::Borrowed(text),
+    let text = match (&rendered.text, &rendered.html) {
+        (Some(text), _) => Cow::Borrowed(&**text),
         (None, Some(html)) => Cow::Owned(html_to_text(html)),
         (None, None) => Cow::Borrowed(""),
-    }
+    };
+    redirect::in_text(rendered.alert, text)
+}
+
+/// What the others show.
+pub(super) fn html<'a>(rendered: &'a RenderedAlert<'_>) -> Option<Cow<'a, str>> {
+    let html = rendered.html.as_deref()?;
+    Some(redirect::in_html(rendered.alert, html))
 }
 
 impl MessageBodies<'_> {
     /// The text part and, if any, the HTML part, each with its headers and a final CRLF; 7-bit, lines
     /// of at most 78 characters.
     pub(super) fn parts(&self, boundary: &str) -> (Vec<u8>, Option<Vec<u8>>) {
-        let html = self.rendered.html.as_deref();
+        let html = html(self.rendered);
         let text = plain_text(self.rendered);
         let plain = self.plain_part(&text, boundary).formatted();
         (
             plain,
-            html.map(|html| self.html_part(html, boundary).formatted()),
+            html.map(|html| self.html_part(&html, boundary).formatted()),
         )
     }
 

@@ -92,7 +92,7 @@ pub(super) fn in_html<'a>(lines: &str, html: &'a str) -> Cow<'a, str> {
 
 /// The position after `<body>`; without that tag, after the head or whatever else precedes the
 /// content.
-fn begin_of_body(html: &str) -> usize {
+pub(super) fn begin_of_body(html: &str) -> usize {
     let (mut rest, mut begin) = (html, 0);
     while let Some(at) = rest.find('<') {
         rest = &rest[at + 1..];

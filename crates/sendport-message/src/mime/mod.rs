@@ -30,10 +30,11 @@ mod html_text;
 mod legacy_display;
 mod media_type;
 mod parameter;
+mod redirect;
 
 use sendport_core::domain::{
     Address, AddressError, Alert, Attachment, Charset, Importance, Mailbox, Message, Recipient,
-    RecipientKind, Sensitivity, Timestamp, expand_recipients, parse_address_list,
+    RecipientKind, Sensitivity, Timestamp, parse_address_list,
 };
 
 use crate::template::RenderedAlert;
@@ -94,7 +95,7 @@ pub fn draft_message(
 ) -> Result<Draft, MimeError> {
     let alert = rendered.alert;
     guard::check_columns(alert, &rendered.subject)?;
-    let recipients = expand_recipients(alert);
+    let recipients = redirect::addressees(alert);
     if recipients.is_empty() {
         return Err(MimeError::NoRecipients);
     }
@@ -210,13 +211,19 @@ fn reply_to(alert: &Alert) -> Result<Vec<Mailbox>, MimeError> {
         .map_err(|AddressError { written, problem }| MimeError::BadReplyTo { written, problem })
 }
 
-/// The text body of an alert: its text, or its HTML converted to text.
+/// The text body of an alert: its text, or its HTML converted to text. A redirect puts a notice in front.
 pub fn plain_text<'a>(rendered: &'a RenderedAlert<'_>) -> std::borrow::Cow<'a, str> {
     body::plain_text(rendered)
 }
 
+/// The HTML body of an alert, if it has one, with the notice of a redirect.
+pub fn html<'a>(rendered: &'a RenderedAlert<'_>) -> Option<std::borrow::Cow<'a, str>> {
+    body::html(rendered)
+}
+
 /// `msg-id` (RFC 5322 section 3.6.4): the alert's public id, and words that distinguish messages of
-/// one alert. The same in every attempt, until a requeue asks for a new one.
+/// one alert. The same in every attempt, until a requeue asks for a new one. A message that a redirect sends elsewhere
+/// has its own: no server drops the one for the recipients later.
 ///
 /// # Errors
 /// [`MimeError::BadMessageIdDomain`], [`MimeError::BadReplyTo`].
@@ -224,7 +231,7 @@ pub fn message_id(alert: &Alert, settings: &MessageSettings) -> Result<String, M
     message_id_of(
         alert,
         settings,
-        (&expand_recipients(alert), &reply_to(alert)?),
+        (&redirect::addressees(alert), &reply_to(alert)?),
     )
 }
 
@@ -248,8 +255,11 @@ fn message_id_of(
     let mut left = alert.public_id.to_string();
     let generation = alert.message_generation;
     let requeue = (generation > 0).then(|| format!("requeue-{generation}"));
+    let redirect = alert.redirect.as_ref();
+    let redirect = redirect.map(|it| format!("redirect-{}", it.request));
     let utf8 = names_differ(settings, named).then_some("utf8");
-    let words = requeue.as_deref().into_iter().chain(utf8);
+    let words = requeue.as_deref().into_iter();
+    let words = words.chain(redirect.as_deref()).chain(utf8);
     for word in words.chain(settings.variant.as_deref()) {
         left.push('.');
         left.push_str(word);

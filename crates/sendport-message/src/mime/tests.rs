@@ -1,6 +1,7 @@
 //! Messages read back by parsers that are not ours.
 
 use mail_parser::MessageParser;
+use sendport_core::domain::expand_recipients;
 
 use super::*;
 use crate::fixture;

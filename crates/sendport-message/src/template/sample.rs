@@ -223,6 +223,7 @@ pub fn sample_alert(template: &str, language: &str, sample: Option<&str>) -> Ale
         message_generation: 0,
         template_version: None,
         newest_templates: None,
+        redirect: None,
         attachment_count: 0,
         recipients: Vec::new(),
     }

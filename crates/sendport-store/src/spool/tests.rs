@@ -24,6 +24,7 @@ fn note(alert: i64) -> SubmissionIntent {
         size_bytes: 3,
         protection: "none".to_owned(),
         protected: Box::default(),
+        redirect_to: None,
         template_version: Some("7".to_owned()),
     }
 }

@@ -1,7 +1,7 @@
 //! Reads alerts with their recipients, each apart from the others.
 
 use rusqlite::{Connection, OptionalExtension};
-use sendport_core::domain::{Alert, AlertId, PublicId, Recipient, RecipientAddress};
+use sendport_core::domain::{Alert, AlertId, PublicId, Recipient, RecipientAddress, Redirect};
 
 use super::connection::SqliteError;
 use super::sql;
@@ -95,6 +95,13 @@ fn read_alert(row: &Columns<'_, '_>) -> Result<Alert, ColumnError> {
         newest_templates: row.optional_count("NewestTemplates")?,
         attachment_count: row.count("AttachmentCount")?,
         recipients: Vec::new(),
+        redirect: match row.optional_integer("RedirectRequestId")? {
+            Some(request) => {
+                let to = row.lossy("RedirectTo")?;
+                Some(Redirect::from_row(request, to.as_deref()))
+            }
+            None => None,
+        },
     };
     Ok(alert.without_padding())
 }

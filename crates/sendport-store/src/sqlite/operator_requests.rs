@@ -174,7 +174,8 @@ impl OperatorRequests for SqliteStore {
                 let only = request.filter.alert_id.map(|it| it.0);
                 tx.prepare_cached(CLOSE_REQUEST_COUNT)?
                     .execute(params![id, refused])?;
-                if request.operator_verb() != Some(OperatorVerb::Hold) {
+                let verb = request.operator_verb();
+                if !matches!(verb, Some(OperatorVerb::Hold | OperatorVerb::Redirect)) {
                     let close = only.map_or(&*CLOSE_ALL, |_| &*CLOSE_ONE);
                     tx.prepare_cached(close)?
                         .execute(params![id, refused, now, text, only])?;
@@ -220,6 +221,7 @@ fn add_request(
     values.push(Box::new(&request.comment));
     values.push(Box::new(&request.requested_by));
     values.push(Box::new(&request.host_name));
+    values.push(Box::new(&request.redirect_to));
     let values: Vec<_> = values.iter().map(|value| &**value).collect();
     tx.prepare_cached(sql!("add_request"))?
         .execute(values.as_slice())?;
@@ -332,7 +334,7 @@ impl Recorder<'_> {
             }
             Some(OperatorVerb::Release) => self.release_held(request, alert),
             Some(OperatorVerb::Requeue) => self.requeue(request, alert),
-            None => Ok(0),
+            Some(OperatorVerb::Redirect) | None => Ok(0),
         }
     }
 
@@ -428,6 +430,7 @@ fn request_line(row: &Columns<'_, '_>) -> Result<RequestLine, ColumnError> {
         refused_count: u64::from(row.count("RefusedCount")?),
         completed_at: row.optional_time("CompletedAt")?,
         result: row.lossy("Result")?,
+        redirect_to: row.lossy("RedirectTo")?,
     };
     Ok(line)
 }

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use sendport_core::domain::{Alert, AlertId, AlertOrigin, PublicId, Recipient, RecipientAddress};
+use sendport_core::domain::{
+    Alert, AlertId, AlertOrigin, PublicId, Recipient, RecipientAddress, Redirect,
+};
 use tiberius::error::Error;
 use tiberius::{Row, ToSql};
 use uuid::Uuid;
@@ -188,6 +190,7 @@ fn read_alert(row: &Row, recipients: Vec<Recipient>) -> Result<(Alert, Option<u6
         newest_templates: None,
         attachment_count: 0,
         recipients,
+        redirect: None,
     };
     let alert = Alert {
         origin: f.word()?,
@@ -196,5 +199,8 @@ fn read_alert(row: &Row, recipients: Vec<Recipient>) -> Result<(Alert, Option<u6
         ..alert
     };
     let large = f.maybe::<i64>()?.and_then(|n| u64::try_from(n).ok());
+    let (request, to) = (f.maybe::<i64>()?, f.maybe_text()?);
+    let redirect = request.map(|request| Redirect::from_row(request, to.as_deref()));
+    let alert = Alert { redirect, ..alert };
     Ok((alert.without_padding(), large))
 }

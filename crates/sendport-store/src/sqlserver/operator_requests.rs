@@ -60,6 +60,7 @@ impl OperatorRequests for SqlServerStore {
         let mut values = filter_values(request);
         values.push(Box::new(request.new_message_id));
         values.push(Box::new(&request.comment));
+        values.push(Box::new(&request.redirect_to));
         let values: Vec<_> = values.iter().map(|value| &**value).collect();
         let sql = include_str!("sql/add_request.sql");
         let row = self.pool.row(DOING, sql, &values).await?;
@@ -190,7 +191,7 @@ impl SqlServerStore {
             Some(OperatorVerb::Hold) => self.park(request, &rows).await,
             Some(OperatorVerb::Release) => self.release_held(request, &rows).await,
             Some(OperatorVerb::Requeue) => self.requeue(request, &rows).await,
-            None => Ok(SweepResult::default()),
+            Some(OperatorVerb::Redirect) | None => Ok(SweepResult::default()),
         }
     }
 
@@ -427,5 +428,6 @@ fn request_line(f: &mut Fields<'_>) -> Result<RequestLine, ColumnError> {
         refused_count: count(f.get()?),
         completed_at: f.maybe_time()?,
         result: f.maybe_text()?,
+        redirect_to: f.maybe_text()?,
     })
 }

@@ -2,6 +2,7 @@
 
 use mail_parser::{Address, HeaderName, HeaderValue, MessageParser};
 use proptest::prelude::*;
+use sendport_core::domain::expand_recipients;
 
 use super::*;
 

@@ -16,7 +16,14 @@ SELECT a.AlertId, a.PublicId, a.ToRecipients, a.CcRecipients, a.BccRecipients, a
        CASE WHEN coalesce(octet_length(a.Body), 0) + coalesce(octet_length(a.Payload), 0) > ?2
             THEN coalesce(octet_length(a.Body), 0) + coalesce(octet_length(a.Payload), 0)
                  + coalesce((SELECT sum(octet_length(t.Content)) FROM Attachment t WHERE t.AlertId = a.AlertId), 0)
-       END AS LargeOctets
+       END AS LargeOctets,
+       q.RequestId AS RedirectRequestId, q.RedirectTo
 FROM Alert a
 JOIN AlertState s ON s.AlertId = a.AlertId
+-- The newest redirect in force.
+LEFT JOIN OperatorRequest q ON q.RequestId = (
+    SELECT max(o.RequestId) FROM OperatorRequest o
+    WHERE o.State = 'open' AND o.Verb = 'redirect'
+      AND (o.AlertId IS NULL OR o.AlertId = a.AlertId) AND (o.SendPort IS NULL OR o.SendPort = a.SendPort)
+      AND (o.AlertName IS NULL OR o.AlertName = a.AlertName))
 WHERE a.AlertId = ?1

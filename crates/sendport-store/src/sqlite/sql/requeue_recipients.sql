@@ -1,5 +1,5 @@
 -- requeue: what the relay said is in the attempts.
 UPDATE Recipient
-SET WasRelayed = CASE Status WHEN 'relayed' THEN 1 ELSE WasRelayed END, Status = 'queued', StatusAt = ?2, AttemptCount = 0, Relay = NULL, Command = NULL, ReplyCode = NULL,
-    EnhancedStatusCode = NULL, ReplyText = NULL, ExplanationKey = NULL, Remark = NULL
+SET WasRelayed = CASE WHEN Status = 'relayed' AND RedirectTo IS NULL THEN 1 ELSE WasRelayed END, Status = 'queued', StatusAt = ?2, AttemptCount = 0, Relay = NULL, Command = NULL, ReplyCode = NULL,
+    EnhancedStatusCode = NULL, ReplyText = NULL, ExplanationKey = NULL, Remark = NULL, RedirectTo = NULL
 WHERE AlertId = ?1 AND (Status IN ('failed', 'expired', 'cancelled') OR ?3 AND Status = 'relayed')

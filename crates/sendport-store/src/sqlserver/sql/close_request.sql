@@ -2,8 +2,8 @@
 -- @P1 request, @P2 how many the database refuses to change, @P3 and @P4 first and last id. {index} is the index to seek in,
 -- {statuses} the statuses to look for; {among} becomes a condition about AlertId, or nothing.
 -- Closes the request if nothing matches any more, and answers whether it is closed, and how many have no body any more; a
--- hold ends by a release alone. READUNCOMMITTED: an alert that is being inserted or that another transaction has locked
--- keeps the request in force.
+-- hold or a redirect ends by a release alone. READUNCOMMITTED: an alert that is being inserted or that another
+-- transaction has locked keeps the request in force.
 SET LOCK_TIMEOUT 5000;
 DECLARE @now datetime2(3) = SYSUTCDATETIME(), @purged bigint = 0, @refused bigint, @done nvarchar(400);
 IF EXISTS (SELECT 1 FROM sendport.OperatorRequest q WHERE q.RequestId = @P1 AND q.Verb = N'requeue')
@@ -32,5 +32,5 @@ IF NOT EXISTS (SELECT 1
                              ELSE N'every matching alert is released' END
             + CASE WHEN @refused > 0 THEN N', except ' + CONVERT(nvarchar(20), @refused) + N' that cannot be changed'
                    ELSE N'' END
-    FROM sendport.OperatorRequest o WHERE o.RequestId = @P1 AND o.State = N'open' AND o.Verb <> N'hold';
+    FROM sendport.OperatorRequest o WHERE o.RequestId = @P1 AND o.State = N'open' AND o.Verb NOT IN (N'hold', N'redirect');
 SELECT CASE o.State WHEN N'done' THEN 1 ELSE 0 END, @purged FROM sendport.OperatorRequest o WHERE o.RequestId = @P1;

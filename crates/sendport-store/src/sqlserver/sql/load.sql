@@ -18,8 +18,16 @@ SELECT AlertId, PublicId, ToRecipients, CcRecipients, BccRecipients, FromAddress
             THEN CAST(ISNULL(DATALENGTH(Body), 0) + ISNULL(DATALENGTH(Payload), 0)
                  + ISNULL((SELECT SUM(CAST(DATALENGTH(t.Content) AS bigint))
                            FROM sendport.AttachmentRow t WITH (INDEX (PK_AttachmentRow), FORCESEEK) WHERE t.AlertId = a.AlertId), 0) AS bigint)
-       END
+       END,
+       d.RedirectRequestId, d.RedirectTo
 FROM sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (PK_AlertRow), FORCESEEK)
+-- The newest redirect in force; what others have locked in this index is not committed.
+OUTER APPLY (SELECT TOP (1) q.RequestId AS RedirectRequestId, q.RedirectTo
+             FROM sendport.OperatorRequest q WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_OperatorRequest_Open), FORCESEEK)
+             WHERE q.State = N'open' AND q.Verb = N'redirect'
+               AND (q.AlertId IS NULL OR q.AlertId = a.AlertId) AND (q.SendPort IS NULL OR q.SendPort = a.SendPort)
+               AND (q.AlertName IS NULL OR q.AlertName = a.AlertName)
+             ORDER BY q.RequestId DESC) d
 WHERE AlertId IN ({ids});
 SELECT AlertId, Ordinal, Kind, Address, DisplayName, Status, AttemptCount, WasRelayed
 FROM sendport.Recipient WITH (INDEX (PK_Recipient), FORCESEEK)

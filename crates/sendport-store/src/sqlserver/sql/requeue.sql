@@ -34,9 +34,9 @@ BEGIN
     WHILE @from <= @to
     BEGIN
         UPDATE r
-        SET WasRelayed = CASE r.Status WHEN N'relayed' THEN 1 ELSE r.WasRelayed END,
+        SET WasRelayed = CASE WHEN r.Status = N'relayed' AND r.RedirectTo IS NULL THEN 1 ELSE r.WasRelayed END,
             Status = N'queued', StatusAt = @now, AttemptCount = 0, Relay = NULL, Command = NULL, ReplyCode = NULL,
-            EnhancedStatusCode = NULL, ReplyText = NULL, ExplanationKey = NULL, Remark = NULL
+            EnhancedStatusCode = NULL, ReplyText = NULL, ExplanationKey = NULL, Remark = NULL, RedirectTo = NULL
         FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
         JOIN @taken t ON t.AlertId = r.AlertId
         WHERE r.Ordinal >= @from AND r.Ordinal < @from + 1000

@@ -4,7 +4,7 @@
 -- transaction, and @last is 1 in the last one. Answers 1, or 0 where the alert is not in doubt.
 SET NOCOUNT ON;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
-DECLARE @attempt bigint, @relay nvarchar(128), @status nvarchar(16) = N'queued', @final bit = 0, @found int = 0;
+DECLARE @attempt bigint, @relay nvarchar(128), @redirect nvarchar(320), @status nvarchar(16) = N'queued', @final bit = 0, @found int = 0;
 
 BEGIN TRANSACTION;
 -- Locks it until the end: it is not claimed, and no facts about it are recorded.
@@ -16,7 +16,7 @@ SET @attempt = (SELECT d.AttemptId FROM sendport.InDoubt d WHERE d.AlertId = @al
 IF @attempt IS NOT NULL
 BEGIN
     SET @found = 1;
-    SET @relay = (SELECT t.Relay FROM sendport.Attempt t WHERE t.AttemptId = @attempt);
+    SELECT @relay = t.Relay, @redirect = t.RedirectTo FROM sendport.Attempt t WHERE t.AttemptId = @attempt;
 
     IF @resolution <> N'resend'
         INSERT INTO sendport.Recipient (AlertId, Status, StatusAt, {recipient})
@@ -32,7 +32,8 @@ BEGIN
     IF @resolution = N'relayed'
         UPDATE r
         SET Status = N'relayed', StatusAt = @now, Relay = COALESCE(@relay, r.Relay), Command = NULL, ReplyCode = NULL,
-            EnhancedStatusCode = NULL, ReplyText = @reason, ExplanationKey = NULL
+            EnhancedStatusCode = NULL, ReplyText = @reason, ExplanationKey = NULL,
+            Remark = N'redirected to ' + @redirect, RedirectTo = @redirect
         FROM sendport.Recipient r
         WHERE r.AlertId = @alert AND r.Status IN (N'queued', N'delayed')
           AND (EXISTS (SELECT 1 FROM sendport.AttemptReply p

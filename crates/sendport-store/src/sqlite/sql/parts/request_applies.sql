@@ -1,5 +1,5 @@
--- The request q changes the alert a with the state s, as both are now.
-CASE q.Verb
+-- The request q changes the alert a with the state s, as both are now. A redirect is about the alerts that a hold is about.
+CASE replace(q.Verb, 'redirect', 'hold')
     WHEN 'cancel' THEN s.Status IN ('queued', 'delayed', 'held')
         AND (s.StatusReasonCode = 'cancelling' AND s.RequestId = q.RequestId OR {request_matches})
     WHEN 'hold' THEN s.Status IN ('queued', 'delayed') AND {request_matches}

@@ -8,7 +8,7 @@
                          WHERE h.RequestId = a.RequestId AND h.RequestId < q.RequestId
                            AND (h.RequestId = q.HoldRequestId OR h.SendPort = q.SendPort OR h.AlertName = q.AlertName)))
  OR (q.Verb = N'cancel' AND a.Status IN (N'queued', N'delayed', N'held')
-     OR q.Verb = N'hold' AND a.Status IN (N'queued', N'delayed')
+     OR q.Verb IN (N'hold', N'redirect') AND a.Status IN (N'queued', N'delayed')
      -- What failed before the request, so that nothing is sent again and again.
      OR q.Verb = N'requeue' AND a.FinalAt <= q.RequestedAt
         AND (a.Status IN (N'failed', N'partial', N'expired', N'cancelled')

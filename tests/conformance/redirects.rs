@@ -1,0 +1,338 @@
+//! Redirects of operators: what a redirect is about, how it ends, and what the views say of what it sent.
+
+use std::sync::Arc;
+
+use RecipientStatus::{Failed, Relayed};
+use sendport_core::domain::{
+    AlertId, AlertStatus, AttemptOutcome, InstanceId, OperatorVerb, Outcome, OutcomeKind,
+    RecipientAddress, RecipientStatus, Redirect, RequeueRecipients,
+};
+use sendport_store::operator_requests::{NewRequest, RequestFilter, RequestLine};
+use sendport_store::{Resolution, Store};
+
+use crate::fixture::*;
+use crate::large;
+
+const QA: &str = "qa@contoso.com";
+
+fn redirect(filter: RequestFilter) -> NewRequest {
+    NewRequest {
+        redirect_to: Some(QA.to_owned()),
+        ..request(OperatorVerb::Redirect, filter)
+    }
+}
+
+fn of_port(name: &str) -> RequestFilter {
+    RequestFilter {
+        send_port: Some(name.to_owned()),
+        ..RequestFilter::default()
+    }
+}
+
+fn of_name(name: &str) -> RequestFilter {
+    RequestFilter {
+        alert_name: Some(name.to_owned()),
+        ..RequestFilter::default()
+    }
+}
+
+/// An alert for two recipients.
+async fn named(f: &dyn Fixture, port: &str, name: &str) -> AlertId {
+    let values = format!("'ops0@contoso.com; ops1@contoso.com', '{port}', '{name}'");
+    let columns = "ToRecipients, SendPort, AlertName";
+    f.insert(columns, &values).await
+}
+
+async fn found(store: &Arc<dyn Store>, id: AlertId) -> Option<Redirect> {
+    load(store, id).await.redirect
+}
+
+fn of(line: &RequestLine) -> Option<Redirect> {
+    Some(Redirect::from_row(line.request_id.0, Some(QA)))
+}
+
+async fn end(store: &Arc<dyn Store>, redirect: &RequestLine) {
+    let by_number = RequestFilter {
+        hold_request_id: Some(redirect.request_id),
+        ..RequestFilter::default()
+    };
+    let release = add(store, &request(OperatorVerb::Release, by_number)).await;
+    assert!(pass(store, &release).await.closed);
+}
+
+/// Claims the one alert that is due, and records an attempt that a redirect sent to another address.
+async fn redirected(
+    store: &Arc<dyn Store>,
+    a: InstanceId,
+    statuses: &[RecipientStatus],
+) -> AlertId {
+    let (token, id) = claim_one(store, a).await;
+    let outcome = sent_elsewhere(outcome(id, token, 1, statuses));
+    record(store, a, &outcome).await;
+    id
+}
+
+fn sent_elsewhere(mut outcome: Outcome) -> Outcome {
+    if let OutcomeKind::Decided(decision) = &mut outcome.kind {
+        let to = || Some(QA.to_owned());
+        decision.reason = Some("redirected to qa@contoso.com by request 1".to_owned());
+        decision.attempt.as_mut().expect("an attempt").redirect_to = to();
+        for recipient in &mut decision.recipients {
+            recipient.remark.clone_from(&decision.reason);
+            recipient.redirect_to = to();
+        }
+    }
+    outcome
+}
+
+async fn remarks(store: &Arc<dyn Store>, id: AlertId) -> Vec<Option<String>> {
+    let lines = store.deliveries(Some(id), 10).await.expect("deliveries");
+    lines.into_iter().map(|line| line.remark).collect()
+}
+
+pub(crate) async fn an_alert_is_read_with_the_redirect_that_it_matches(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let late = named(f, "default", "order-late").await;
+    let invoice = named(f, "default", "invoice").await;
+    let bulk = named(f, "bulk", "invoice").await;
+    assert_eq!(found(&store, late).await, None);
+    for (filter, matching) in [
+        (of_alert(late), [true, false, false]),
+        (of_port("bulk"), [false, false, true]),
+        (of_name("invoice"), [false, true, true]),
+        (of_all(), [true, true, true]),
+    ] {
+        let line = add(&store, &redirect(filter)).await;
+        assert_eq!(
+            (line.state.as_str(), line.redirect_to.as_deref()),
+            ("open", Some(QA))
+        );
+        for (id, matches) in [late, invoice, bulk].into_iter().zip(matching) {
+            let expected = of(&line).filter(|_| matches);
+            assert_eq!(
+                found(&store, id).await,
+                expected,
+                "{}",
+                line.filter.in_words()
+            );
+        }
+        end(&store, &line).await;
+        assert_eq!(request_line(&store, line.request_id).await.state, "done");
+        assert_eq!(found(&store, late).await, None, "it has ended");
+    }
+}
+
+pub(crate) async fn the_newest_redirect_that_matches_is_in_force(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let id = named(f, "default", "order-late").await;
+    let first = add(&store, &redirect(of_alert(id))).await;
+    let second = add(&store, &redirect(of_all())).await;
+    let other = add(&store, &redirect(of_port("bulk"))).await;
+    assert_eq!(found(&store, id).await, of(&second));
+    end(&store, &second).await;
+    assert_eq!(found(&store, id).await, of(&first));
+    end(&store, &first).await;
+    assert_eq!(found(&store, id).await, None);
+    let open = store.open_requests().await.expect("requests");
+    assert_eq!(open, [other]);
+}
+
+/// A release of holds must not let messages out to their recipients.
+pub(crate) async fn a_redirect_ends_by_its_number_alone(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let id = named(f, "default", "order-late").await;
+    let line = add(&store, &redirect(of_port("default"))).await;
+    for filter in [of_all(), of_port("default")] {
+        let release = add(&store, &request(OperatorVerb::Release, filter)).await;
+        assert!(pass(&store, &release).await.closed);
+        assert_eq!(found(&store, id).await, of(&line));
+    }
+    let before = pass(&store, &line).await;
+    assert!(!before.closed, "a pass of its own ends it neither");
+    assert_eq!(status(&store, id).await, AlertStatus::Queued);
+    end(&store, &line).await;
+    assert_eq!(found(&store, id).await, None);
+}
+
+/// Whatever somebody writes there, the alert is never read as if there were no redirect.
+pub(crate) async fn a_malformed_redirect_is_read_as_one(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let id = named(f, "default", "order-late").await;
+    for to in ["nobody", "a@contoso.com; b@contoso.com", "", "a@b c"] {
+        let table = f.table("OperatorRequest");
+        let insert = format!(
+            "INSERT INTO {table} (Verb, SendPort, RedirectTo) VALUES ('redirect', 'default', '{to}')"
+        );
+        f.sql(&insert).await;
+        let redirect = found(&store, id).await.expect("a redirect");
+        assert!(
+            matches!(redirect.to, RecipientAddress::Malformed(_)),
+            "{redirect:?}"
+        );
+    }
+}
+
+pub(crate) async fn a_redirect_needs_one_filter_and_an_address(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let both = RequestFilter {
+        alert_name: Some("late".to_owned()),
+        ..of_port("default")
+    };
+    let with_cause = RequestFilter {
+        explanation_key: Some("mailbox-full".to_owned()),
+        ..of_port("default")
+    };
+    for refused in [
+        request(OperatorVerb::Redirect, of_all()),
+        redirect(RequestFilter::default()),
+        redirect(both),
+        redirect(with_cause),
+        NewRequest {
+            redirect_to: Some(QA.to_owned()),
+            ..request(OperatorVerb::Cancel, of_all())
+        },
+    ] {
+        let error = store.add_request(&refused).await.expect_err("refused");
+        let error = error.to_string().to_lowercase();
+        assert!(error.contains("operatorrequest"), "{error}");
+    }
+    f.many(3).await;
+    let counted = store.count_matching(&redirect(of_port("default"))).await;
+    let counted = counted.expect("count");
+    assert_eq!((counted.len(), counted[0].alerts), (1, 3));
+    assert_eq!(store.requests(10).await.expect("requests"), []);
+}
+
+/// Its texts are read again when there is memory for them, and the redirect with them.
+pub(crate) async fn a_large_alert_is_read_with_its_redirect(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let body = "x".repeat(100_000);
+    let id = f
+        .insert(
+            "ToRecipients, Body",
+            &format!("'ops0@contoso.com', '{body}'"),
+        )
+        .await;
+    let line = add(&store, &redirect(of_all())).await;
+    let alert = load(&store, id).await;
+    assert_eq!(alert.body.map(|it| it.len()), Some(100_000));
+    assert_eq!(alert.redirect, of(&line));
+}
+
+pub(crate) async fn what_was_redirected_says_so(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    named(f, "default", "order-late").await;
+    let id = redirected(&store, a, &[Relayed, Relayed]).await;
+    let said = Some("redirected to qa@contoso.com by request 1".to_owned());
+    assert_eq!(line(&store, id).await.status_reason, said);
+    assert_eq!(remarks(&store, id).await, [said.clone(), said]);
+    let redirected = "RedirectTo = 'qa@contoso.com'";
+    assert_eq!(f.rows("Attempt", redirected).await, 1);
+    assert_eq!(f.rows("Recipient", redirected).await, 2);
+    let lines = store.explanation(id).await.expect("explanation");
+    let has = |text: &str| lines.iter().any(|line| line.sentence.contains(text));
+    for text in [
+        "attempt 1 over relay 'mail', redirected to qa@contoso.com alone: the relay accepted the message",
+        "the alert is relayed: redirected to qa@contoso.com by request 1",
+        "recipients with a remark about a redirect do not have it",
+    ] {
+        assert!(has(text), "{text} is not in {lines:#?}");
+    }
+}
+
+pub(crate) async fn an_alert_that_waits_says_where_it_will_go(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let id = named(f, "default", "order-late").await;
+    add(&store, &redirect(of_name("order-late"))).await;
+    let lines = store.explanation(id).await.expect("explanation");
+    let next = "it goes to qa@contoso.com and to no recipient, until an operator ends redirect ";
+    let said = |line: &sendport_store::ExplanationLine| {
+        line.kind == "next" && line.sentence.starts_with(next)
+    };
+    assert_eq!(
+        lines.iter().filter(|line| said(line)).count(),
+        1,
+        "{lines:#?}"
+    );
+}
+
+/// A recipient whose message went elsewhere does not have it, whatever happens to the requeue.
+pub(crate) async fn what_was_redirected_does_not_count_as_relayed_after_a_requeue(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    named(f, "default", "order-late").await;
+    let id = redirected(&store, a, &[Relayed, Failed]).await;
+    f.advance(minutes(1)).await;
+    let again = NewRequest {
+        recipients: Some(RequeueRecipients::All),
+        ..request(OperatorVerb::Requeue, of_alert(id))
+    };
+    let again = add(&store, &again).await;
+    assert_eq!(pass(&store, &again).await.applied, 1);
+    assert_eq!(remarks(&store, id).await, [None, None]);
+    assert_eq!(f.rows("Recipient", "RedirectTo IS NOT NULL").await, 0);
+    let cancel = add(&store, &request(OperatorVerb::Cancel, of_alert(id))).await;
+    assert_eq!(pass(&store, &cancel).await.applied, 1);
+    assert_eq!(
+        recipient_words(&store, id).await,
+        ["cancelled", "cancelled"]
+    );
+}
+
+/// The next attempt, without the redirect, says nothing of it.
+pub(crate) async fn an_attempt_without_the_redirect_clears_the_remark(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    named(f, "default", "order-late").await;
+    let id = redirected(
+        &store,
+        a,
+        &[RecipientStatus::Delayed, RecipientStatus::Delayed],
+    )
+    .await;
+    f.advance(minutes(6)).await;
+    let (token, _) = claim_one(&store, a).await;
+    record(&store, a, &outcome(id, token, 2, &[Relayed, Relayed])).await;
+    assert_eq!(remarks(&store, id).await, [None, None]);
+    assert_eq!(f.rows("Recipient", "RedirectTo IS NOT NULL").await, 0);
+    assert_eq!(line(&store, id).await.status_reason, None);
+}
+
+/// An operator who finds the message in the relay's log finds it at the address of the redirect.
+pub(crate) async fn resolving_a_redirected_attempt_in_doubt_says_where_it_went(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    let id = named(f, "default", "order-late").await;
+    let (token, _) = claim_one(&store, a).await;
+    let mut unseen = sent_elsewhere(outcome(id, token, 1, &[]));
+    if let OutcomeKind::Decided(decision) = &mut unseen.kind {
+        decision.status = AlertStatus::Held;
+        let attempt = decision.attempt.as_mut().expect("an attempt");
+        attempt.outcome = AttemptOutcome::Unknown;
+    }
+    record(&store, a, &unseen).await;
+    assert!(
+        store
+            .resolve(id, Resolution::Relayed)
+            .await
+            .expect("resolve")
+    );
+    let said = Some("redirected to qa@contoso.com".to_owned());
+    assert_eq!(recipient_words(&store, id).await, ["relayed", "relayed"]);
+    assert_eq!(remarks(&store, id).await, [said.clone(), said]);
+    assert_eq!(
+        f.rows("Recipient", "RedirectTo = 'qa@contoso.com'").await,
+        2
+    );
+}
+
+/// Ten thousand remarks are written as one outcome.
+pub(crate) async fn ten_thousand_recipients_are_redirected(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    f.alert_to(&large::list()).await;
+    redirected(&store, a, &vec![Relayed; large::RECIPIENTS]).await;
+    let redirected = "RedirectTo = 'qa@contoso.com' AND Remark IS NOT NULL";
+    assert_eq!(f.rows("Recipient", redirected).await, 10_000);
+}
