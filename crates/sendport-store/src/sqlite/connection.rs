@@ -30,7 +30,7 @@ const LONGEST_REST: Duration = Duration::from_millis(25);
 /// All statements of the store fit, so each is compiled once.
 const STATEMENT_CACHE: usize = 120;
 /// Pages of write-ahead log between checkpoints: fewer, larger ones cost less than many small.
-const CHECKPOINT_PAGES: i32 = 4000;
+pub(super) const CHECKPOINT_PAGES: i32 = 4000;
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -316,9 +316,14 @@ fn open(path: &Path, role: Role, busy_timeout: Duration) -> Result<Connection, S
         // A commit is reported once it is synced: see `Slot::do_durably`.
         let synchronous = if mode == "wal" { "NORMAL" } else { "FULL" };
         connection.pragma_update(None, "synchronous", synchronous)?;
-        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        checkpoint_after(&connection, CHECKPOINT_PAGES)?;
     }
     Ok(connection)
+}
+
+/// A commit of this connection makes a checkpoint if the write-ahead log has so many pages.
+pub(super) fn checkpoint_after(connection: &Connection, pages: i32) -> Result<(), rusqlite::Error> {
+    connection.pragma_update(None, "wal_autocheckpoint", pages)
 }
 
 /// Creates an empty database file that only its owner may read. False if there is one.

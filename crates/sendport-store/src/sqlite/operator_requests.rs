@@ -21,6 +21,9 @@ use crate::operator_requests::{
 };
 use crate::{Among, ColumnError, StoreError, SweepResult};
 
+/// Most alerts that are changed in one transaction: applications that insert wait for the one lock of the file.
+const MOST_CHANGED: usize = 50;
+
 /// Rows that are not final, in the order of their index. Many rows of one INSERT have the same `CreatedAt`.
 const REQUEST_BATCH_LIVE: &str = "SELECT * FROM (SELECT AlertId, SendPort, Status, CreatedAt FROM AlertState \
     WHERE FinalAt IS NULL AND SendPort = ?3 AND Status = ?2 AND CreatedAt = ?4 AND AlertId > ?5 \
@@ -235,6 +238,12 @@ struct MetRow {
     applies: bool,
 }
 
+/// The row with which so many are changed, if others follow.
+fn last_of(rows: &[MetRow], count: usize) -> Option<usize> {
+    let mut places = (0..rows.len()).filter(|&place| rows[place].applies);
+    places.nth(count - 1).filter(|last| last + 1 < rows.len())
+}
+
 impl Recorder<'_> {
     fn apply_request(
         &self,
@@ -245,8 +254,12 @@ impl Recorder<'_> {
         if from.is_none() && request.operator_verb() == Some(OperatorVerb::Release) {
             self.end_holds(request.request_id)?;
         }
-        let rows = self.request_batch(request, from)?;
-        let next = self.next(request, &rows);
+        let mut rows = self.request_batch(request, from)?;
+        let mut next = self.next(request, &rows);
+        if let Some(last) = last_of(&rows, MOST_CHANGED) {
+            rows.truncate(last + 1);
+            next = Some(rows[last].cursor.clone());
+        }
         let is_requeue = request.operator_verb() == Some(OperatorVerb::Requeue);
         let applies = rows.iter().filter(|row| row.applies);
         let (purged, these): (Vec<_>, Vec<_>) =
