@@ -62,7 +62,7 @@ pub use owner::{FileOwner, owner_of_database, owner_of_state_folder, user_name};
 pub use preview::{PreviewError, preview_alert, preview_template};
 pub use probe::{ProbeContext, name_of_this_host, open_relay_check, probe};
 pub use protection::{ProtectionState, protection_states};
-pub use purge::{PurgeGroup, PurgeSelection, old_alerts, purge};
+pub use purge::{PurgeSelection, Purger, old_alerts};
 pub use running_transactions::RunningTransactions;
 pub use sendport_delivery::dispatcher::{Preview, PreviewCopy, PreviewReader, PreviewTexts};
 pub use sendport_message::template::{Change, ChangeKind, VERB as RENDER_WORKER, render_worker};

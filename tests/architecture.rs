@@ -446,6 +446,7 @@ const UNMIRRORED_STATEMENTS: &[(&str, &str)] = &[
         "SQLite keeps no old versions",
     ),
     ("properties", "SQLite has none of these"),
+    ("purge_matches", "on SQLite the statements of request_batch"),
     ("replica_queues", "SQLite has no replicas"),
     ("table_count", "a database of SQLite is a file"),
     ("version_store_kb", "SQLite keeps no old versions"),

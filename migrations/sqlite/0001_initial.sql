@@ -551,6 +551,8 @@ CREATE TABLE OperatorRequest (
     CreatedFrom    TEXT,
     -- Alerts that are inserted later are never cancelled or requeued.
     CreatedUntil   TEXT,
+    -- A purge: what became final until then.
+    FinalBefore    TEXT,
     -- A release: the hold or the redirect that ends.
     HoldRequestId  INTEGER,
     -- Without this a request without a filter is refused.
@@ -560,6 +562,8 @@ CREATE TABLE OperatorRequest (
     NewMessageId   INTEGER NOT NULL DEFAULT 0,
     -- A redirect: the one address that gets what matches.
     RedirectTo     TEXT,
+    -- A purge: the alerts and their statuses stay.
+    BodiesOnly     INTEGER NOT NULL DEFAULT 0,
     Comment        TEXT,
     RequestedAt    TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     RequestedBy    TEXT NOT NULL DEFAULT 'sqlite',
@@ -573,7 +577,7 @@ CREATE TABLE OperatorRequest (
     CONSTRAINT CK_OperatorRequest_Verb CHECK (Verb IN ('cancel', 'hold', 'release', 'requeue', 'purge', 'redirect')),
     CONSTRAINT CK_OperatorRequest_State_open_or_done CHECK (State IN ('open', 'done')),
     CONSTRAINT CK_OperatorRequest_needs_a_filter_or_MatchesAll CHECK (MatchesAll = 1 OR
-        coalesce(AlertId, HoldRequestId, CreatedFrom, CreatedUntil, SendPort, Reference, ExplanationKey, Status,
+        coalesce(AlertId, HoldRequestId, CreatedFrom, CreatedUntil, FinalBefore, SendPort, Reference, ExplanationKey, Status,
                  AlertName, CreatedBy, Relay) IS NOT NULL),
     CONSTRAINT CK_OperatorRequest_hold_has_one_of_AlertId_SendPort_AlertName CHECK (Verb <> 'hold' OR
         (AlertId IS NOT NULL) + (SendPort IS NOT NULL) + (AlertName IS NOT NULL) = 1 AND MatchesAll = 0 AND
@@ -586,11 +590,20 @@ CREATE TABLE OperatorRequest (
         Verb NOT IN ('cancel', 'requeue') OR CreatedUntil IS NOT NULL),
     CONSTRAINT CK_OperatorRequest_Recipients_failed_or_all CHECK (Recipients IN ('failed', 'all')),
     CONSTRAINT CK_OperatorRequest_requeue_has_Recipients CHECK (Verb <> 'requeue' OR Recipients IS NOT NULL),
+    -- Before that the counts of their minutes are not complete.
+    CONSTRAINT CK_OperatorRequest_purge_has_FinalBefore_an_hour_before_RequestedAt CHECK (Verb <> 'purge' OR
+        FinalBefore IS NOT NULL AND FinalBefore <= strftime('%Y-%m-%dT%H:%M:%fZ', RequestedAt, '-1 hour')),
+    -- They would match no more once some of its recipients are deleted.
+    CONSTRAINT CK_OperatorRequest_purge_has_no_Relay_or_ExplanationKey CHECK (
+        Verb <> 'purge' OR Relay IS NULL AND ExplanationKey IS NULL),
+    CONSTRAINT CK_OperatorRequest_BodiesOnly_0_or_1 CHECK (BodiesOnly IN (0, 1)),
     CONSTRAINT CK_OperatorRequest_MatchesAll_0_or_1 CHECK (MatchesAll IN (0, 1)),
     CONSTRAINT CK_OperatorRequest_NewMessageId_0_or_1 CHECK (NewMessageId IN (0, 1)),
     CONSTRAINT CK_OperatorRequest_CreatedFrom_like_2026_01_31T12_00_00_000Z CHECK (CreatedFrom GLOB
         '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
     CONSTRAINT CK_OperatorRequest_CreatedUntil_like_2026_01_31T12_00_00_000Z CHECK (CreatedUntil GLOB
+        '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
+    CONSTRAINT CK_OperatorRequest_FinalBefore_like_2026_01_31T12_00_00_000Z CHECK (FinalBefore GLOB
         '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z')
 ) STRICT;
 

@@ -529,6 +529,8 @@ CREATE TABLE sendport.OperatorRequest (
     CreatedFrom    datetime2(3) NULL,
     -- Alerts that are inserted later are never cancelled or requeued.
     CreatedUntil   datetime2(3) NULL,
+    -- A purge: what became final until then.
+    FinalBefore    datetime2(3) NULL,
     -- A release: the hold or the redirect that ends.
     HoldRequestId  bigint NULL,
     -- Without this a request without a filter is refused.
@@ -538,6 +540,8 @@ CREATE TABLE sendport.OperatorRequest (
     NewMessageId   bit NOT NULL CONSTRAINT DF_OperatorRequest_NewMessageId DEFAULT 0,
     -- A redirect: the one address that gets what matches.
     RedirectTo     nvarchar(320) NULL,
+    -- A purge: the alerts and their statuses stay.
+    BodiesOnly     bit NOT NULL CONSTRAINT DF_OperatorRequest_BodiesOnly DEFAULT 0,
     Comment        nvarchar(400) NULL,
     RequestedAt    datetime2(3) NOT NULL CONSTRAINT DF_OperatorRequest_RequestedAt DEFAULT SYSUTCDATETIME(),
     RequestedBy    nvarchar(128) NOT NULL CONSTRAINT DF_OperatorRequest_RequestedBy DEFAULT SUSER_SNAME(),
@@ -552,7 +556,7 @@ CREATE TABLE sendport.OperatorRequest (
     CONSTRAINT CK_OperatorRequest_Verb CHECK (Verb IN (N'cancel', N'hold', N'release', N'requeue', N'purge', N'redirect')),
     CONSTRAINT CK_OperatorRequest_State_open_or_done CHECK (State IN (N'open', N'done')),
     CONSTRAINT CK_OperatorRequest_needs_a_filter_or_MatchesAll CHECK (MatchesAll = 1 OR
-        COALESCE(AlertId, HoldRequestId) IS NOT NULL OR COALESCE(CreatedFrom, CreatedUntil) IS NOT NULL OR
+        COALESCE(AlertId, HoldRequestId) IS NOT NULL OR COALESCE(CreatedFrom, CreatedUntil, FinalBefore) IS NOT NULL OR
         COALESCE(SendPort, Reference, ExplanationKey, Status) IS NOT NULL OR
         COALESCE(AlertName, CreatedBy, Relay) IS NOT NULL),
     CONSTRAINT CK_OperatorRequest_hold_has_one_of_AlertId_SendPort_AlertName CHECK (Verb <> N'hold' OR
@@ -570,7 +574,13 @@ CREATE TABLE sendport.OperatorRequest (
     CONSTRAINT CK_OperatorRequest_cancel_and_requeue_have_CreatedUntil CHECK (
         Verb NOT IN (N'cancel', N'requeue') OR CreatedUntil IS NOT NULL),
     CONSTRAINT CK_OperatorRequest_Recipients_failed_or_all CHECK (Recipients IN (N'failed', N'all')),
-    CONSTRAINT CK_OperatorRequest_requeue_has_Recipients CHECK (Verb <> N'requeue' OR Recipients IS NOT NULL)
+    CONSTRAINT CK_OperatorRequest_requeue_has_Recipients CHECK (Verb <> N'requeue' OR Recipients IS NOT NULL),
+    -- Before that the counts of their minutes are not complete.
+    CONSTRAINT CK_OperatorRequest_purge_has_FinalBefore_an_hour_before_RequestedAt CHECK (Verb <> N'purge' OR
+        FinalBefore IS NOT NULL AND FinalBefore <= DATEADD(hour, -1, RequestedAt)),
+    -- They would match no more once some of its recipients are deleted.
+    CONSTRAINT CK_OperatorRequest_purge_has_no_Relay_or_ExplanationKey CHECK (
+        Verb <> N'purge' OR Relay IS NULL AND ExplanationKey IS NULL)
 );
 GO
 -- All that a claim and a load read of a request, without what the service writes while it applies it: they pass over
@@ -1490,10 +1500,13 @@ CREATE PROCEDURE sendport.AddRequest
     @Status nvarchar(16),
     @CreatedFrom datetime2(3),
     @CreatedUntil datetime2(3),
+    @OlderThanDays int,
+    @FinalBefore datetime2(3),
     @HoldRequestId bigint,
     @All bit,
     @Recipients nvarchar(8),
     @NewMessageId bit,
+    @BodiesOnly bit,
     @Comment nvarchar(4000),
     @DryRun bit,
     @RequestId bigint OUTPUT,
@@ -1502,20 +1515,24 @@ AS
 BEGIN
     SET NOCOUNT ON;
     DECLARE @now datetime2(3) = SYSUTCDATETIME(), @error nvarchar(1000), @matches bigint, @next nvarchar(400);
-    DECLARE @held bigint, @heldBy nvarchar(128);
+    DECLARE @held bigint, @heldBy nvarchar(128), @hour datetime2(3) = DATEADD(hour, -1, @now), @before datetime2(3);
     DECLARE @request TABLE (RequestId bigint NOT NULL, Verb nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL,
         AlertId bigint NULL, SendPort nvarchar(64) COLLATE Latin1_General_BIN2 NULL, AlertName nvarchar(128) NULL,
         Reference nvarchar(200) COLLATE Latin1_General_BIN2 NULL, CreatedBy nvarchar(128) NULL, Relay nvarchar(128) NULL,
         ExplanationKey nvarchar(64) COLLATE Latin1_General_BIN2 NULL,
         Status nvarchar(16) COLLATE Latin1_General_BIN2 NULL, CreatedFrom datetime2(3) NULL,
-        CreatedUntil datetime2(3) NULL, HoldRequestId bigint NULL, MatchesAll bit NOT NULL,
-        Recipients nvarchar(8) COLLATE Latin1_General_BIN2 NULL, RequestedAt datetime2(3) NOT NULL);
+        CreatedUntil datetime2(3) NULL, FinalBefore datetime2(3) NULL, HoldRequestId bigint NULL, MatchesAll bit NOT NULL,
+        Recipients nvarchar(8) COLLATE Latin1_General_BIN2 NULL, BodiesOnly bit NOT NULL, RequestedAt datetime2(3) NOT NULL);
     DECLARE @statuses TABLE (Status nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL);
     DECLARE @matching TABLE (SendPort nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,
         Status nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL, Alerts bigint NOT NULL);
     SET @RequestId = NULL;
     IF @Verb IN (N'cancel', N'requeue')
         SET @CreatedUntil = COALESCE(@CreatedUntil, @now);
+    IF @OlderThanDays BETWEEN 1 AND 36500
+        SET @before = DATEADD(day, -@OlderThanDays, @now);
+    ELSE IF @Verb = N'purge'
+        SET @before = COALESCE(@FinalBefore, @hour);
 
     IF @AlertId IS NOT NULL
        AND NOT EXISTS (SELECT 1 FROM sendport.AlertRow a WITH (READUNCOMMITTED) WHERE a.AlertId = @AlertId)
@@ -1548,6 +1565,23 @@ BEGIN
         AND @Status IS NULL AND @CreatedFrom IS NULL
         SET @error = N'say which alerts: give at least one of @AlertId, @SendPort, @AlertName, @Reference, @CreatedBy, '
             + N'@Relay, @Cause, @Status, @CreatedFrom, or @All = 1';
+    ELSE IF @Verb = N'purge' AND LOWER(@Status) IN (N'queued', N'sending', N'delayed', N'held')
+        SET @error = N'@Status: an alert that is ' + LOWER(@Status) + N' is not final, and only final alerts are purged; '
+            + N'sendport.Cancel ends it';
+    ELSE IF @OlderThanDays IS NOT NULL AND @FinalBefore IS NOT NULL
+        SET @error = N'give one of @OlderThanDays, @FinalBefore';
+    ELSE IF @OlderThanDays NOT BETWEEN 1 AND 36500
+        SET @error = N'@OlderThanDays: expected 1 to 36500, found ' + CONVERT(nvarchar(20), @OlderThanDays);
+    ELSE IF @FinalBefore > @hour
+        SET @error = N'@FinalBefore: expected a time (UTC) at least an hour ago, found '
+            + CONVERT(nvarchar(30), @FinalBefore, 126) + N': before that the counts of its minutes are not complete';
+    ELSE IF @Verb = N'purge' AND @OlderThanDays IS NULL AND @FinalBefore IS NULL AND @AlertId IS NULL
+        SET @error = N'say how old: give one of @OlderThanDays, @FinalBefore (UTC), or one alert by @AlertId';
+    ELSE IF @Verb = N'purge' AND @AlertId IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM sendport.AlertRow a WITH (READUNCOMMITTED)
+                        WHERE a.AlertId = @AlertId AND a.FinalAt <= @before)
+        SET @error = N'@AlertId: alert ' + CONVERT(nvarchar(20), @AlertId)
+            + N' is not final, or not for long enough: only what became final at least an hour ago is purged';
     IF @error IS NOT NULL
         THROW 50006, @error, 1;
 
@@ -1576,90 +1610,59 @@ BEGIN
         THROW 50006, @error, 1;
 
     INSERT @request (RequestId, Verb, AlertId, SendPort, AlertName, Reference, CreatedBy, Relay, ExplanationKey, Status,
-        CreatedFrom, CreatedUntil, HoldRequestId, MatchesAll, Recipients, RequestedAt)
+        CreatedFrom, CreatedUntil, FinalBefore, HoldRequestId, MatchesAll, Recipients, BodiesOnly, RequestedAt)
     VALUES (9223372036854775807, @Verb, @AlertId, @SendPort, @AlertName, @Reference, @CreatedBy, @Relay, @Cause,
-            LOWER(@Status), @CreatedFrom, @CreatedUntil, @HoldRequestId, COALESCE(@All, 0), LOWER(@Recipients), @now);
-    IF @Verb = N'requeue'
+            LOWER(@Status), @CreatedFrom, @CreatedUntil, @before, @HoldRequestId, COALESCE(@All, 0), LOWER(@Recipients),
+            COALESCE(@BodiesOnly, 0), @now);
+    IF @Verb = N'purge'
+        INSERT @statuses VALUES (N'relayed'), (N'partial'), (N'failed'), (N'expired'), (N'cancelled'), (N'suppressed');
+    ELSE IF @Verb = N'requeue'
         INSERT @statuses VALUES (N'failed'), (N'partial'), (N'expired'), (N'cancelled');
     ELSE
         INSERT @statuses VALUES (N'queued'), (N'delayed'), (N'held');
     IF LOWER(@Recipients) = N'all'
         INSERT @statuses VALUES (N'relayed');
-    IF @AlertId IS NOT NULL
-    BEGIN
-        INSERT @matching (SendPort, Status, Alerts)
-        SELECT a.SendPort, a.Status, COUNT_BIG(*)
-        FROM (SELECT x.* FROM sendport.AlertRow x WITH (READUNCOMMITTED) WHERE x.AlertId = @AlertId) a
-        CROSS JOIN @request q
-        WHERE -- The request q changes the alert a, as it is now.
-        (q.Verb = N'cancel' AND a.Status IN (N'queued', N'delayed', N'held')
-             AND a.StatusReasonCode = N'cancelling' AND a.RequestId = q.RequestId
-         OR q.Verb = N'release' AND a.Status = N'held' AND COALESCE(a.StatusReasonCode, N'') <> N'cancelling'
-             AND (a.AlertId = q.AlertId OR q.MatchesAll = 1
-                  OR a.StatusReasonCode = N'operator-hold'
-                     AND EXISTS (SELECT 1 FROM sendport.OperatorRequest h WITH (READUNCOMMITTED)
-                                 WHERE h.RequestId = a.RequestId AND h.RequestId < q.RequestId
-                                   AND (h.RequestId = q.HoldRequestId OR h.SendPort = q.SendPort OR h.AlertName = q.AlertName)))
-         OR (q.Verb = N'cancel' AND a.Status IN (N'queued', N'delayed', N'held')
-             OR q.Verb IN (N'hold', N'redirect') AND a.Status IN (N'queued', N'delayed')
-             -- What failed before the request, so that nothing is sent again and again.
-             OR q.Verb = N'requeue' AND a.FinalAt <= q.RequestedAt
-                AND (a.Status IN (N'failed', N'partial', N'expired', N'cancelled')
-                     OR a.Status = N'relayed' AND q.Recipients = N'all'))
-            AND -- The request q is about the alert a. Relay and cause are of one recipient that it would change.
-        (q.AlertId IS NULL OR a.AlertId = q.AlertId)
-        AND (q.SendPort IS NULL OR a.SendPort = q.SendPort)
-        AND (q.AlertName IS NULL OR a.AlertName = q.AlertName)
-        AND (q.Reference IS NULL OR a.Reference = q.Reference)
-        AND (q.CreatedBy IS NULL OR a.CreatedBy = q.CreatedBy)
-        AND (q.Status IS NULL OR a.Status = q.Status)
-        AND (q.CreatedFrom IS NULL OR a.CreatedAt >= q.CreatedFrom)
-        AND (q.CreatedUntil IS NULL OR a.CreatedAt <= q.CreatedUntil)
-        AND (q.Relay IS NULL AND q.ExplanationKey IS NULL
-             OR EXISTS (SELECT 1 FROM sendport.Recipient r WITH (READUNCOMMITTED, INDEX (PK_Recipient), FORCESEEK)
-                        WHERE r.AlertId = a.AlertId AND (r.Status <> N'relayed' OR q.Recipients = N'all')
-                          AND (q.Relay IS NULL OR r.Relay = q.Relay)
-                          AND (q.ExplanationKey IS NULL OR r.ExplanationKey = q.ExplanationKey))))
-        GROUP BY a.SendPort, a.Status;
-    END
-    ELSE
-    BEGIN
-        INSERT @matching (SendPort, Status, Alerts)
-        SELECT a.SendPort, a.Status, COUNT_BIG(*)
-        FROM @statuses s
-        JOIN sendport.AlertRow a WITH (READUNCOMMITTED, INDEX (IX_AlertRow_Live), FORCESEEK) ON a.Status = s.Status
-        CROSS JOIN @request q
-        WHERE -- The request q changes the alert a, as it is now.
-        (q.Verb = N'cancel' AND a.Status IN (N'queued', N'delayed', N'held')
-             AND a.StatusReasonCode = N'cancelling' AND a.RequestId = q.RequestId
-         OR q.Verb = N'release' AND a.Status = N'held' AND COALESCE(a.StatusReasonCode, N'') <> N'cancelling'
-             AND (a.AlertId = q.AlertId OR q.MatchesAll = 1
-                  OR a.StatusReasonCode = N'operator-hold'
-                     AND EXISTS (SELECT 1 FROM sendport.OperatorRequest h WITH (READUNCOMMITTED)
-                                 WHERE h.RequestId = a.RequestId AND h.RequestId < q.RequestId
-                                   AND (h.RequestId = q.HoldRequestId OR h.SendPort = q.SendPort OR h.AlertName = q.AlertName)))
-         OR (q.Verb = N'cancel' AND a.Status IN (N'queued', N'delayed', N'held')
-             OR q.Verb IN (N'hold', N'redirect') AND a.Status IN (N'queued', N'delayed')
-             -- What failed before the request, so that nothing is sent again and again.
-             OR q.Verb = N'requeue' AND a.FinalAt <= q.RequestedAt
-                AND (a.Status IN (N'failed', N'partial', N'expired', N'cancelled')
-                     OR a.Status = N'relayed' AND q.Recipients = N'all'))
-            AND -- The request q is about the alert a. Relay and cause are of one recipient that it would change.
-        (q.AlertId IS NULL OR a.AlertId = q.AlertId)
-        AND (q.SendPort IS NULL OR a.SendPort = q.SendPort)
-        AND (q.AlertName IS NULL OR a.AlertName = q.AlertName)
-        AND (q.Reference IS NULL OR a.Reference = q.Reference)
-        AND (q.CreatedBy IS NULL OR a.CreatedBy = q.CreatedBy)
-        AND (q.Status IS NULL OR a.Status = q.Status)
-        AND (q.CreatedFrom IS NULL OR a.CreatedAt >= q.CreatedFrom)
-        AND (q.CreatedUntil IS NULL OR a.CreatedAt <= q.CreatedUntil)
-        AND (q.Relay IS NULL AND q.ExplanationKey IS NULL
-             OR EXISTS (SELECT 1 FROM sendport.Recipient r WITH (READUNCOMMITTED, INDEX (PK_Recipient), FORCESEEK)
-                        WHERE r.AlertId = a.AlertId AND (r.Status <> N'relayed' OR q.Recipients = N'all')
-                          AND (q.Relay IS NULL OR r.Relay = q.Relay)
-                          AND (q.ExplanationKey IS NULL OR r.ExplanationKey = q.ExplanationKey))))
-        GROUP BY a.SendPort, a.Status;
-    END;
+    INSERT @matching (SendPort, Status, Alerts)
+    SELECT a.SendPort, a.Status, COUNT_BIG(*)
+    FROM (SELECT x.* FROM sendport.AlertRow x WITH (READUNCOMMITTED) WHERE x.AlertId = @AlertId
+          UNION ALL
+          SELECT x.*
+          FROM @statuses s
+          JOIN sendport.AlertRow x WITH (READUNCOMMITTED, INDEX (IX_AlertRow_Live), FORCESEEK) ON x.Status = s.Status
+          WHERE @AlertId IS NULL) a
+    CROSS JOIN @request q
+    WHERE
+      -- The request q changes the alert a, as it is now.
+      (q.Verb = N'cancel' AND a.Status IN (N'queued', N'delayed', N'held')
+           AND a.StatusReasonCode = N'cancelling' AND a.RequestId = q.RequestId
+       OR q.Verb = N'release' AND a.Status = N'held' AND COALESCE(a.StatusReasonCode, N'') <> N'cancelling'
+           AND (a.AlertId = q.AlertId OR q.MatchesAll = 1
+                OR a.StatusReasonCode = N'operator-hold'
+                   AND EXISTS (SELECT 1 FROM sendport.OperatorRequest h WITH (READUNCOMMITTED)
+                               WHERE h.RequestId = a.RequestId AND h.RequestId < q.RequestId
+                                 AND (h.RequestId = q.HoldRequestId OR h.SendPort = q.SendPort OR h.AlertName = q.AlertName)))
+       OR (q.Verb = N'cancel' AND a.Status IN (N'queued', N'delayed', N'held')
+           OR q.Verb IN (N'hold', N'redirect') AND a.Status IN (N'queued', N'delayed')
+           -- What failed before the request, so that nothing is sent again and again.
+           OR q.Verb = N'requeue' AND a.FinalAt <= q.RequestedAt
+              AND (a.Status IN (N'failed', N'partial', N'expired', N'cancelled')
+                   OR a.Status = N'relayed' AND q.Recipients = N'all')
+           OR q.Verb = N'purge' AND a.FinalAt <= q.FinalBefore AND (q.BodiesOnly = 0 OR a.BodyPurged = 0))
+          AND -- The request q is about the alert a. Relay and cause are of one recipient that it would change.
+      (q.AlertId IS NULL OR a.AlertId = q.AlertId)
+      AND (q.SendPort IS NULL OR a.SendPort = q.SendPort)
+      AND (q.AlertName IS NULL OR a.AlertName = q.AlertName)
+      AND (q.Reference IS NULL OR a.Reference = q.Reference)
+      AND (q.CreatedBy IS NULL OR a.CreatedBy = q.CreatedBy)
+      AND (q.Status IS NULL OR a.Status = q.Status)
+      AND (q.CreatedFrom IS NULL OR a.CreatedAt >= q.CreatedFrom)
+      AND (q.CreatedUntil IS NULL OR a.CreatedAt <= q.CreatedUntil)
+      AND (q.Relay IS NULL AND q.ExplanationKey IS NULL
+           OR EXISTS (SELECT 1 FROM sendport.Recipient r WITH (READUNCOMMITTED, INDEX (PK_Recipient), FORCESEEK)
+                      WHERE r.AlertId = a.AlertId AND (r.Status <> N'relayed' OR q.Recipients = N'all')
+                        AND (q.Relay IS NULL OR r.Relay = q.Relay)
+                        AND (q.ExplanationKey IS NULL OR r.ExplanationKey = q.ExplanationKey))))
+    GROUP BY a.SendPort, a.Status;
     IF @DryRun = 1
     BEGIN
         SELECT SendPort, Status, Alerts FROM @matching ORDER BY SendPort, Status;
@@ -1667,11 +1670,11 @@ BEGIN
     END;
 
     INSERT INTO sendport.OperatorRequest (Verb, AlertId, SendPort, AlertName, Reference, CreatedBy, Relay, ExplanationKey,
-        Status, CreatedFrom, CreatedUntil, HoldRequestId, MatchesAll, Recipients, NewMessageId, Comment, RequestedAt,
-        RedirectTo)
+        Status, CreatedFrom, CreatedUntil, FinalBefore, HoldRequestId, MatchesAll, Recipients, NewMessageId, BodiesOnly, Comment,
+        RequestedAt, RedirectTo)
     SELECT q.Verb, q.AlertId, q.SendPort, q.AlertName, q.Reference, q.CreatedBy, q.Relay, q.ExplanationKey, q.Status,
-           q.CreatedFrom, q.CreatedUntil, q.HoldRequestId, q.MatchesAll, q.Recipients, COALESCE(@NewMessageId, 0), @Comment,
-           q.RequestedAt, @RedirectTo
+           q.CreatedFrom, q.CreatedUntil, q.FinalBefore, q.HoldRequestId, q.MatchesAll, q.Recipients,
+           COALESCE(@NewMessageId, 0), q.BodiesOnly, @Comment, q.RequestedAt, @RedirectTo
     FROM @request q;
     SET @RequestId = CAST(SCOPE_IDENTITY() AS bigint);
     SET @matches = COALESCE((SELECT SUM(m.Alerts) FROM @matching m), 0);
@@ -1682,6 +1685,7 @@ BEGIN
         WHEN N'release' THEN N'the service ends the hold within seconds'
         WHEN N'redirect' THEN N'from now on they go to that address alone, and so do those that are inserted later, until '
                               + N'EXEC sendport.Release @RedirectRequestId = ' + CONVERT(nvarchar(20), @RequestId)
+        WHEN N'purge' THEN N'the service deletes them in batches, at the pace of [retention]; AppliedCount says how many so far'
         ELSE N'the service puts them back into the queue in batches; '
              + CASE WHEN @NewMessageId = 1 THEN N'each message gets a new Message-ID'
                     ELSE N'the Message-ID is kept, and some servers drop a message whose Message-ID they know: '
@@ -1709,7 +1713,7 @@ CREATE PROCEDURE sendport.Cancel
 AS
     SET NOCOUNT ON;
     EXEC sendport.AddRequest N'cancel', @AlertId, @SendPort, @AlertName, @Reference, @CreatedBy, @Relay, @Cause, @Status,
-        @CreatedFrom, @CreatedUntil, NULL, @All, NULL, 0, @Comment, @DryRun, @RequestId OUTPUT;
+        @CreatedFrom, @CreatedUntil, NULL, NULL, NULL, @All, NULL, 0, 0, @Comment, @DryRun, @RequestId OUTPUT;
 GO
 -- An alert, a send port or an AlertName waits until a release.
 CREATE PROCEDURE sendport.Hold
@@ -1721,8 +1725,8 @@ CREATE PROCEDURE sendport.Hold
     @RequestId bigint = NULL OUTPUT
 AS
     SET NOCOUNT ON;
-    EXEC sendport.AddRequest N'hold', @AlertId, @SendPort, @AlertName, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0,
-        NULL, 0, @Comment, @DryRun, @RequestId OUTPUT;
+    EXEC sendport.AddRequest N'hold', @AlertId, @SendPort, @AlertName, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL, NULL, 0, NULL, 0, 0, @Comment, @DryRun, @RequestId OUTPUT;
 GO
 -- An alert, a send port, an AlertName or all go to one address instead of their recipients, until a release.
 CREATE PROCEDURE sendport.Redirect
@@ -1737,7 +1741,7 @@ CREATE PROCEDURE sendport.Redirect
 AS
     SET NOCOUNT ON;
     EXEC sendport.AddRequest N'redirect', @AlertId, @SendPort, @AlertName, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        @All, NULL, 0, @Comment, @DryRun, @RequestId OUTPUT, @To;
+        NULL, NULL, @All, NULL, 0, 0, @Comment, @DryRun, @RequestId OUTPUT, @To;
 GO
 -- A hold ends: the one with this target, the one with this number, or all. With an alert or all: also alerts that an
 -- adoption holds or that are in doubt. A redirect ends by its number alone.
@@ -1768,7 +1772,7 @@ AS
         THROW 50006, @error, 1;
     SET @HoldRequestId = COALESCE(@RedirectRequestId, @HoldRequestId);
     EXEC sendport.AddRequest N'release', @AlertId, @SendPort, @AlertName, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        @HoldRequestId, @All, NULL, 0, @Comment, @DryRun, @RequestId OUTPUT;
+        NULL, NULL, @HoldRequestId, @All, NULL, 0, 0, @Comment, @DryRun, @RequestId OUTPUT;
 GO
 -- Alerts that failed, expired, were cancelled or are partial are sent again: to the recipients that do not have them
 -- (@Recipients = 'failed'), or to all, also of alerts that were relayed ('all').
@@ -1792,7 +1796,31 @@ CREATE PROCEDURE sendport.Requeue
 AS
     SET NOCOUNT ON;
     EXEC sendport.AddRequest N'requeue', @AlertId, @SendPort, @AlertName, @Reference, @CreatedBy, @Relay, @Cause, @Status,
-        @CreatedFrom, @CreatedUntil, NULL, @All, @Recipients, @NewMessageId, @Comment, @DryRun, @RequestId OUTPUT;
+        @CreatedFrom, @CreatedUntil, NULL, NULL, NULL, @All, @Recipients, @NewMessageId, 0, @Comment, @DryRun,
+        @RequestId OUTPUT;
+GO
+-- Alerts that became final that long ago are deleted with all that belongs to them, or their bodies and attachments alone.
+-- The service does it in batches, so that no statement locks a whole table, whatever transaction calls this.
+CREATE PROCEDURE sendport.Purge
+    @OlderThanDays int = NULL,
+    @SendPort nvarchar(64) = NULL,
+    @Status nvarchar(16) = NULL,
+    @AlertName nvarchar(128) = NULL,
+    @AlertId bigint = NULL,
+    @Reference nvarchar(200) = NULL,
+    @CreatedBy nvarchar(128) = NULL,
+    @CreatedFrom datetime2(3) = NULL,
+    @CreatedUntil datetime2(3) = NULL,
+    @FinalBefore datetime2(3) = NULL,
+    @BodiesOnly bit = 0,
+    @Comment nvarchar(4000) = NULL,
+    @DryRun bit = 0,
+    @RequestId bigint = NULL OUTPUT
+AS
+    SET NOCOUNT ON;
+    EXEC sendport.AddRequest N'purge', @AlertId, @SendPort, @AlertName, @Reference, @CreatedBy, NULL, NULL, @Status,
+        @CreatedFrom, @CreatedUntil, @OlderThanDays, @FinalBefore, NULL, 0, NULL, 0, @BodiesOnly, @Comment, @DryRun,
+        @RequestId OUTPUT;
 GO
 
 -- ==== Database Mail: the result of @query ====
@@ -2701,7 +2729,7 @@ GO
 -- Operators: they see everything but audit copies.
 CREATE ROLE sendport_reader;
 GO
--- Operators that cancel, hold, release and requeue alerts. They see what readers see.
+-- Operators that cancel, hold, release, requeue and purge alerts. They see what readers see.
 CREATE ROLE sendport_operator;
 GO
 ALTER ROLE sendport_reader ADD MEMBER sendport_operator;
@@ -2789,6 +2817,7 @@ GRANT EXECUTE ON sendport.Why TO sendport_reader;
 GO
 GRANT EXECUTE ON sendport.Cancel TO sendport_operator;
 GRANT EXECUTE ON sendport.Hold TO sendport_operator;
+GRANT EXECUTE ON sendport.Purge TO sendport_operator;
 GRANT EXECUTE ON sendport.Redirect TO sendport_operator;
 GRANT EXECUTE ON sendport.Release TO sendport_operator;
 GRANT EXECUTE ON sendport.Requeue TO sendport_operator;

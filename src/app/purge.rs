@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use sendport_core::domain::AlertStatus;
 use sendport_delivery::settings::SendPortConfig;
 use sendport_delivery::settings::retention::StatusRetention;
 use sendport_delivery::worker::{Pace, Pacer, RetentionPlan};
-use sendport_store::retention::{FinalGroup, PurgeScope, Purged};
-use sendport_store::{Event, EventSeverity, Store, StoreError, StoreErrorKind};
+use sendport_store::operator_requests::RequestLine;
+use sendport_store::purge_requests::{PurgeBatches, PurgeStage, purge_step};
+use sendport_store::retention::{FinalGroup, PurgeAmong, PurgeScope, Purged};
+use sendport_store::{Event, EventSeverity, MOST_REFUSED, Store, StoreError, StoreErrorKind};
 
 use crate::config::Config;
 
@@ -21,15 +24,13 @@ const TRY_AGAIN: Duration = Duration::from_millis(500);
 /// `EventLog.EventType` of a purge by an operator.
 const PURGED_EVENT: &str = "purged";
 
-/// What an operator asks to purge.
+/// What an operator asks to purge of what the configuration no longer keeps.
 #[derive(Debug, Clone)]
 pub struct PurgeSelection {
     /// These final statuses; empty: all.
     pub statuses: Vec<AlertStatus>,
     /// These send ports; empty: all.
     pub send_ports: Vec<String>,
-    /// Time since `FinalAt`; `None`: as the configuration says.
-    pub older_than: Option<Duration>,
     /// Only bodies and attachments.
     pub bodies_only: bool,
 }
@@ -84,12 +85,8 @@ async fn counted(
 ) -> Result<PurgeGroup, StoreError> {
     let (status, send_port) = (group.status, group.send_port.clone());
     let scope = |configured: Option<Duration>| {
-        let older_than = selection.older_than.or(configured)?;
-        Some(PurgeScope {
-            status,
-            send_port: send_port.clone(),
-            older_than,
-        })
+        let older_than = configured?;
+        Some(PurgeScope::old(status, &send_port, older_than))
     };
     let bodies_scope = scope(kept.bodies.min(kept.alerts).duration());
     let alerts_scope = scope(kept.alerts.duration()).filter(|_| !selection.bodies_only);
@@ -111,92 +108,139 @@ async fn counted(
     })
 }
 
-/// Purges these at the configured pace; `progress` hears of each batch. Writes `who` did it to `EventLog`.
-///
-/// # Errors
-/// [`StoreError`]; what was purged before is in `EventLog`.
-pub async fn purge(
-    store: &Arc<dyn Store>,
-    config: &Config,
-    groups: &[PurgeGroup],
-    who: &str,
-    mut progress: impl FnMut(Purged) + Send,
-) -> Result<Purged, StoreError> {
-    let pace = Pace {
-        rows_per_second: config.retention.rows_per_second,
-        bytes_per_second: config.retention.bytes_per_second.0,
-    };
-    let mut pacer = Pacer::new(pace);
-    let mut all = Purged::default();
-    let mut result = Ok(());
-    for group in groups {
-        result = purge_group(&**store, group, &mut pacer, &mut all, &mut progress).await;
-        if result.is_err() {
-            break;
-        }
-    }
-    let event = Event {
-        severity: EventSeverity::Information,
-        event_type: PURGED_EVENT,
-        instance: None,
-        alert: None,
-        send_port: None,
-        relay: None,
-        message: format!(
-            "{who} purged {} rows and {} bytes of old alerts",
-            all.rows, all.bytes
-        ),
-    };
-    if all.rows > 0 {
-        store.log_event(&event).await?;
-    }
-    result.map(|()| all)
+/// Deletes batches at the configured pace, beside a running service.
+pub struct Purger<F> {
+    store: Arc<dyn Store>,
+    pacer: Pacer,
+    /// What was deleted so far.
+    pub all: Purged,
+    /// Hears of each batch.
+    progress: F,
 }
 
-async fn purge_group(
-    store: &dyn Store,
-    group: &PurgeGroup,
-    pacer: &mut Pacer,
-    all: &mut Purged,
-    progress: &mut (impl FnMut(Purged) + Send),
-) -> Result<(), StoreError> {
-    let bytes = pacer.batch_bytes();
-    for (scope, is_body) in [(&group.bodies_scope, true), (&group.alerts_scope, false)] {
-        let Some(scope) = scope else { continue };
-        loop {
-            let began = Instant::now();
-            let purged = purge_batch(store, scope, is_body, bytes).await?;
-            *all += purged;
-            progress(*all);
-            if !purged.more {
+impl<F: FnMut(&Purged) + Send + Sync> Purger<F> {
+    /// Nothing is deleted yet.
+    pub fn new(store: &Arc<dyn Store>, config: &Config, progress: F) -> Self {
+        let pace = Pace {
+            rows_per_second: config.retention.rows_per_second,
+            bytes_per_second: config.retention.bytes_per_second.0,
+        };
+        Self {
+            store: store.clone(),
+            pacer: Pacer::new(pace),
+            all: Purged::default(),
+            progress,
+        }
+    }
+
+    /// Deletes what the configuration no longer keeps, and writes `who` did it to `EventLog`.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was purged before is in `EventLog`.
+    pub async fn purge_groups(
+        &mut self,
+        groups: &[PurgeGroup],
+        who: &str,
+    ) -> Result<(), StoreError> {
+        let mut result = Ok(());
+        for group in groups {
+            result = self.purge_group(group).await;
+            if result.is_err() {
                 break;
             }
-            tokio::time::sleep(pacer.rest(purged, began.elapsed())).await;
+        }
+        let (rows, bytes) = (self.all.rows, self.all.bytes);
+        let event = Event {
+            severity: EventSeverity::Information,
+            event_type: PURGED_EVENT,
+            instance: None,
+            alert: None,
+            send_port: None,
+            relay: None,
+            message: format!("{who} purged {rows} rows and {bytes} bytes of old alerts"),
+        };
+        if rows > 0 {
+            self.store.log_event(&event).await?;
+        }
+        result
+    }
+
+    async fn purge_group(&mut self, group: &PurgeGroup) -> Result<(), StoreError> {
+        let stages = [
+            (PurgeStage::Bodies, &group.bodies_scope),
+            (PurgeStage::Alerts, &group.alerts_scope),
+        ];
+        let mut refused = Vec::new();
+        for (stage, scope) in stages {
+            let Some(mut scope) = scope.clone() else {
+                continue;
+            };
+            while refused.len() < MOST_REFUSED {
+                scope.among = PurgeAmong::AllBut(refused.clone());
+                let Some(purged) = self.purge(stage, &scope).await? else {
+                    break;
+                };
+                refused.extend(purged.refused.iter().map(|row| row.alert));
+                if !purged.more {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries out a request, beside a service that does so too. What another transaction has locked is left to the service.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the request stays open, and a running instance goes on with it.
+    pub async fn carry_out(&mut self, request: &RequestLine) -> Result<(), StoreError> {
+        let (store, mut refused, mut from) = (self.store.clone(), Vec::new(), None);
+        loop {
+            from = purge_step(&*store, request, from.as_ref(), &mut refused, self).await?;
+            if from.is_none() {
+                break;
+            }
+        }
+        let refused = refused.iter().map(|row| row.alert);
+        let refused: Vec<_> = refused.take(MOST_REFUSED).collect();
+        store.close_request(request, 0, &refused).await.map(|_| ())
+    }
+
+    /// One batch; again while the service has its lock.
+    async fn batch(&self, stage: PurgeStage, scope: &PurgeScope) -> Result<Purged, StoreError> {
+        let mut tries = 0;
+        loop {
+            let purged = match stage {
+                PurgeStage::Bodies => {
+                    let bytes = self.pacer.batch_bytes();
+                    self.store.purge_bodies(scope, bytes).await
+                }
+                PurgeStage::Alerts => self.store.purge_alerts(scope).await,
+            };
+            match purged {
+                Err(error) if error.kind() == StoreErrorKind::Unavailable && tries < MOST_TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(TRY_AGAIN).await;
+                }
+                purged => return purged,
+            }
         }
     }
-    Ok(())
 }
 
-/// One batch; again while the service has its lock.
-async fn purge_batch(
-    store: &dyn Store,
-    scope: &PurgeScope,
-    is_body: bool,
-    bytes: u64,
-) -> Result<Purged, StoreError> {
-    let mut tries = 0;
-    loop {
-        let purged = match is_body {
-            true => store.purge_bodies(scope, bytes).await,
-            false => store.purge_alerts(scope).await,
-        };
-        match purged {
-            Err(error) if error.kind() == StoreErrorKind::Unavailable && tries < MOST_TRIES => {
-                tries += 1;
-                tokio::time::sleep(TRY_AGAIN).await;
-            }
-            purged => return purged,
-        }
+#[async_trait]
+impl<F: FnMut(&Purged) + Send + Sync> PurgeBatches for Purger<F> {
+    async fn purge(
+        &mut self,
+        stage: PurgeStage,
+        scope: &PurgeScope,
+    ) -> Result<Option<Purged>, StoreError> {
+        let began = Instant::now();
+        let purged = self.batch(stage, scope).await?;
+        self.all += purged.clone();
+        (self.progress)(&self.all);
+        tokio::time::sleep(self.pacer.rest(&purged, began.elapsed())).await;
+        Ok(Some(purged))
     }
 }
 

@@ -90,6 +90,7 @@ impl FilterArgs {
             status: self.status,
             created_from: self.since,
             created_until: self.until,
+            final_before: None,
             hold_request_id: None,
             matches_all: self.all,
         })
@@ -127,9 +128,9 @@ pub(super) struct OptionArgs {
 /// A text that is neither a time nor an age.
 #[derive(Debug, thiserror::Error)]
 #[error("'{0}' is neither a time such as 2026-01-31T12:00:00Z nor an age such as 30m, 2h or 1d")]
-struct MomentError(String);
+pub(super) struct MomentError(String);
 
-fn moment(text: &str) -> Result<Timestamp, MomentError> {
+pub(super) fn moment(text: &str) -> Result<Timestamp, MomentError> {
     let age = humantime::parse_duration(text).ok();
     let ago = age.and_then(|age| app::now().checked_sub_signed(TimeDelta::from_std(age).ok()?));
     let time = || {
@@ -215,6 +216,7 @@ pub(super) async fn run(order: Order, config: Config) -> Result<(), Failure> {
         recipients: requeue.map(|it| it.recipients),
         new_message_id: requeue.is_some_and(|it| it.new_message_id),
         redirect_to: order.redirect_to,
+        bodies_only: false,
         comment: order.options.comment,
         requested_by: app::user_name(),
         host_name: Some(app::host_name()),
@@ -249,7 +251,7 @@ pub(super) async fn run(order: Order, config: Config) -> Result<(), Failure> {
 }
 
 /// The row of a request, which the service may have carried out by now.
-async fn row(store: &dyn Store, id: RequestId) -> Result<RequestLine, Failure> {
+pub(super) async fn row(store: &dyn Store, id: RequestId) -> Result<RequestLine, Failure> {
     let found = store.requests(NEWEST).await?;
     let found = found.into_iter().find(|line| line.request_id == id);
     found.ok_or_else(|| Failure::Other(format!("request {id} is not among the newest {NEWEST}")))
@@ -418,6 +420,7 @@ fn past(verb: OperatorVerb) -> &'static str {
         OperatorVerb::Release => "released",
         OperatorVerb::Requeue => "requeued",
         OperatorVerb::Redirect => "redirected",
+        OperatorVerb::Purge => "deleted",
     }
 }
 

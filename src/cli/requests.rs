@@ -78,6 +78,9 @@ fn what(line: &RequestLine) -> String {
     if let Some(to) = &line.redirect_to {
         words.push(format!("to {to}"));
     }
+    if line.bodies_only {
+        words.push("bodies only".to_owned());
+    }
     if line.new_message_id {
         words.push("new Message-ID".to_owned());
     }

@@ -24,7 +24,7 @@ pub struct PurgeRun {
 }
 
 impl PurgeRun {
-    fn add(&mut self, purged: Purged, took: Duration) {
+    fn add(&mut self, purged: &Purged, took: Duration) {
         self.rows += purged.rows;
         self.batches += 1;
         self.slowest = self.slowest.max(took);
@@ -50,24 +50,22 @@ impl PurgeRun {
 pub async fn purge_all(store: &Arc<dyn Store>) -> Result<PurgeRun, StoreError> {
     let mut run = PurgeRun::default();
     for group in store.final_groups().await? {
-        let scope = PurgeScope {
-            status: group.status,
-            send_port: group.send_port,
-            older_than: Duration::ZERO,
-        };
+        let scope = PurgeScope::old(group.status, &group.send_port, Duration::ZERO);
         let mut more = true;
         while more {
             let begun = Instant::now();
             let purged = store.purge_bodies(&scope, BYTES).await?;
-            run.add(purged, begun.elapsed());
-            more = purged.more;
+            // What the database refuses is refused again.
+            more = purged.more && purged.rows > 0;
+            run.add(&purged, begun.elapsed());
         }
         more = true;
         while more {
             let begun = Instant::now();
             let purged = store.purge_alerts(&scope).await?;
-            run.add(purged, begun.elapsed());
-            more = purged.more;
+            // What the database refuses is refused again.
+            more = purged.more && purged.rows > 0;
+            run.add(&purged, begun.elapsed());
         }
     }
     Ok(run)

@@ -471,6 +471,7 @@ pub(crate) fn request(verb: OperatorVerb, filter: RequestFilter) -> NewRequest {
         recipients: (verb == OperatorVerb::Requeue).then_some(RequeueRecipients::Failed),
         new_message_id: false,
         redirect_to: None,
+        bodies_only: false,
         comment: Some("runaway job".to_owned()),
         requested_by: "anna".to_owned(),
         host_name: None,

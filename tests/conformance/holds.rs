@@ -120,3 +120,24 @@ pub(crate) async fn a_release_leaves_what_is_in_doubt(f: &dyn Fixture) {
     assert_eq!(applied(&store, &release).await.1, 0);
     assert_eq!(status(&store, id).await, AlertStatus::Held);
 }
+
+/// Nothing can be held of it any more, and nobody can release it.
+pub(crate) async fn a_hold_of_an_alert_that_became_final_ends(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    let id = named(f, "order-late").await;
+    let (token, _) = claim_one(&store, a).await;
+    let line = add(&store, &hold(of_alert(id))).await;
+    let first = pass(&store, &line).await;
+    assert_eq!(
+        (first.applied, first.closed),
+        (0, false),
+        "it is being sent"
+    );
+    record(&store, a, &outcome(id, token, 1, &[Relayed, Relayed])).await;
+    assert!(pass(&store, &line).await.closed);
+    let line = request_line(&store, line.request_id).await;
+    assert_eq!((line.state.as_str(), line.applied_count), ("done", 0));
+    assert_eq!(line.result.as_deref(), Some("the alert is final"));
+    assert_eq!(store.open_requests().await.expect("requests"), []);
+}

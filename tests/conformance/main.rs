@@ -29,6 +29,7 @@ mod membership;
 #[path = "../support/not_run.rs"]
 mod not_run;
 mod operators;
+mod purge_requests;
 mod queue;
 mod record;
 mod redirects;
@@ -229,6 +230,7 @@ macro_rules! scenarios {
                 one_alert_is_held_and_released;
                 holds_that_overlap_end_one_by_one;
                 a_release_leaves_what_is_in_doubt;
+                a_hold_of_an_alert_that_became_final_ends;
             }
             requeues {
                 a_requeue_sends_to_those_that_failed;
@@ -356,6 +358,15 @@ macro_rules! scenarios {
                 a_digest_is_an_alert_of_the_service;
                 an_application_cannot_make_a_digest;
                 one_of_many_instances_reports;
+            }
+            purge_requests {
+                what_is_final_and_old_is_deleted_and_counted;
+                bodies_alone_are_deleted;
+                every_filter_limits_a_purge;
+                many_are_deleted_in_steps;
+                what_the_database_refuses_keeps_no_other;
+                what_is_not_final_any_more_is_left;
+                a_purge_needs_an_age;
             }
             retention {
                 bodies_and_attachments_go_first_and_the_status_stays;

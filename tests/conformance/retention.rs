@@ -14,11 +14,7 @@ use crate::{attachments, large};
 const HOUR: Duration = minutes(60);
 
 fn scope(status: AlertStatus, send_port: &str, older_than: Duration) -> PurgeScope {
-    PurgeScope {
-        status,
-        send_port: send_port.to_owned(),
-        older_than,
-    }
+    PurgeScope::old(status, send_port, older_than)
 }
 
 /// Relayed ones of the send port `default` that became final an hour ago.

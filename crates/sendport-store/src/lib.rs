@@ -20,6 +20,7 @@ mod expiry;
 mod lines;
 pub mod migration;
 pub mod operator_requests;
+pub mod purge_requests;
 pub mod retention;
 pub mod rollup;
 pub mod spool;
@@ -43,6 +44,7 @@ use certificates::CertificateStore;
 use coordination::Coordination;
 use digest::FailureDigestStore;
 use operator_requests::OperatorRequests;
+use purge_requests::PurgeRequests;
 use retention::RetentionStore;
 use rollup::RollupStore;
 use templates::TemplateStore;
@@ -319,6 +321,7 @@ pub trait Store:
     + TemplateStore
     + CertificateStore
     + RetentionStore
+    + PurgeRequests
     + RollupStore
 {
 }
@@ -336,6 +339,7 @@ impl<T> Store for T where
         + TemplateStore
         + CertificateStore
         + RetentionStore
+        + PurgeRequests
         + RollupStore
 {
 }

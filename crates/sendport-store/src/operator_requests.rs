@@ -1,4 +1,4 @@
-//! Requests of operators: cancel, hold, release, requeue and redirect, by a filter.
+//! Requests of operators: cancel, hold, release, requeue, redirect and purge, by a filter.
 //!
 //! A request is a row. A claim honours those that are open, and [`apply_pass`] changes what matches, in batches.
 
@@ -9,7 +9,7 @@ use sendport_core::domain::{
 use serde::Serialize;
 
 use crate::expiry::Ending;
-use crate::{MOST_REFUSED, RefusedRow, StoreError, SweepResult};
+use crate::{Event, EventSeverity, MOST_REFUSED, RefusedRow, StoreError, SweepResult};
 
 /// An operator does not want it sent.
 pub(crate) const CANCELLED: Ending = Ending {
@@ -38,6 +38,7 @@ pub struct RequestFilter {
     pub status: Option<AlertStatus>,
     pub created_from: Option<Timestamp>,
     pub created_until: Option<Timestamp>,
+    pub final_before: Option<Timestamp>,
     pub hold_request_id: Option<RequestId>,
     pub matches_all: bool,
 }
@@ -62,6 +63,7 @@ impl RequestFilter {
             self.status.map(|status| format!("Status '{status}'")),
             time("from", self.created_from),
             time("until", self.created_until),
+            time("final until", self.final_before),
             self.hold_request_id.map(|id| format!("request {id}")),
             self.matches_all.then(|| "all".to_owned()),
         ];
@@ -75,7 +77,8 @@ impl RequestFilter {
 pub struct NewRequest {
     /// What is to be done.
     pub verb: OperatorVerb,
-    /// With which alerts. A cancel or requeue without `created_until` is about alerts that are there now.
+    /// With which alerts. A cancel or requeue without `created_until` is about alerts that are there now, a purge without
+    /// `final_before` about those that became final an hour ago.
     pub filter: RequestFilter,
     /// A requeue: which recipients.
     pub recipients: Option<RequeueRecipients>,
@@ -83,6 +86,8 @@ pub struct NewRequest {
     pub new_message_id: bool,
     /// A redirect: the one address that gets what matches.
     pub redirect_to: Option<String>,
+    /// A purge: the alerts and their statuses stay.
+    pub bodies_only: bool,
     /// Why.
     pub comment: Option<String>,
     /// Who, where the engine has no logins.
@@ -103,6 +108,7 @@ pub struct RequestLine {
     pub recipients: Option<RequeueRecipients>,
     pub new_message_id: bool,
     pub redirect_to: Option<String>,
+    pub bodies_only: bool,
     pub comment: Option<String>,
     pub requested_at: Timestamp,
     pub requested_by: String,
@@ -120,13 +126,28 @@ impl RequestLine {
         self.verb.parse().ok()
     }
 
-    /// True where alerts are changed beside claims: a hold of many alerts is a rule for claims alone, and a redirect one
-    /// for those that read what was claimed.
+    /// True where alerts are changed beside claims: a hold of many alerts is a rule for claims alone, a redirect one for
+    /// those that read what was claimed, and a purge is carried out by retention.
     pub fn is_applied(&self) -> bool {
         match self.operator_verb() {
             Some(OperatorVerb::Hold) => self.filter.alert_id.is_some(),
-            Some(OperatorVerb::Redirect) => false,
+            Some(OperatorVerb::Redirect | OperatorVerb::Purge) => false,
             verb => verb.is_some(),
+        }
+    }
+
+    /// What `EventLog` says once it is done.
+    pub fn done_event(&self) -> Event {
+        let (id, by, verb) = (self.request_id, &self.requested_by, &self.verb);
+        let filter = self.filter.in_words();
+        Event {
+            severity: EventSeverity::Information,
+            event_type: "request-done",
+            instance: None,
+            alert: None,
+            send_port: None,
+            relay: None,
+            message: format!("request {id} of {by} is done: {verb} {filter}; see OperatorRequest"),
         }
     }
 
@@ -147,7 +168,9 @@ pub(crate) fn statuses(
     verb: OperatorVerb,
     recipients: Option<RequeueRecipients>,
 ) -> &'static [AlertStatus] {
-    use AlertStatus::{Cancelled, Delayed, Expired, Failed, Held, Partial, Queued, Relayed};
+    use AlertStatus::{
+        Cancelled, Delayed, Expired, Failed, Held, Partial, Queued, Relayed, Suppressed,
+    };
     match (verb, recipients) {
         (OperatorVerb::Cancel, _) => &[Queued, Delayed, Held],
         (OperatorVerb::Hold | OperatorVerb::Redirect, _) => &[Queued, Delayed],
@@ -156,6 +179,7 @@ pub(crate) fn statuses(
             &[Failed, Partial, Expired, Cancelled, Relayed]
         }
         (OperatorVerb::Requeue, _) => &[Failed, Partial, Expired, Cancelled],
+        (OperatorVerb::Purge, _) => &[Relayed, Partial, Failed, Expired, Cancelled, Suppressed],
     }
 }
 
@@ -185,6 +209,7 @@ pub struct MatchingAlerts {
 pub struct RequestCursor {
     pub(crate) status: String,
     pub(crate) send_port: String,
+    pub(crate) body_purged: bool,
     pub(crate) created_at: String,
     pub(crate) alert: i64,
 }
@@ -205,6 +230,8 @@ pub struct RequestStep {
 pub struct CloseResult {
     /// Nothing more can match.
     pub closed: bool,
+    /// This call has closed it, and written its event.
+    pub closed_now: bool,
     /// Alerts that match and whose bodies are purged.
     pub purged: u64,
 }
@@ -239,7 +266,7 @@ pub trait OperatorRequests: Send + Sync {
     ) -> Result<RequestStep, StoreError>;
 
     /// Writes `RefusedCount`, and closes the request if no alert matches any more: none that waits, is being sent, or
-    /// that another transaction has locked. `without` are refused by the database: a cancel stays in force for them.
+    /// that another transaction has locked. What closes it writes [`RequestLine::done_event`], once. `without` are refused by the database: a cancel stays in force for them.
     /// `purged` match and have no body any more, as far as the pass met them.
     async fn close_request(
         &self,
@@ -260,6 +287,8 @@ pub struct PassResult {
     pub refused: Vec<RefusedRow>,
     /// Nothing more can match.
     pub closed: bool,
+    /// This pass has closed it.
+    pub closed_now: bool,
 }
 
 /// Walks once over all alerts and applies the request to those that match. `progress` is called with the number of
@@ -290,6 +319,7 @@ pub async fn apply_pass(
     let without = ids(&pass.refused);
     let close = store.close_request(request, pass.purged, &without).await?;
     (pass.closed, pass.purged) = (close.closed, close.purged);
+    pass.closed_now = close.closed_now;
     Ok(pass)
 }
 
@@ -299,10 +329,15 @@ fn ids(refused: &[RefusedRow]) -> Vec<AlertId> {
 }
 
 /// What a closed request says of itself. On SQL Server `close_request.sql` says the same.
-pub(crate) fn result_text(verb: Option<OperatorVerb>, refused: u64) -> String {
-    let done = match verb {
+pub(crate) fn result_text(request: &RequestLine, refused: u64) -> String {
+    let done = match request.operator_verb() {
         Some(OperatorVerb::Cancel) => "every matching alert is cancelled or was sent before",
         Some(OperatorVerb::Requeue) => "every matching alert is in the queue again",
+        Some(OperatorVerb::Purge) if request.bodies_only => {
+            "the body of every matching alert is deleted"
+        }
+        Some(OperatorVerb::Purge) => "every matching alert is deleted",
+        Some(OperatorVerb::Hold) => "the alert is final",
         _ => "every matching alert is released",
     };
     match refused {

@@ -4,9 +4,9 @@ use std::ops::AddAssign;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sendport_core::domain::{AlertStatus, InstanceId, Timestamp};
+use sendport_core::domain::{AlertId, AlertStatus, InstanceId, RequestId, Timestamp};
 
-use super::StoreError;
+use super::{RefusedRow, StoreError};
 
 /// Most alerts of one batch.
 pub const MOST_ALERTS: u32 = 200;
@@ -14,6 +14,9 @@ pub const MOST_ALERTS: u32 = 200;
 /// Most rows of one table in one batch. Far below the 5,000 locks of a statement from which SQL Server locks the whole
 /// table.
 pub const MOST_CHILD_ROWS: u32 = 1000;
+
+/// Younger alerts are not purged: the counts of their minutes are not complete.
+pub const YOUNGEST: Duration = Duration::from_secs(3600);
 
 /// Final alerts of one status and one send port that became final as long ago.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,10 +27,36 @@ pub struct PurgeScope {
     pub send_port: String,
     /// Time since `FinalAt`.
     pub older_than: Duration,
+    /// Which of them.
+    pub among: PurgeAmong,
+    /// The request of an operator that names them, in which they are counted.
+    pub request: Option<RequestId>,
+}
+
+impl PurgeScope {
+    /// All of them, by age.
+    pub fn old(status: AlertStatus, send_port: &str, older_than: Duration) -> Self {
+        Self {
+            status,
+            send_port: send_port.to_owned(),
+            older_than,
+            among: PurgeAmong::AllBut(Vec::new()),
+            request: None,
+        }
+    }
+}
+
+/// Some alerts of a scope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PurgeAmong {
+    /// All but these, which the database refused before; at most [`MOST_REFUSED`](super::MOST_REFUSED).
+    AllBut(Vec<AlertId>),
+    /// These, [`MOST_ALERTS`] at most.
+    These(Vec<AlertId>),
 }
 
 /// What one or more batches deleted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Purged {
     /// Alerts, or bodies.
     pub alerts: u64,
@@ -37,6 +66,8 @@ pub struct Purged {
     pub bytes: u64,
     /// Whether more may be left.
     pub more: bool,
+    /// What the database refuses to delete although it deletes others.
+    pub refused: Vec<RefusedRow>,
 }
 
 impl AddAssign for Purged {
@@ -45,6 +76,7 @@ impl AddAssign for Purged {
         self.rows += other.rows;
         self.bytes += other.bytes;
         self.more = other.more;
+        self.refused.extend(other.refused);
     }
 }
 

@@ -29,6 +29,8 @@ word_enum! {
         Requeue = "requeue",
         /// They are sent to one address, until a release.
         Redirect = "redirect",
+        /// Those that are final and old are deleted.
+        Purge = "purge",
     }
 }
 

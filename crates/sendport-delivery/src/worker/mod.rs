@@ -12,10 +12,12 @@ mod failures;
 mod guarded_spool;
 mod heartbeat;
 mod lease_guard;
+mod left_out;
 mod limit_share;
 mod liveness;
 mod obstacles;
 mod pacer;
+mod purge_requests;
 mod recorder;
 mod recovery;
 mod refused_rows;
@@ -171,11 +173,12 @@ impl Worker {
         let sweeper = tokio::spawn(self.sweeper(unbroken_since).run());
         let failure_notifier = tokio::spawn(self.failure_notifier().run());
         let expiry_watch = tokio::spawn(self.expiry_watch().run());
-        let retention = tokio::spawn(self.retention().run());
+        let purge_requested = Arc::new(Notify::new());
+        let retention = tokio::spawn(self.retention(purge_requested.clone()).run());
         let store = self.store.clone();
         let rollup = tokio::spawn(Rollup { store }.run());
         let (tasks, mut recorder) = self.tasks();
-        let request_applier = self.request_applier(tasks.parked.clone());
+        let request_applier = self.request_applier(tasks.parked.clone(), purge_requested);
         let request_applier = tokio::spawn(request_applier.run());
         self.take_work(&tasks, &lease_lost, events).await;
         self.liveness.end();
@@ -322,12 +325,13 @@ impl Worker {
         }
     }
 
-    fn request_applier(&self, parked: Arc<Notify>) -> RequestApplier {
+    fn request_applier(&self, parked: Arc<Notify>, purge_requested: Arc<Notify>) -> RequestApplier {
         RequestApplier {
             store: self.store.clone(),
             instance: self.instance.id,
             interval: self.settings.sweep_interval.min(requests::LOOK_EVERY),
             parked,
+            purge_requested,
             observer: self.observer.clone(),
             known: BTreeMap::new(),
         }
@@ -350,13 +354,14 @@ impl Worker {
         }
     }
 
-    fn retention(&self) -> Retention {
+    fn retention(&self, purge_requested: Arc<Notify>) -> Retention {
         let plan = self.retention.clone();
         Retention::new(
             self.store.clone(),
             self.instance.id,
             plan,
             self.observer.clone(),
+            purge_requested,
         )
     }
 

@@ -41,7 +41,7 @@ impl Pacer {
     }
 
     /// How long to rest after a batch that took so long.
-    pub fn rest(&mut self, purged: Purged, took: Duration) -> Duration {
+    pub fn rest(&mut self, purged: &Purged, took: Duration) -> Duration {
         self.share = match took > SLOW {
             true => (self.share / 2.0).max(SLOWEST),
             false => (self.share * RECOVERY).min(1.0),
@@ -85,14 +85,14 @@ mod tests {
         let mut pacer = Pacer::new(PACE);
         let quick = Duration::from_millis(100);
         assert_eq!(
-            pacer.rest(purged(500, 0), quick),
+            pacer.rest(&purged(500, 0), quick),
             Duration::from_millis(400)
         );
         assert_eq!(
-            pacer.rest(purged(1, 2_000_000), quick),
+            pacer.rest(&purged(1, 2_000_000), quick),
             Duration::from_millis(1900)
         );
-        assert_eq!(pacer.rest(purged(0, 0), quick), Duration::ZERO);
+        assert_eq!(pacer.rest(&purged(0, 0), quick), Duration::ZERO);
     }
 
     #[test]
@@ -100,16 +100,16 @@ mod tests {
         let mut pacer = Pacer::new(PACE);
         let slow = Duration::from_millis(600);
         assert_eq!(
-            pacer.rest(purged(1000, 0), slow),
+            pacer.rest(&purged(1000, 0), slow),
             Duration::from_millis(1400)
         );
-        pacer.rest(purged(1000, 0), slow);
+        pacer.rest(&purged(1000, 0), slow);
         assert!(pacer.is_slowed());
         for _ in 0..30 {
-            pacer.rest(purged(1000, 0), Duration::ZERO);
+            pacer.rest(&purged(1000, 0), Duration::ZERO);
         }
         assert_eq!(
-            pacer.rest(purged(1000, 0), Duration::ZERO),
+            pacer.rest(&purged(1000, 0), Duration::ZERO),
             Duration::from_secs(1)
         );
         assert!(!pacer.is_slowed());
@@ -119,9 +119,9 @@ mod tests {
     fn it_never_stops_altogether() {
         let mut pacer = Pacer::new(PACE);
         for _ in 0..100 {
-            pacer.rest(purged(1, 0), Duration::from_secs(5));
+            pacer.rest(&purged(1, 0), Duration::from_secs(5));
         }
-        let rest = pacer.rest(purged(1000, 0), Duration::from_secs(1));
+        let rest = pacer.rest(&purged(1000, 0), Duration::from_secs(1));
         assert_eq!(rest, Duration::from_secs(63));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sendport_core::domain::{AlertId, InstanceId, RequestId};
+use sendport_core::domain::{AlertId, InstanceId, OperatorVerb, RequestId};
 use sendport_store::operator_requests::{PassResult, RequestLine, apply_pass};
 use sendport_store::{Event, EventSeverity, RefusedRow, Store, StoreError};
 use tokio::sync::Notify;
@@ -26,6 +26,8 @@ pub(super) struct RequestApplier {
     pub(super) interval: Duration,
     /// A claim took alerts out of the queue that a request is to end.
     pub(super) parked: Arc<Notify>,
+    /// Wakes retention.
+    pub(super) purge_requested: Arc<Notify>,
     pub(super) observer: Arc<dyn WorkerObserver>,
     /// Requests that are open still.
     pub(super) known: BTreeMap<RequestId, KnownRequest>,
@@ -51,8 +53,8 @@ impl KnownRequest {
     }
 
     /// Those that were not logged before.
-    fn add_refused<'a>(&mut self, refused: &'a [RefusedRow]) -> Vec<&'a RefusedRow> {
-        let rows = refused.iter();
+    fn add_refused(&mut self, refused: &[RefusedRow]) -> Vec<RefusedRow> {
+        let rows = refused.iter().cloned();
         rows.filter(|row| self.refused.insert(row.alert)).collect()
     }
 }
@@ -87,6 +89,7 @@ impl RequestApplier {
         let open = self.store.open_requests().await?;
         let is_open = |id: &RequestId| open.iter().any(|line| line.request_id == *id);
         self.known.retain(|id, _| is_open(id));
+        self.hand_over_purges(&open);
         let mut last = Ok(());
         for request in open.iter().filter(|line| line.is_applied()) {
             let known = self.known.entry(request.request_id).or_default();
@@ -95,6 +98,17 @@ impl RequestApplier {
             }
         }
         last
+    }
+
+    /// Retention carries them out, and is awakened once for each.
+    fn hand_over_purges(&mut self, open: &[RequestLine]) {
+        let is_purge = |line: &&RequestLine| line.operator_verb() == Some(OperatorVerb::Purge);
+        for purge in open.iter().filter(is_purge) {
+            self.known.entry(purge.request_id).or_insert_with(|| {
+                self.purge_requested.notify_one();
+                KnownRequest::default()
+            });
+        }
     }
 
     async fn apply(&mut self, request: &RequestLine) -> Result<(), StoreError> {
@@ -110,52 +124,17 @@ impl RequestApplier {
         }
         if pass.closed {
             self.known.remove(&id);
-            return self.log_done(request).await;
+            if pass.closed_now {
+                log_request_done(&*self.observer, request);
+            }
+            return Ok(());
         }
         let known = self.known.entry(id).or_default();
         known.put_off(&pass, self.interval);
-        let refused = known.add_refused(&pass.refused);
-        self.log_refused(request, &refused).await
-    }
-
-    /// The row has the counts of all instances.
-    async fn log_done(&self, request: &RequestLine) -> Result<(), StoreError> {
-        let message = format!(
-            "request {} of {} is done: {} {}; see OperatorRequest",
-            request.request_id,
-            request.requested_by,
-            request.verb,
-            request.filter.in_words()
-        );
-        let severity = EventSeverity::Information;
-        self.log(event("request-done", severity, None, message))
-            .await
-    }
-
-    async fn log_refused(
-        &self,
-        request: &RequestLine,
-        refused: &[&RefusedRow],
-    ) -> Result<(), StoreError> {
-        let Some(first) = refused.first() else {
-            return Ok(());
-        };
-        let (count, why) = (refused.len(), &first.why);
-        tracing::error!(
-            request = request.request_id.0,
-            count,
-            alert = first.alert.0,
-            error = %why,
-            "alerts refused to a request of an operator"
-        );
-        let message = format!(
-            "the database refuses to {} {count} alerts for request {}, the first is {}: {why}; all others are changed",
-            request.verb, request.request_id, first.alert
-        );
-        let severity = EventSeverity::Error;
-        let alert = Some(first.alert);
-        self.log(event("request-refused", severity, alert, message))
-            .await
+        match refused_event(request, &known.add_refused(&pass.refused)) {
+            Some(event) => self.log(event).await,
+            None => Ok(()),
+        }
     }
 
     async fn log(&self, event: Event) -> Result<(), StoreError> {
@@ -166,4 +145,29 @@ impl RequestApplier {
         self.observer.record(WorkerActivity::Event(&event));
         self.store.log_event(&event).await
     }
+}
+
+/// The store has written the event. The row has the counts of all instances.
+pub(super) fn log_request_done(observer: &dyn WorkerObserver, request: &RequestLine) {
+    let event = request.done_event();
+    observer.record(WorkerActivity::Event(&event));
+}
+
+/// What the database refuses to a request; `None` where that is nothing.
+pub(super) fn refused_event(request: &RequestLine, refused: &[RefusedRow]) -> Option<Event> {
+    let first = refused.first()?;
+    let (count, why) = (refused.len(), &first.why);
+    tracing::error!(
+        request = request.request_id.0,
+        count,
+        alert = first.alert.0,
+        error = %why,
+        "alerts refused to a request of an operator"
+    );
+    let message = format!(
+        "the database refuses to {} {count} alerts for request {}, the first is {}: {why}; all others are changed",
+        request.verb, request.request_id, first.alert
+    );
+    let (severity, alert) = (EventSeverity::Error, Some(first.alert));
+    Some(event("request-refused", severity, alert, message))
 }

@@ -5,12 +5,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sendport_core::domain::{AlertStatus, InstanceId, Timestamp};
-use sendport_store::retention::{FinalGroup, PurgeScope, Purged, RetentionNote};
+use sendport_core::domain::{AlertStatus, InstanceId, RequestId, Timestamp};
+use sendport_store::purge_requests::PurgeStage;
+use sendport_store::retention::{FinalGroup, PurgeAmong, PurgeScope, Purged, RetentionNote};
 use sendport_store::{Event, EventSeverity, Store, StoreError, StoreErrorKind};
+use tokio::sync::Notify;
 
+use super::left_out::LeftOut;
 use super::log_event;
 use super::pacer::{Pace, Pacer};
+use super::purge_requests::PurgePass;
+use super::refused_rows::{event, names};
 use crate::observer::{Operation, WorkerObserver};
 use crate::settings::retention::{
     RetentionAge, RetentionConfig, SendPortRetention, StatusRetention,
@@ -23,10 +28,10 @@ const ROUND_EVERY: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// Batches of one status and send port before the others have their turn.
-const MOST_BATCHES: u32 = 50;
+pub(super) const MOST_BATCHES: u32 = 50;
 
 /// How long another instance waits for one that ended. Longer than a batch, its rest and its retries.
-const LEASE: Duration = Duration::from_secs(180);
+pub(super) const LEASE: Duration = Duration::from_secs(180);
 
 /// Parts of the largest database at which a warning is written, in percent.
 const SIZE_STAGES: [u64; 3] = [95, 90, 80];
@@ -74,22 +79,20 @@ pub(super) enum Round {
 
 /// What deletes.
 pub(super) struct Retention {
-    store: Arc<dyn Store>,
-    instance: InstanceId,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) instance: InstanceId,
     plan: RetentionPlan,
-    observer: Arc<dyn WorkerObserver>,
+    pub(super) observer: Arc<dyn WorkerObserver>,
     pacer: Pacer,
     /// What was refused last, so that it is reported once.
     refused: Option<String>,
+    left_out: LeftOut,
+    /// A request of an operator waits.
+    requested: Arc<Notify>,
+    /// How far requests were carried out.
+    pub(super) requests: BTreeMap<RequestId, PurgePass>,
     /// The stage of [`SIZE_STAGES`] that was announced.
     announced: u64,
-}
-
-/// What one batch deletes.
-#[derive(Clone, Copy)]
-enum Stage {
-    Bodies,
-    Alerts,
 }
 
 impl Retention {
@@ -98,6 +101,7 @@ impl Retention {
         instance: InstanceId,
         plan: RetentionPlan,
         observer: Arc<dyn WorkerObserver>,
+        requested: Arc<Notify>,
     ) -> Self {
         let pacer = Pacer::new(plan.pace());
         Self {
@@ -107,19 +111,28 @@ impl Retention {
             observer,
             pacer,
             refused: None,
+            left_out: LeftOut::default(),
+            requested,
+            requests: BTreeMap::new(),
             announced: 0,
         }
     }
 
     /// Deletes until it is dropped.
     pub(super) async fn run(mut self) {
-        while self.plan.config.enabled {
+        loop {
             let wait = match self.round().await {
                 Round::More => Duration::ZERO,
                 Round::Ended | Round::Elsewhere => ROUND_EVERY,
-                Round::Paused => PAUSE,
+                Round::Paused => {
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
             };
-            tokio::time::sleep(wait).await;
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.requested.notified() => {}
+            }
         }
     }
 
@@ -135,12 +148,36 @@ impl Retention {
     }
 
     async fn try_round(&mut self) -> Result<Round, StoreError> {
+        let requests = self.purge_requests().await?;
+        if !self.plan.config.enabled && requests.is_empty() {
+            return Ok(Round::Ended);
+        }
         if !self.store.begin_retention(self.instance, LEASE).await? {
             return Ok(Round::Elsewhere);
         }
-        self.check_size().await?;
-        let mut more = false;
+        self.left_out.begin(Instant::now());
+        let mut more = self.carry_out_requests(&requests).await?;
         let mut refused = None;
+        if self.plan.config.enabled {
+            self.check_size().await?;
+            let (left, why) = self.purge_groups().await?;
+            more |= left | self.purge_the_rest().await?;
+            refused = why;
+        }
+        self.report_left_out().await;
+        self.report_refusal(refused).await;
+        let paused = self.refused.clone().or_else(|| self.left_out.summary());
+        let groups = self.store.final_groups().await?;
+        self.show(&groups, paused, !more).await?;
+        Ok(match more {
+            true => Round::More,
+            false => Round::Ended,
+        })
+    }
+
+    /// Whether more is left, and which alerts the database refuses to delete altogether.
+    async fn purge_groups(&mut self) -> Result<(bool, Option<String>), StoreError> {
+        let (mut more, mut refused) = (false, None);
         for group in self.store.final_groups().await? {
             match self.purge_group(&group).await {
                 Ok(left) => more |= left,
@@ -153,14 +190,7 @@ impl Retention {
                 Err(error) => return Err(error),
             }
         }
-        more |= self.purge_the_rest().await?;
-        self.report_refusal(refused).await;
-        let groups = self.store.final_groups().await?;
-        self.show(&groups, self.refused.clone(), !more).await?;
-        Ok(match more {
-            true => Round::More,
-            false => Round::Ended,
-        })
+        Ok((more, refused))
     }
 
     /// Whether more is left.
@@ -169,38 +199,29 @@ impl Retention {
             return Ok(false);
         };
         // An alert is deleted once its body was: at the latest with it.
-        let bodies = self.purge_stage(group, Stage::Bodies, kept.bodies.min(kept.alerts));
+        let bodies = self.purge_stage(group, PurgeStage::Bodies, kept.bodies.min(kept.alerts));
         let bodies = bodies.await?;
-        let alerts = self.purge_stage(group, Stage::Alerts, kept.alerts).await?;
+        let alerts = self
+            .purge_stage(group, PurgeStage::Alerts, kept.alerts)
+            .await?;
         Ok(bodies || alerts)
     }
 
     async fn purge_stage(
         &mut self,
         group: &FinalGroup,
-        stage: Stage,
+        stage: PurgeStage,
         kept: RetentionAge,
     ) -> Result<bool, StoreError> {
         let Some(older_than) = kept.duration() else {
             return Ok(false);
         };
-        let scope = PurgeScope {
-            status: group.status,
-            send_port: group.send_port.clone(),
-            older_than,
-        };
+        let mut scope = PurgeScope::old(group.status, &group.send_port, older_than);
         for _ in 0..MOST_BATCHES {
-            let began = Instant::now();
-            let purged = match stage {
-                Stage::Bodies => {
-                    self.store
-                        .purge_bodies(&scope, self.pacer.batch_bytes())
-                        .await
-                }
-                Stage::Alerts => self.store.purge_alerts(&scope).await,
-            };
-            let purged = self.paced(began, purged).await?;
-            if !purged.more {
+            scope.among = PurgeAmong::AllBut(self.left_out.ids());
+            let purged = self.purge_batch(stage, &scope).await?;
+            let has_room = self.left_out.add(&purged.refused, Instant::now());
+            if !purged.more || !has_room {
                 return Ok(false);
             }
             if !self.store.begin_retention(self.instance, LEASE).await? {
@@ -208,6 +229,22 @@ impl Retention {
             }
         }
         Ok(true)
+    }
+
+    pub(super) async fn purge_batch(
+        &mut self,
+        stage: PurgeStage,
+        scope: &PurgeScope,
+    ) -> Result<Purged, StoreError> {
+        let began = Instant::now();
+        let purged = match stage {
+            PurgeStage::Bodies => {
+                let bytes = self.pacer.batch_bytes();
+                self.store.purge_bodies(scope, bytes).await
+            }
+            PurgeStage::Alerts => self.store.purge_alerts(scope).await,
+        };
+        self.paced(began, purged).await
     }
 
     /// Events and counts; whether more is left.
@@ -241,7 +278,7 @@ impl Retention {
         self.observer
             .database_operation(Operation::Purge, took, &purged);
         let purged = purged?;
-        tokio::time::sleep(self.pacer.rest(purged, took)).await;
+        tokio::time::sleep(self.pacer.rest(&purged, took)).await;
         Ok(purged)
     }
 
@@ -272,6 +309,23 @@ impl Retention {
             .await;
     }
 
+    async fn report_left_out(&mut self) {
+        let new = self.left_out.take_new();
+        let Some(first) = new.first() else {
+            return;
+        };
+        let (count, named) = (new.len(), names(&new));
+        tracing::error!(count, alert = first.alert.0, error = %first.why, "purging old alerts failed");
+        let message = format!(
+            "the database refuses to delete {named}; {}: {}; all other old alerts are deleted, and these are tried again \
+             every hour",
+            first.alert, first.why
+        );
+        let alert = Some(first.alert).filter(|_| count == 1);
+        self.log(event(REFUSED, EventSeverity::Error, alert, message))
+            .await;
+    }
+
     async fn report_refusal(&mut self, refused: Option<String>) {
         let is_new = refused.is_some() && refused != self.refused;
         self.refused = refused;
@@ -283,7 +337,7 @@ impl Retention {
             "the database refuses to delete old {refused}; all other old alerts are deleted, and these are tried again every \
              minute"
         );
-        self.log("retention-refused", EventSeverity::Error, message)
+        self.log(event(REFUSED, EventSeverity::Error, None, message))
             .await;
     }
 
@@ -306,26 +360,25 @@ impl Retention {
                  inserted: keep rows for a shorter time ([retention]), or move to another edition",
                 size.limit >> 30
             );
-            self.log("database-nearly-full", EventSeverity::Warning, message)
+            let severity = EventSeverity::Warning;
+            self.log(event("database-nearly-full", severity, None, message))
                 .await;
         }
         self.announced = stage;
         Ok(())
     }
 
-    async fn log(&self, event_type: &'static str, severity: EventSeverity, message: String) {
+    pub(super) async fn log(&self, event: Event) {
         let event = Event {
-            severity,
-            event_type,
             instance: Some(self.instance),
-            alert: None,
-            send_port: None,
-            relay: None,
-            message,
+            ..event
         };
         log_event(&*self.store, &*self.observer, &event).await;
     }
 }
+
+/// `EventLog.EventType` of alerts that the database refuses to delete.
+const REFUSED: &str = "retention-refused";
 
 /// `RetentionProgress.PausedReason` while commits are slow.
 const SLOWED: &str = "slowed down: the database takes more than half a second for a batch";

@@ -1,5 +1,6 @@
 //! Retention of a database whose clock the test moves.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use sendport_core::clock::Clock;
 use sendport_core::domain::{InstanceId, Timestamp};
 use sendport_store::sqlite::SqliteStore;
 use sendport_store::{Store, StoreAdmin};
+use tokio::sync::Notify;
 
 use super::retention::{Retention, RetentionPlan, Round};
 use crate::observer::{SendPortObserver, WorkerActivity, WorkerObserver};
@@ -121,12 +123,12 @@ impl Site {
             InstanceId::random(),
             plan.clone(),
             Arc::new(NoObserver),
+            Arc::new(Notify::new()),
         )
     }
 }
 
-fn plan() -> RetentionPlan {
-    let text = r#"
+const PLAN: &str = r#"
         enabled = true
         relayed = { bodies = "1d", alerts = "7d" }
         partial = { bodies = "2d", alerts = "14d" }
@@ -139,8 +141,10 @@ fn plan() -> RetentionPlan {
         daily_counts = "forever"
         rows_per_second = 1000
         bytes_per_second = "10MB"
-    "#;
-    let config: RetentionConfig = toml::from_str(text).unwrap();
+"#;
+
+fn plan() -> RetentionPlan {
+    let config: RetentionConfig = toml::from_str(PLAN).unwrap();
     let billing: SendPortRetention =
         toml::from_str(r#"relayed = { bodies = "forever", alerts = "forever" }"#).unwrap();
     RetentionPlan::new(config, [("billing".to_owned(), billing)].into())
@@ -278,10 +282,10 @@ async fn the_pace_is_kept() {
 async fn what_a_rule_of_the_site_keeps_is_reported_once_and_stops_no_other() {
     let site = Site::new().await;
     site.send(1, "default", "relayed");
-    site.send(1, "default", "failed");
+    site.send(5, "default", "failed");
     site.connection()
         .execute_batch(
-            "CREATE TRIGGER SiteRule BEFORE DELETE ON Alert WHEN OLD.AlertId = 2
+            "CREATE TRIGGER SiteRule BEFORE DELETE ON Alert WHEN OLD.AlertId = 4
              BEGIN SELECT RAISE(ABORT, 'under legal hold'); END",
         )
         .unwrap();
@@ -290,11 +294,56 @@ async fn what_a_rule_of_the_site_keeps_is_reported_once_and_stops_no_other() {
     for _ in 0..3 {
         purge(&mut retention).await;
     }
-    assert_eq!(site.count("SELECT max(AlertId) FROM Alert"), 2);
+    assert_eq!(site.count("SELECT max(AlertId) FROM Alert"), 4);
     assert_eq!(site.count("SELECT count(*) FROM Alert"), 1);
     let events = "SELECT count(*) FROM EventLog WHERE EventType = 'retention-refused' AND Message LIKE '%under legal hold%'";
     assert_eq!(site.count(events), 1);
     let shown =
         "SELECT count(*) FROM RetentionProgress WHERE PausedReason LIKE '%under legal hold%'";
     assert_eq!(site.count(shown), 1);
+}
+
+/// It needs neither `enabled = true` nor an age of the configuration.
+#[tokio::test(start_paused = true)]
+async fn a_request_of_an_operator_is_carried_out() {
+    let site = Site::new().await;
+    site.send(300, "default", "failed");
+    site.send(300, "bulk", "failed");
+    site.pass(HOUR * 5);
+    site.connection()
+        .execute_batch(&format!(
+            "CREATE TRIGGER SiteRule BEFORE DELETE ON Alert WHEN OLD.AlertId = 4
+             BEGIN SELECT RAISE(ABORT, 'under legal hold'); END;
+             INSERT INTO OperatorRequest (Verb, SendPort, FinalBefore, RequestedAt) VALUES ('purge', 'default', '{0}', '{0}')",
+            "2199-01-01T00:00:00.000Z"
+        ))
+        .expect_err("younger than an hour");
+    let at = |ago: TimeDelta| (site.clock.now() - ago).format("%Y-%m-%dT%H:%M:%S%.3fZ");
+    let request = format!(
+        "INSERT INTO OperatorRequest (Verb, SendPort, FinalBefore, RequestedAt) VALUES ('purge', 'default', '{}', '{}')",
+        at(HOUR),
+        at(TimeDelta::zero())
+    );
+    site.connection().execute_batch(&request).unwrap();
+    let off = RetentionPlan::new(
+        toml::from_str(&PLAN.replace("enabled = true", "enabled = false")).unwrap(),
+        BTreeMap::new(),
+    );
+    let mut retention = site.retention(&off);
+    purge(&mut retention).await;
+    assert_eq!(
+        site.count("SELECT count(*) FROM Alert WHERE SendPort = 'default'"),
+        1
+    );
+    assert_eq!(
+        site.count("SELECT count(*) FROM Alert WHERE SendPort = 'bulk'"),
+        300
+    );
+    let done = "SELECT count(*) FROM OperatorRequest WHERE State = 'done' AND AppliedCount = 299 AND RefusedCount = 1";
+    assert_eq!(site.count(done), 1);
+    for event in ["request-done", "request-refused"] {
+        let events = format!("SELECT count(*) FROM EventLog WHERE EventType = '{event}'");
+        assert_eq!(site.count(&events), 1, "{event}");
+    }
+    assert_eq!(site.count("SELECT PurgedAlerts FROM RetentionState"), 299);
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::bulk_change::BulkChange;
 use super::claim::ClaimRequest;
-use super::connection::write;
+use super::connection::{SqliteError, write};
 use super::expiry::without_instance;
 use super::load::load_one;
 use super::record::Recorder;
@@ -212,19 +212,7 @@ impl AlertStore for SqliteStore {
         let event = event.clone();
         self.writer
             .call("log an event", move |connection| {
-                connection
-                    .prepare_cached(sql!("log_event"))?
-                    .execute(params![
-                        now,
-                        event.severity.as_str(),
-                        event.event_type,
-                        event.instance.map(|id| uuid_text(id.0)),
-                        event.alert.map(|id| id.0),
-                        event.send_port,
-                        event.relay,
-                        event.message,
-                    ])?;
-                Ok(())
+                write_event(connection, &now, &event)
             })
             .await
     }
@@ -232,4 +220,25 @@ impl AlertStore for SqliteStore {
     async fn wait_for_insert(&self, at_most: Duration) {
         self.watch.wait(&self.writer, at_most).await;
     }
+}
+
+/// Writes to `EventLog`.
+pub(super) fn write_event(
+    connection: &Connection,
+    now: &str,
+    event: &Event,
+) -> Result<(), SqliteError> {
+    connection
+        .prepare_cached(sql!("log_event"))?
+        .execute(params![
+            now,
+            event.severity.as_str(),
+            event.event_type,
+            event.instance.map(|id| uuid_text(id.0)),
+            event.alert.map(|id| id.0),
+            event.send_port,
+            event.relay,
+            event.message,
+        ])?;
+    Ok(())
 }

@@ -23,6 +23,7 @@ mod lease_owner;
 mod load;
 mod operator_queries;
 mod operator_requests;
+mod purge_requests;
 #[cfg(test)]
 mod query_plans;
 mod record;

@@ -8,6 +8,7 @@ use sendport_core::domain::{
     AlertId, OperatorVerb, RequestId, RequeueRecipients, StatusReasonCode, Timestamp,
 };
 
+use super::alert_store::write_event;
 use super::bulk_change::BulkChange;
 use super::connection::{SqliteError, write};
 use super::expiry::without_instance;
@@ -169,23 +170,26 @@ impl OperatorRequests for SqliteStore {
         let refused = purged + without.len() as u64;
         let closed = move |connection: &mut Connection| {
             write(connection, |tx| {
-                let (id, text) = (
-                    request.request_id.0,
-                    result_text(request.operator_verb(), refused),
-                );
+                let (id, text) = (request.request_id.0, result_text(&request, refused));
                 let refused = i64::try_from(refused).unwrap_or(i64::MAX);
                 let only = request.filter.alert_id.map(|it| it.0);
                 tx.prepare_cached(CLOSE_REQUEST_COUNT)?
                     .execute(params![id, refused])?;
-                let verb = request.operator_verb();
-                if !matches!(verb, Some(OperatorVerb::Hold | OperatorVerb::Redirect)) {
+                let mut closed_now = false;
+                if request.is_applied() || request.operator_verb() == Some(OperatorVerb::Purge) {
                     let close = only.map_or(&*CLOSE_ALL, |_| &*CLOSE_ONE);
-                    tx.prepare_cached(close)?
-                        .execute(params![id, refused, now, text, only])?;
+                    let values = params![id, refused, now, text, only];
+                    closed_now = tx.prepare_cached(close)?.execute(values)? > 0;
+                }
+                if closed_now {
+                    write_event(tx, &now, &request.done_event())?;
                 }
                 let mut state = tx.prepare_cached(CLOSE_REQUEST_STATE)?;
-                let closed = state.query_row([id], |row| row.get(0))?;
-                Ok(CloseResult { closed, purged })
+                Ok(CloseResult {
+                    closed: state.query_row([id], |row| row.get(0))?,
+                    closed_now,
+                    purged,
+                })
             })
         };
         self.writer.call("close a request", closed).await
@@ -211,6 +215,8 @@ fn filter_values(request: &NewRequest, now: Timestamp) -> Vec<Box<dyn ToSql + '_
         Box::new(filter.matches_all),
         Box::new(request.recipients.map(RequeueRecipients::as_str)),
         Box::new(time_text(now)),
+        Box::new(filter.final_before.map(time_text)),
+        Box::new(request.bodies_only),
     ]
 }
 
@@ -232,10 +238,69 @@ fn add_request(
 }
 
 /// A row that a pass meets.
-struct MetRow {
-    cursor: RequestCursor,
+pub(super) struct MetRow {
+    pub(super) cursor: RequestCursor,
     is_purged: bool,
-    applies: bool,
+    pub(super) applies: bool,
+}
+
+/// A request about alerts that are final: these have no index in common, and a pass meets all rows by their key.
+fn is_of_final(request: &RequestLine) -> bool {
+    let verb = request.operator_verb();
+    matches!(verb, Some(OperatorVerb::Requeue | OperatorVerb::Purge))
+}
+
+/// The next rows of a pass.
+pub(super) fn request_batch(
+    connection: &Connection,
+    request: &RequestLine,
+    from: Option<&RequestCursor>,
+) -> Result<Vec<MetRow>, SqliteError> {
+    let statement = match request.filter.alert_id {
+        Some(_) => &*ONE_ROW,
+        None if is_of_final(request) => &*ALL_ROWS,
+        None => &*LIVE_ROWS,
+    };
+    let begin = RequestCursor {
+        send_port: request.filter.send_port.clone().unwrap_or_default(),
+        alert: request.filter.alert_id.map_or(0, |it| it.0),
+        ..RequestCursor::default()
+    };
+    let from = from.unwrap_or(&begin);
+    let values = params![
+        request.request_id.0,
+        from.status,
+        from.send_port,
+        from.created_at,
+        from.alert,
+        STEP
+    ];
+    let mut statement = connection.prepare_cached(statement)?;
+    let rows = statement.query_map(values, |row| {
+        Ok(MetRow {
+            cursor: RequestCursor {
+                alert: row.get("AlertId")?,
+                send_port: row.get("SendPort")?,
+                status: row.get("Status")?,
+                created_at: row.get("CreatedAt")?,
+                body_purged: false,
+            },
+            is_purged: row.get("IsPurged")?,
+            applies: row.get::<_, Option<bool>>("Applies")?.unwrap_or(false),
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Behind the last row; `None` where all that could follow was met.
+pub(super) fn next(request: &RequestLine, rows: &[MetRow]) -> Option<RequestCursor> {
+    let last = &rows.last()?.cursor;
+    let is_live = !is_of_final(request);
+    let other_port = request.filter.send_port.as_ref();
+    let other_port =
+        other_port.is_some_and(|it| is_live && it.trim_end() != last.send_port.trim_end());
+    let is_last = rows.len() < STEP as usize || request.filter.alert_id.is_some() || other_port;
+    (!is_last).then(|| last.clone())
 }
 
 /// The row with which so many are changed, if others follow.
@@ -254,8 +319,8 @@ impl Recorder<'_> {
         if from.is_none() && request.operator_verb() == Some(OperatorVerb::Release) {
             self.end_holds(request.request_id)?;
         }
-        let mut rows = self.request_batch(request, from)?;
-        let mut next = self.next(request, &rows);
+        let mut rows = request_batch(self.tx, request, from)?;
+        let mut next = next(request, &rows);
         if let Some(last) = last_of(&rows, MOST_CHANGED) {
             rows.truncate(last + 1);
             next = Some(rows[last].cursor.clone());
@@ -278,59 +343,6 @@ impl Recorder<'_> {
         })
     }
 
-    /// The next rows of a pass.
-    fn request_batch(
-        &self,
-        request: &RequestLine,
-        from: Option<&RequestCursor>,
-    ) -> Result<Vec<MetRow>, SqliteError> {
-        let is_final = request.operator_verb() == Some(OperatorVerb::Requeue);
-        let statement = match request.filter.alert_id {
-            Some(_) => &*ONE_ROW,
-            None if is_final => &*ALL_ROWS,
-            None => &*LIVE_ROWS,
-        };
-        let begin = RequestCursor {
-            send_port: request.filter.send_port.clone().unwrap_or_default(),
-            alert: request.filter.alert_id.map_or(0, |it| it.0),
-            ..RequestCursor::default()
-        };
-        let from = from.unwrap_or(&begin);
-        let values = params![
-            request.request_id.0,
-            from.status,
-            from.send_port,
-            from.created_at,
-            from.alert,
-            STEP
-        ];
-        let mut statement = self.tx.prepare_cached(statement)?;
-        let rows = statement.query_map(values, |row| {
-            Ok(MetRow {
-                cursor: RequestCursor {
-                    alert: row.get("AlertId")?,
-                    send_port: row.get("SendPort")?,
-                    status: row.get("Status")?,
-                    created_at: row.get("CreatedAt")?,
-                },
-                is_purged: row.get("IsPurged")?,
-                applies: row.get::<_, Option<bool>>("Applies")?.unwrap_or(false),
-            })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// Behind the last row; `None` where all that could follow was met.
-    fn next(&self, request: &RequestLine, rows: &[MetRow]) -> Option<RequestCursor> {
-        let last = &rows.last()?.cursor;
-        let is_live = request.operator_verb() != Some(OperatorVerb::Requeue);
-        let other_port = request.filter.send_port.as_ref();
-        let other_port =
-            other_port.is_some_and(|it| is_live && it.trim_end() != last.send_port.trim_end());
-        let is_last = rows.len() < STEP as usize || request.filter.alert_id.is_some() || other_port;
-        (!is_last).then(|| last.clone())
-    }
-
     fn end_holds(&self, release: RequestId) -> Result<(), SqliteError> {
         self.tx
             .prepare_cached(sql!("end_holds"))?
@@ -347,7 +359,8 @@ impl Recorder<'_> {
             }
             Some(OperatorVerb::Release) => self.release_held(request, alert),
             Some(OperatorVerb::Requeue) => self.requeue(request, alert),
-            Some(OperatorVerb::Redirect) | None => Ok(0),
+            // A redirect is a rule for loads, and retention carries out a purge.
+            Some(OperatorVerb::Redirect | OperatorVerb::Purge) | None => Ok(0),
         }
     }
 
@@ -429,11 +442,13 @@ fn request_line(row: &Columns<'_, '_>) -> Result<RequestLine, ColumnError> {
             status: status.and_then(|it| it.parse().ok()),
             created_from: row.optional_time("CreatedFrom")?,
             created_until: row.optional_time("CreatedUntil")?,
+            final_before: row.optional_time("FinalBefore")?,
             hold_request_id: row.optional_integer("HoldRequestId")?.map(RequestId),
             matches_all: row.flag("MatchesAll")?,
         },
         recipients: recipients.and_then(|it| it.parse().ok()),
         new_message_id: row.flag("NewMessageId")?,
+        bodies_only: row.flag("BodiesOnly")?,
         comment: row.lossy("Comment")?,
         requested_at: row.time("RequestedAt")?,
         requested_by: row.lossy("RequestedBy")?.unwrap_or_default(),

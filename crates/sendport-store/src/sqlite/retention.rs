@@ -1,21 +1,23 @@
 //! Deletes what is old.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::{Transaction, params};
 use sendport_core::domain::{AlertId, InstanceId, Timestamp};
 
+use super::bulk_change::BulkChange;
 use super::connection::{CHECKPOINT_PAGES, SqliteError, checkpoint_after, write};
 use super::operator_queries::lines;
 use super::values::{Columns, earlier, later, time_text, uuid_text};
 use super::{SqliteStore, sql};
 use crate::retention::{
-    DatabaseSize, FinalGroup, MOST_CHILD_ROWS, OldAlerts, PurgeScope, Purged, RetentionNote,
-    RetentionStore,
+    DatabaseSize, FinalGroup, MOST_CHILD_ROWS, OldAlerts, PurgeAmong, PurgeScope,
+    Purged, RetentionNote, RetentionStore,
 };
-use crate::{ColumnError, StoreError};
+use crate::{Among, ColumnError, StoreError};
 
 /// Most alerts of one batch. Applications that insert wait for the one lock of the file: beside batches of 200 alerts the
 /// slowest of a thousand inserts took three to ten times as long as without a purge.
@@ -31,6 +33,28 @@ pub(super) const PURGE_COUNTS: &str = "DELETE FROM DailyCount WHERE (Day, SendPo
 
 /// With the row of `FailureNotification` and all that is still there.
 pub(super) const PURGE_ALERTS_ALERT: &str = "DELETE FROM Alert WHERE AlertId = ?1";
+
+/// How many a request of an operator deleted: alerts, or bodies where it is about bodies alone.
+const PURGE_APPLIED: &str = "UPDATE OperatorRequest SET AppliedCount = AppliedCount + ?2 \
+    WHERE RequestId = ?1 AND BodiesOnly = ?3";
+
+/// The statements that list what a batch deletes: the oldest ones, and one.
+pub(super) struct Candidates {
+    oldest: &'static str,
+    pub(super) one: String,
+}
+
+impl Candidates {
+    fn new(oldest: &'static str) -> Self {
+        let one = oldest.replace("ORDER BY", "AND s.AlertId = ?5 ORDER BY");
+        Self { oldest, one }
+    }
+}
+
+pub(super) static WITH_BODIES: LazyLock<Candidates> =
+    LazyLock::new(|| Candidates::new(sql!("purge_bodies_candidates")));
+pub(super) static WITHOUT_BODIES: LazyLock<Candidates> =
+    LazyLock::new(|| Candidates::new(sql!("purge_alerts_candidates")));
 
 #[async_trait]
 impl RetentionStore for SqliteStore {
@@ -92,12 +116,12 @@ impl RetentionStore for SqliteStore {
     }
 
     async fn purge_bodies(&self, scope: &PurgeScope, bytes: u64) -> Result<Purged, StoreError> {
-        self.purge("purge bodies", scope, move |purge| purge.bodies(bytes))
-            .await
+        let bodies = move |purge: &Purge<'_>, around: &mut _| purge.bodies(bytes, around);
+        self.purge("purge bodies", scope, bodies).await
     }
 
     async fn purge_alerts(&self, scope: &PurgeScope) -> Result<Purged, StoreError> {
-        self.purge("purge alerts", scope, |purge| purge.alerts())
+        self.purge("purge alerts", scope, |purge, around| purge.alerts(around))
             .await
     }
 
@@ -124,24 +148,30 @@ impl SqliteStore {
         &self,
         doing: &'static str,
         scope: &PurgeScope,
-        purge: impl Fn(&Purge<'_>) -> Result<Purged, SqliteError> + Send + Sync + 'static,
+        purge: impl Fn(&Purge<'_>, &mut BulkChange) -> Result<Purged, SqliteError>
+        + Send
+        + Sync
+        + 'static,
     ) -> Result<Purged, StoreError> {
         if !scope.status.is_final() {
             return Ok(Purged::default());
         }
         let (scope, now) = (scope.clone(), self.clock.now());
+        let around = match &scope.among {
+            PurgeAmong::AllBut(without) => BulkChange::of(Among::AllBut(without)),
+            PurgeAmong::These(_) => BulkChange::default(),
+        };
         self.writer
             .call(doing, move |connection| {
                 checkpoint_after(connection, CHECKPOINT_PAGES_OF_A_PURGE)?;
-                let purged = write(connection, |tx| {
-                    purge(&Purge {
-                        tx,
-                        scope: &scope,
-                        now,
-                    })
-                });
+                let work = |tx: &Transaction<'_>, around: &mut BulkChange| {
+                    let scope = &scope;
+                    purge(&Purge { tx, scope, now }, around)
+                };
+                let purged = around.clone().run_for(connection, work);
                 checkpoint_after(connection, CHECKPOINT_PAGES)?;
-                purged
+                let (purged, refused) = purged?;
+                Ok(Purged { refused, ..purged })
             })
             .await
     }
@@ -161,11 +191,34 @@ impl SqliteStore {
                         rows,
                         ..Purged::default()
                     };
-                    note_purged(tx, now, 0, 0, purged)?;
+                    note_purged(tx, now, 0, 0, &purged)?;
                     Ok(rows)
                 })
             })
             .await
+    }
+}
+
+/// How many rows of each table a batch may still delete.
+#[derive(Clone, Copy)]
+struct ChildRows {
+    replies: u32,
+    attempts: u32,
+    recipients: u32,
+}
+
+impl ChildRows {
+    fn most() -> Self {
+        Self {
+            replies: MOST_CHILD_ROWS,
+            attempts: MOST_CHILD_ROWS,
+            recipients: MOST_CHILD_ROWS,
+        }
+    }
+
+    fn deleted(self) -> u64 {
+        let left = [self.replies, self.attempts, self.recipients];
+        3 * u64::from(MOST_CHILD_ROWS) - left.into_iter().map(u64::from).sum::<u64>()
     }
 }
 
@@ -179,19 +232,37 @@ struct Purge<'a> {
 impl Purge<'_> {
     fn candidates<T>(
         &self,
-        statement: &'static str,
-        read: fn(&Columns<'_, '_>) -> Result<T, ColumnError>,
-    ) -> Result<Vec<T>, SqliteError> {
-        let (status, before) = (
-            self.scope.status.as_str(),
-            earlier(self.now, self.scope.older_than),
-        );
-        let values = params![status, self.scope.send_port, before, MOST];
-        lines(self.tx, statement, values, read)
+        statements: &'static Candidates,
+        around: &BulkChange,
+        read: fn(&Columns<'_, '_>) -> Result<(AlertId, T), ColumnError>,
+    ) -> Result<Vec<(AlertId, T)>, SqliteError> {
+        let (status, port) = (self.scope.status.as_str(), &self.scope.send_port);
+        let before = earlier(self.now, self.scope.older_than);
+        match &self.scope.among {
+            PurgeAmong::AllBut(_) => {
+                let limit = around.to_read(MOST);
+                let values = params![status, port, before, limit];
+                let mut found = lines(self.tx, statements.oldest, values, read)?;
+                found.retain(|(id, _)| around.includes(*id));
+                found.truncate(MOST as usize);
+                Ok(found)
+            }
+            PurgeAmong::These(ids) => {
+                let mut found = Vec::new();
+                for id in ids.iter().filter(|id| around.includes(**id)) {
+                    let values = params![status, port, before, 1, id.0];
+                    found.extend(lines(self.tx, &statements.one, values, read)?);
+                    if found.len() >= MOST as usize {
+                        break;
+                    }
+                }
+                Ok(found)
+            }
+        }
     }
 
-    fn bodies(&self, most_bytes: u64) -> Result<Purged, SqliteError> {
-        let candidates = self.candidates(sql!("purge_bodies_candidates"), |row| {
+    fn bodies(&self, most_bytes: u64, around: &mut BulkChange) -> Result<Purged, SqliteError> {
+        let candidates = self.candidates(&WITH_BODIES, around, |row| {
             let id = AlertId(row.integer("AlertId")?);
             Ok((id, row.integer("Bytes")?.unsigned_abs()))
         })?;
@@ -205,24 +276,38 @@ impl Purge<'_> {
                 purged.more = true;
                 break;
             }
-            let files = self.delete_attachments(id, files_left)?;
+            let mut files = Vec::new();
+            let delete = || {
+                files = self.delete_attachments(id, files_left)?;
+                self.delete_body(id, files.len() < files_left as usize)
+            };
+            if !around.change(self.tx, id, delete)? {
+                purged.more = true;
+                continue;
+            }
             let count = u32::try_from(files.len()).unwrap_or(u32::MAX);
             let is_whole = count < files_left;
             files_left = files_left.saturating_sub(count);
-            let now = time_text(self.now);
-            self.tx
-                .prepare_cached(sql!("purge_bodies_note"))?
-                .execute(params![id.0, now, is_whole])?;
-            self.tx
-                .prepare_cached(sql!("purge_bodies_body"))?
-                .execute([id.0])?;
             purged.more |= !is_whole;
             purged.alerts += u64::from(is_whole);
             purged.rows += 1 + u64::from(count);
             purged.bytes += bytes + files.iter().sum::<u64>();
         }
-        note_purged(self.tx, self.now, 0, purged.alerts, purged)?;
+        note_purged(self.tx, self.now, 0, purged.alerts, &purged)?;
+        self.count_applied(purged.alerts, true)?;
         Ok(purged)
+    }
+
+    fn delete_body(&self, id: AlertId, is_whole: bool) -> Result<usize, SqliteError> {
+        let now = time_text(self.now);
+        let noted = self
+            .tx
+            .prepare_cached(sql!("purge_bodies_note"))?
+            .execute(params![id.0, now, is_whole])?;
+        self.tx
+            .prepare_cached(sql!("purge_bodies_body"))?
+            .execute([id.0])?;
+        Ok(noted)
     }
 
     /// The bytes of each.
@@ -233,8 +318,8 @@ impl Purge<'_> {
         Ok(bytes.collect::<Result<_, _>>()?)
     }
 
-    fn alerts(&self) -> Result<Purged, SqliteError> {
-        let candidates = self.candidates(sql!("purge_alerts_candidates"), |row| {
+    fn alerts(&self, around: &mut BulkChange) -> Result<Purged, SqliteError> {
+        let candidates = self.candidates(&WITHOUT_BODIES, around, |row| {
             Ok((AlertId(row.integer("AlertId")?), row.text("Day")?))
         })?;
         let mut purged = Purged {
@@ -242,33 +327,59 @@ impl Purge<'_> {
             ..Purged::default()
         };
         let mut days = BTreeMap::<_, (u64, u64)>::new();
-        let [mut replies, mut attempts, mut recipients] = [MOST_CHILD_ROWS; 3];
+        let mut left = ChildRows::most();
         for (id, day) in candidates {
-            let delete = |statement, left| self.delete_some(statement, id, left);
-            let whole = delete(sql!("purge_alerts_replies"), &mut replies)?
-                && delete(sql!("purge_alerts_attempts"), &mut attempts)?;
-            let before = recipients;
-            let whole = whole && delete(sql!("purge_alerts_recipients"), &mut recipients)?;
+            let (before, mut is_whole) = (left, false);
+            let delete = || {
+                is_whole = self.delete_children(id, &mut left)?;
+                match is_whole {
+                    true => Ok(self
+                        .tx
+                        .prepare_cached(PURGE_ALERTS_ALERT)?
+                        .execute([id.0])?),
+                    false => Ok(1),
+                }
+            };
+            if !around.change(self.tx, id, delete)? {
+                left = before;
+                purged.more = true;
+                continue;
+            }
             let count = days.entry(day).or_default();
-            count.1 += u64::from(before - recipients);
-            if !whole {
+            count.1 += u64::from(before.recipients - left.recipients);
+            if !is_whole {
                 purged.more = true;
                 break;
             }
-            self.tx
-                .prepare_cached(PURGE_ALERTS_ALERT)?
-                .execute([id.0])?;
             count.0 += 1;
             purged.alerts += 1;
         }
         for (day, (alerts, recipients)) in days {
             self.count(&day, alerts, recipients)?;
         }
-        let left = [replies, attempts, recipients].map(u64::from);
-        let children = 3 * u64::from(MOST_CHILD_ROWS) - left.iter().sum::<u64>();
-        purged.rows = purged.alerts + children;
-        note_purged(self.tx, self.now, purged.alerts, 0, purged)?;
+        purged.rows = purged.alerts + left.deleted();
+        note_purged(self.tx, self.now, purged.alerts, 0, &purged)?;
+        self.count_applied(purged.alerts, false)?;
         Ok(purged)
+    }
+
+    /// As many as are left; whether none of them remains.
+    fn delete_children(&self, id: AlertId, left: &mut ChildRows) -> Result<bool, SqliteError> {
+        let delete = |statement, left: &mut u32| self.delete_some(statement, id, left);
+        Ok(delete(sql!("purge_alerts_replies"), &mut left.replies)?
+            && delete(sql!("purge_alerts_attempts"), &mut left.attempts)?
+            && delete(sql!("purge_alerts_recipients"), &mut left.recipients)?)
+    }
+
+    fn count_applied(&self, count: u64, bodies_only: bool) -> Result<(), SqliteError> {
+        if let Some(request) = self.scope.request.filter(|_| count > 0) {
+            self.tx.prepare_cached(PURGE_APPLIED)?.execute(params![
+                request.0,
+                integer(count),
+                bodies_only
+            ])?;
+        }
+        Ok(())
     }
 
     /// Of one alert, as many as are left; whether none of them remains.
@@ -302,7 +413,7 @@ pub(super) fn note_purged(
     now: Timestamp,
     alerts: u64,
     bodies: u64,
-    purged: Purged,
+    purged: &Purged,
 ) -> Result<(), SqliteError> {
     let now = time_text(now);
     let [alerts, bodies, rows, bytes] = [alerts, bodies, purged.rows, purged.bytes].map(integer);

@@ -69,7 +69,7 @@ impl RollupStore for SqliteStore {
                         rows: rows as u64,
                         ..Purged::default()
                     };
-                    note_purged(tx, now, 0, 0, purged)?;
+                    note_purged(tx, now, 0, 0, &purged)?;
                     Ok(rows as u64)
                 })
             })

@@ -33,6 +33,7 @@ mod load;
 mod operator_queries;
 mod operator_requests;
 mod pool;
+mod purge_requests;
 mod record;
 mod resolve;
 mod retention;

@@ -130,15 +130,16 @@ impl OperatorRequests for SqlServerStore {
         let verb = request.operator_verb();
         let refused = i64::try_from(without.len()).unwrap_or(i64::MAX);
         let (first, last) = range(request.filter.alert_id);
-        let mut values: Vec<&dyn ToSql> = vec![&request.request_id.0, &refused, &first, &last];
-        // A cancel stays in force for what the database refuses to change.
-        let without = if verb == Some(OperatorVerb::Cancel) {
-            &[]
-        } else {
-            without
+        let event = request.done_event().message;
+        let mut values: Vec<&dyn ToSql> =
+            vec![&request.request_id.0, &refused, &first, &last, &event];
+        // A cancel and a hold stay in force for what the database refuses to change, and for what is being sent.
+        let (without, others): (_, &[_]) = match verb {
+            Some(OperatorVerb::Cancel) => (&[][..], &[AlertStatus::Sending]),
+            Some(OperatorVerb::Hold) => (&[][..], &[AlertStatus::Held, AlertStatus::Sending]),
+            _ => (without, &[]),
         };
-        let sending = (verb == Some(OperatorVerb::Cancel)).then_some(AlertStatus::Sending);
-        let statuses: Vec<_> = request.statuses().iter().copied().chain(sending).collect();
+        let statuses = [request.statuses(), others].concat();
         let sql = include_str!("sql/close_request.sql");
         let sql = in_index(sql, &statuses, request.filter.alert_id);
         let sql = among_them(&sql, Selection::But(without), &mut values);
@@ -160,13 +161,28 @@ impl SqlServerStore {
         from: Option<&RequestCursor>,
         without: &[AlertId],
     ) -> Result<MetRows, StoreError> {
+        let step = self.request_step(&REQUEST_BATCH, request, from, without);
+        let (matches, next) = step.await?;
+        let matches = matches.iter().map(matching_row);
+        let matches = matches.collect::<Result<_, _>>();
+        let matches = matches.map_err(|e| unexpected(DOING, e))?;
+        Ok(MetRows { matches, next })
+    }
+
+    /// The rows that a statement of a pass answers, and where to go on.
+    pub(super) async fn request_step(
+        &self,
+        sql: &str,
+        request: &RequestLine,
+        from: Option<&RequestCursor>,
+        without: &[AlertId],
+    ) -> Result<(Rows, Option<RequestCursor>), StoreError> {
         let begin = begin(request, 0);
         let Some(from) = from.or(begin.as_ref()) else {
-            let (matches, next) = (Vec::new(), None);
-            return Ok(MetRows { matches, next });
+            return Ok((Rows::new(), None));
         };
         let only = request.filter.alert_id.map_or(0, |it| it.0);
-        let step = top(STEP);
+        let (step, body_purged) = (top(STEP), i32::from(from.body_purged));
         let mut values: Vec<&dyn ToSql> = vec![
             &request.request_id.0,
             &only,
@@ -175,10 +191,16 @@ impl SqlServerStore {
             &from.created_at,
             &from.alert,
             &step,
+            &body_purged,
         ];
-        let sql = among_them(&REQUEST_BATCH, Selection::But(without), &mut values);
-        let results = self.pool.query(DOING, &sql, &values).await?;
-        met_rows(request, from, &results).map_err(|e| unexpected(DOING, e))
+        let sql = among_them(sql, Selection::But(without), &mut values);
+        let mut results = self.pool.query(DOING, &sql, &values).await?.into_iter();
+        let (matches, end) = (results.next(), results.next());
+        let next = match end.iter().flatten().next() {
+            Some(end) => next(request, from, end).map_err(|e| unexpected(DOING, e))?,
+            None => None,
+        };
+        Ok((matches.unwrap_or_default(), next))
     }
 
     async fn change(
@@ -191,7 +213,8 @@ impl SqlServerStore {
             Some(OperatorVerb::Hold) => self.park(request, &rows).await,
             Some(OperatorVerb::Release) => self.release_held(request, &rows).await,
             Some(OperatorVerb::Requeue) => self.requeue(request, &rows).await,
-            Some(OperatorVerb::Redirect) | None => Ok(SweepResult::default()),
+            // A redirect is a rule for loads, and retention carries out a purge.
+            Some(OperatorVerb::Redirect | OperatorVerb::Purge) | None => Ok(SweepResult::default()),
         }
     }
 
@@ -288,35 +311,28 @@ fn in_index(sql: &str, statuses: &[AlertStatus], only: Option<AlertId>) -> Strin
         .replace("{index}", index)
 }
 
-/// Before the first row of the `nth` status.
+/// Whether the bodies of the rows that a pass meets are purged: a purge deletes those without a body too.
+fn body_kinds(request: &RequestLine) -> &'static [bool] {
+    match request.operator_verb() {
+        Some(OperatorVerb::Purge) if !request.bodies_only => &[false, true],
+        _ => &[false],
+    }
+}
+
+/// Before the first row of the `nth` status, with and without bodies.
 fn begin(request: &RequestLine, nth: usize) -> Option<RequestCursor> {
-    let filter = &request.filter;
-    let status = request.statuses().get(nth)?.as_str().to_owned();
+    let (filter, kinds) = (&request.filter, body_kinds(request));
+    let status = request.statuses().get(nth / kinds.len())?;
     let from = filter.created_from.map(|at| {
         let at = stored(at);
         sendport_core::clock::format(at, "%Y-%m-%d %H:%M:%S%.3f")
     });
     Some(RequestCursor {
-        status,
+        status: status.as_str().to_owned(),
         send_port: filter.send_port.clone().unwrap_or_default(),
+        body_purged: kinds[nth % kinds.len()],
         created_at: from.unwrap_or_else(|| FIRST_DAY.to_owned()),
         alert: 0,
-    })
-}
-
-fn met_rows(
-    request: &RequestLine,
-    from: &RequestCursor,
-    results: &[Rows],
-) -> Result<MetRows, ColumnError> {
-    let end = results.get(1).and_then(|rows| rows.first());
-    let matches = results.first().map_or(&[][..], Vec::as_slice).iter();
-    Ok(MetRows {
-        matches: matches.map(matching_row).collect::<Result<_, _>>()?,
-        next: match end {
-            Some(end) => next(request, from, end)?,
-            None => None,
-        },
     })
 }
 
@@ -333,18 +349,17 @@ fn next(
         return Ok(None);
     }
     if let (true, Some(created_at), Some(alert)) = (count >= STEP, last, alert) {
-        let (status, send_port) = (from.status.clone(), from.send_port.clone());
         return Ok(Some(RequestCursor {
-            status,
-            send_port,
             created_at,
             alert,
+            ..from.clone()
         }));
     }
     let statuses = request.statuses().iter();
     let nth = statuses
         .take_while(|status| status.as_str() != from.status)
         .count();
+    let nth = nth * body_kinds(request).len() + usize::from(from.body_purged);
     Ok(match next_port {
         Some(send_port) if request.filter.send_port.is_none() => {
             begin(request, nth).map(|begin| RequestCursor { send_port, ..begin })
@@ -380,12 +395,15 @@ fn filter_values(request: &NewRequest) -> Vec<Box<dyn ToSql + '_>> {
         Box::new(filter.hold_request_id.map(|it| it.0)),
         Box::new(filter.matches_all),
         Box::new(request.recipients.map(RequeueRecipients::as_str)),
+        Box::new(filter.final_before.map(stored)),
+        Box::new(request.bodies_only),
     ]
 }
 
 fn close_result(f: &mut Fields<'_>) -> Result<CloseResult, ColumnError> {
     Ok(CloseResult {
         closed: f.get::<i32>()? == 1,
+        closed_now: f.get::<i32>()? == 1,
         purged: u64::try_from(f.get::<i64>()?).unwrap_or(0),
     })
 }
@@ -414,11 +432,13 @@ fn request_line(f: &mut Fields<'_>) -> Result<RequestLine, ColumnError> {
             status: f.maybe_key()?.and_then(|it| it.parse().ok()),
             created_from: f.maybe_time()?,
             created_until: f.maybe_time()?,
+            final_before: f.maybe_time()?,
             hold_request_id: f.maybe()?.map(RequestId),
             matches_all: f.get()?,
         },
         recipients: f.maybe_key()?.and_then(|it| it.parse().ok()),
         new_message_id: f.get()?,
+        bodies_only: f.get()?,
         comment: f.maybe_text()?,
         requested_at: f.time()?,
         requested_by: f.text()?,

@@ -1,20 +1,23 @@
 //! Deletes what is old.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sendport_core::domain::InstanceId;
+use parking_lot::Mutex;
+use sendport_core::domain::{AlertId, InstanceId};
 use tiberius::ToSql;
 
 use super::SqlServerStore;
-use super::error::unexpected;
+use super::bulk_change::{OnLocked, Selection, among as among_them, by_halves, listed};
+use super::error::{may_be_of_one_row, unexpected};
 use super::expiry::top;
 use super::operator_queries::lines;
 use super::statement::with_parts;
 use super::values::{Fields, fit, millis, seconds};
 use crate::retention::{
-    DatabaseSize, FinalGroup, MOST_ALERTS, MOST_CHILD_ROWS, OldAlerts, PurgeScope, Purged,
-    RetentionNote, RetentionStore,
+    DatabaseSize, FinalGroup, MOST_ALERTS, MOST_CHILD_ROWS, OldAlerts, PurgeAmong, PurgeScope,
+    Purged, RetentionNote, RetentionStore,
 };
 use crate::{ColumnError, StoreError};
 
@@ -86,13 +89,23 @@ impl RetentionStore for SqlServerStore {
 
     async fn purge_bodies(&self, scope: &PurgeScope, bytes: u64) -> Result<Purged, StoreError> {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-        let sql = include_str!("sql/purge_bodies.sql");
-        self.purge("purge bodies", sql, scope, &[&bytes]).await
+        let statement = PurgeStatement {
+            doing: "purge bodies",
+            sql: include_str!("sql/purge_bodies.sql"),
+            body_purged: 0,
+            more: &[&bytes],
+        };
+        self.purge(&statement, scope).await
     }
 
     async fn purge_alerts(&self, scope: &PurgeScope) -> Result<Purged, StoreError> {
-        let sql = include_str!("sql/purge_alerts.sql");
-        self.purge("purge alerts", sql, scope, &[]).await
+        let statement = PurgeStatement {
+            doing: "purge alerts",
+            sql: include_str!("sql/purge_alerts.sql"),
+            body_purged: 1,
+            more: &[],
+        };
+        self.purge(&statement, scope).await
     }
 
     async fn purge_events(&self, older_than: Duration) -> Result<u64, StoreError> {
@@ -117,29 +130,57 @@ impl RetentionStore for SqlServerStore {
     }
 }
 
+/// What deletes bodies, or alerts.
+struct PurgeStatement<'a> {
+    doing: &'static str,
+    /// With `{index}` and `{among}`.
+    sql: &'static str,
+    /// `AlertRow.BodyPurged` of what it deletes.
+    body_purged: i32,
+    /// Its own parameters.
+    more: &'a [&'a dyn ToSql],
+}
+
 impl SqlServerStore {
+    /// At once, or by halves where the database refuses that for one alert.
     async fn purge(
         &self,
-        doing: &'static str,
-        sql: &str,
+        statement: &PurgeStatement<'_>,
         scope: &PurgeScope,
-        more: &[&dyn ToSql],
     ) -> Result<Purged, StoreError> {
         if !scope.status.is_final() {
             return Ok(Purged::default());
         }
-        let mut values: Vec<&dyn ToSql> = Vec::with_capacity(6);
+        let which = match &scope.among {
+            PurgeAmong::AllBut(ids) => Selection::But(ids),
+            PurgeAmong::These(ids) if ids.is_empty() => return Ok(Purged::default()),
+            PurgeAmong::These(ids) => Selection::These(ids),
+        };
+        match self.purge_batch(statement, scope, which).await {
+            Err(error) if may_be_of_one_row(&error) => {
+                let ids = self.purge_candidates(statement, scope, which).await?;
+                self.purge_by_halves(statement, scope, &ids, error).await
+            }
+            purged => purged,
+        }
+    }
+
+    async fn purge_batch(
+        &self,
+        statement: &PurgeStatement<'_>,
+        scope: &PurgeScope,
+        which: Selection<'_>,
+    ) -> Result<Purged, StoreError> {
+        let doing = statement.doing;
         let (status, age) = (scope.status.as_str(), seconds(scope.older_than));
         let (alerts, rows) = (top(MOST_ALERTS), top(MOST_CHILD_ROWS));
-        values.extend([
-            &status as &dyn ToSql,
-            &scope.send_port,
-            &age,
-            &alerts,
-            &rows,
-        ]);
-        values.extend(more);
-        let row = self.pool.row(doing, &with_parts(sql), &values).await?;
+        let request = scope.request.map(|it| it.0);
+        let mut values: Vec<&dyn ToSql> = vec![&status, &scope.send_port, &age, &alerts, &rows];
+        values.extend(statement.more);
+        values.push(&request);
+        let sql = in_index(statement.sql, which);
+        let sql = among_them(&sql, which, &mut values);
+        let row = self.pool.row(doing, &sql, &values).await?;
         let read = |mut f: Fields<'_>| -> Result<Purged, ColumnError> {
             let mut number = || f.get::<i64>().map(i64::unsigned_abs);
             Ok(Purged {
@@ -147,9 +188,55 @@ impl SqlServerStore {
                 rows: number()?,
                 bytes: number()?,
                 more: f.get()?,
+                refused: Vec::new(),
             })
         };
         read(Fields::of(&row)).map_err(|e| unexpected(doing, e))
+    }
+
+    async fn purge_candidates(
+        &self,
+        statement: &PurgeStatement<'_>,
+        scope: &PurgeScope,
+        which: Selection<'_>,
+    ) -> Result<Vec<AlertId>, StoreError> {
+        let sql = in_index(include_str!("sql/purge_candidates.sql"), which);
+        let (status, age) = (scope.status.as_str(), seconds(scope.older_than));
+        let alerts = top(MOST_ALERTS);
+        let values: [&dyn ToSql; 5] = [
+            &status,
+            &scope.send_port,
+            &age,
+            &alerts,
+            &statement.body_purged,
+        ];
+        listed(&self.pool, statement.doing, &sql, &values, which).await
+    }
+
+    /// After `error` of the whole batch.
+    async fn purge_by_halves(
+        &self,
+        statement: &PurgeStatement<'_>,
+        scope: &PurgeScope,
+        ids: &[AlertId],
+        error: StoreError,
+    ) -> Result<Purged, StoreError> {
+        if ids.is_empty() {
+            return Err(error);
+        }
+        let all = Mutex::new(Purged::default());
+        let purge = async |part: Range<usize>| {
+            let these = Selection::These(&ids[part]);
+            let purged = self.purge_batch(statement, scope, these).await?;
+            *all.lock() += purged;
+            Ok(0)
+        };
+        let refused = by_halves(ids, OnLocked::Skip, purge).await?.refused;
+        Ok(Purged {
+            more: true,
+            refused,
+            ..all.into_inner()
+        })
     }
 
     pub(super) async fn purge_rows(
@@ -164,4 +251,13 @@ impl SqlServerStore {
         rows.map(i64::unsigned_abs)
             .map_err(|e| unexpected(doing, e))
     }
+}
+
+/// The statement with the index that serves it.
+fn in_index(sql: &str, which: Selection<'_>) -> String {
+    let index = match which {
+        Selection::But(_) => "IX_AlertRow_Live",
+        Selection::These(_) => "PK_AlertRow",
+    };
+    sql.replace("{index}", index)
 }

@@ -50,6 +50,14 @@ pub(super) fn with_parts(text: &str) -> String {
         include_str!("sql/parts/park_requested.sql").trim_end(),
     )
     .replace(
+        "{request_rows}",
+        include_str!("sql/parts/request_rows.sql").trim_end(),
+    )
+    .replace(
+        "{request_end}",
+        include_str!("sql/parts/request_end.sql").trim_end(),
+    )
+    .replace(
         "{request_columns}",
         include_str!("sql/parts/request_columns.sql").trim_end(),
     )

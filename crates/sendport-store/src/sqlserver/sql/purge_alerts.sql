@@ -1,5 +1,6 @@
 -- SqlServerStore::purge_alerts
--- @P1 status, @P2 send port, @P3 seconds since FinalAt, @P4 most alerts, @P5 most rows of one table.
+-- @P1 status, @P2 send port, @P3 seconds since FinalAt, @P4 most alerts, @P5 most rows of one table, @P6 the request
+-- that counts them. {index} is the index to seek in; {among} becomes a condition about AlertId, or nothing.
 -- Answers how many alerts, rows and bytes were purged, and 1 where more may be left. Child rows first: an alert whose
 -- child rows are too many is left for the next calls.
 SET LOCK_TIMEOUT 250;
@@ -17,9 +18,10 @@ BEGIN TRANSACTION;
 -- CreatedAt, XLOCK and LeaseToken as in purge_bodies.
 INSERT @candidates
 SELECT TOP (@P4) a.AlertId, CONVERT(date, a.FinalAt)
-FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (IX_AlertRow_Live), FORCESEEK)
+FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX ({index}), FORCESEEK)
 WHERE a.Status = @P1 AND a.SendPort = @P2 AND a.BodyPurged = 1 AND a.CreatedAt <= @before
   AND a.FinalAt <= @before AND a.LeaseToken IS NULL
+  {among}
 ORDER BY a.CreatedAt, a.AlertId;
 SET @found = @@ROWCOUNT;
 
@@ -84,6 +86,8 @@ BEGIN
                       WHERE d.[Day] = n.[Day] AND d.SendPort = @P2 AND d.Status = @P1);
 END;
 {note_purged}
+UPDATE q SET AppliedCount = q.AppliedCount + @alerts
+FROM sendport.OperatorRequest q WHERE q.RequestId = @P6 AND @alerts > 0;
 COMMIT TRANSACTION;
 SELECT @alerts, @rows, @bytes,
        CAST(CASE WHEN @found >= @P4 OR @alerts < @found THEN 1 ELSE 0 END AS bit);

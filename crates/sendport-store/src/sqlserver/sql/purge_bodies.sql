@@ -1,6 +1,7 @@
 -- SqlServerStore::purge_bodies
 -- @P1 status, @P2 send port, @P3 seconds since FinalAt, @P4 most alerts, @P5 most attachments, @P6 bytes: the alert
--- with which there are so many is the last.
+-- with which there are so many is the last. @P7 the request that counts them. {index} is the index to seek in; {among}
+-- becomes a condition about AlertId, or nothing.
 -- Answers how many alerts, rows and bytes were purged, and 1 where more may be left.
 SET LOCK_TIMEOUT 250;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
@@ -17,9 +18,10 @@ BEGIN TRANSACTION;
 -- read in a serializable transaction is left for the next round.
 INSERT @candidates
 SELECT TOP (@P4) a.AlertId, a.CreatedAt
-FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (IX_AlertRow_Live), FORCESEEK)
+FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX ({index}), FORCESEEK)
 WHERE a.Status = @P1 AND a.SendPort = @P2 AND a.BodyPurged = 0 AND a.CreatedAt <= @before
   AND a.FinalAt <= @before AND a.LeaseToken IS NULL
+  {among}
 ORDER BY a.CreatedAt, a.AlertId;
 SET @found = @@ROWCOUNT;
 INSERT @sizes
@@ -60,5 +62,7 @@ IF @files < @P5
     SET @bodies = @kept;
 SET @rows = @kept + @files;
 {note_purged}
+UPDATE q SET AppliedCount = q.AppliedCount + @bodies
+FROM sendport.OperatorRequest q WHERE q.RequestId = @P7 AND q.BodiesOnly = 1 AND @bodies > 0;
 COMMIT TRANSACTION;
 SELECT @bodies, @rows, @bytes, CAST(CASE WHEN @found >= @P4 OR @kept < @found OR @files >= @P5 THEN 1 ELSE 0 END AS bit);

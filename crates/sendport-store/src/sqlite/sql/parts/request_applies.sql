@@ -13,4 +13,5 @@ CASE replace(q.Verb, 'redirect', 'hold')
     WHEN 'requeue' THEN s.FinalAt <= q.RequestedAt
         AND (s.Status IN ('failed', 'partial', 'expired', 'cancelled') OR s.Status = 'relayed' AND q.Recipients = 'all')
         AND {request_matches}
+    WHEN 'purge' THEN s.FinalAt <= q.FinalBefore AND (NOT q.BodiesOnly OR s.BodyPurged = 0) AND {request_matches}
 END
