@@ -596,6 +596,7 @@ CREATE TABLE OperatorRequest (
     -- They would match no more once some of its recipients are deleted.
     CONSTRAINT CK_OperatorRequest_purge_has_no_Relay_or_ExplanationKey CHECK (
         Verb <> 'purge' OR Relay IS NULL AND ExplanationKey IS NULL),
+    CONSTRAINT CK_OperatorRequest_Comment_of_at_most_400_characters CHECK (length(Comment) <= 400),
     CONSTRAINT CK_OperatorRequest_BodiesOnly_0_or_1 CHECK (BodiesOnly IN (0, 1)),
     CONSTRAINT CK_OperatorRequest_MatchesAll_0_or_1 CHECK (MatchesAll IN (0, 1)),
     CONSTRAINT CK_OperatorRequest_NewMessageId_0_or_1 CHECK (NewMessageId IN (0, 1)),

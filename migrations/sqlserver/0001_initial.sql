@@ -1514,7 +1514,8 @@ CREATE PROCEDURE sendport.AddRequest
 AS
 BEGIN
     SET NOCOUNT ON;
-    DECLARE @now datetime2(3) = SYSUTCDATETIME(), @error nvarchar(1000), @matches bigint, @next nvarchar(400);
+    DECLARE @now datetime2(3) = SYSUTCDATETIME(), @error nvarchar(1000), @matches bigint, @next nvarchar(2000),
+            @hint nvarchar(1500) = N'', @empty nvarchar(16), @alertStatus nvarchar(16);
     DECLARE @held bigint, @heldBy nvarchar(128), @hour datetime2(3) = DATEADD(hour, -1, @now), @before datetime2(3);
     DECLARE @request TABLE (RequestId bigint NOT NULL, Verb nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL,
         AlertId bigint NULL, SendPort nvarchar(64) COLLATE Latin1_General_BIN2 NULL, AlertName nvarchar(128) NULL,
@@ -1534,8 +1535,14 @@ BEGIN
     ELSE IF @Verb = N'purge'
         SET @before = COALESCE(@FinalBefore, @hour);
 
-    IF @AlertId IS NOT NULL
-       AND NOT EXISTS (SELECT 1 FROM sendport.AlertRow a WITH (READUNCOMMITTED) WHERE a.AlertId = @AlertId)
+    SET @alertStatus = (SELECT a.Status FROM sendport.AlertRow a WITH (READUNCOMMITTED) WHERE a.AlertId = @AlertId);
+    -- An empty text equals one of blanks.
+    SET @empty = CASE WHEN @SendPort = N'' THEN N'@SendPort' WHEN @AlertName = N'' THEN N'@AlertName'
+                      WHEN @Reference = N'' THEN N'@Reference' WHEN @CreatedBy = N'' THEN N'@CreatedBy'
+                      WHEN @Relay = N'' THEN N'@Relay' WHEN @Cause = N'' THEN N'@Cause' END;
+    IF @empty IS NOT NULL
+        SET @error = @empty + N' is empty: give a value, or leave it out';
+    ELSE IF @AlertId IS NOT NULL AND @alertStatus IS NULL
         SET @error = N'@AlertId: there is no alert ' + CONVERT(nvarchar(20), @AlertId);
     ELSE IF LOWER(@Status) NOT IN (N'queued', N'sending', N'delayed', N'held', N'relayed', N'partial', N'failed',
                                    N'expired', N'cancelled', N'suppressed')
@@ -1553,6 +1560,14 @@ BEGIN
            + CHARINDEX(NCHAR(13), @RedirectTo) > 0)
         SET @error = N'@To: expected one address such as qa@contoso.com, found '
             + COALESCE(N'''' + LEFT(@RedirectTo, 320) + N'''', N'nothing');
+    ELSE IF @All = 1 AND LOWER(@Recipients) = N'all' AND @AlertId IS NULL AND @SendPort IS NULL AND @AlertName IS NULL
+        AND @Reference IS NULL AND @CreatedBy IS NULL AND @Relay IS NULL AND @Cause IS NULL AND @Status IS NULL
+        AND @CreatedFrom IS NULL
+        SET @error = N'@All = 1 with @Recipients = ''all'' would send every alert again to everybody: give a filter too, such as '
+            + N'@CreatedFrom';
+    ELSE IF @Verb = N'hold' AND @alertStatus IN (N'relayed', N'partial', N'failed', N'expired', N'cancelled', N'suppressed')
+        SET @error = N'@AlertId: alert ' + CONVERT(nvarchar(20), @AlertId) + N' is ' + @alertStatus
+            + N', and only an alert that waits or is being sent can be held';
     ELSE IF @Verb IN (N'hold', N'release', N'redirect')
         AND CASE WHEN @AlertId IS NULL THEN 0 ELSE 1 END + CASE WHEN @SendPort IS NULL THEN 0 ELSE 1 END
             + CASE WHEN @AlertName IS NULL THEN 0 ELSE 1 END + CASE WHEN @HoldRequestId IS NULL THEN 0 ELSE 1 END
@@ -1663,8 +1678,19 @@ BEGIN
                         AND (q.Relay IS NULL OR r.Relay = q.Relay)
                         AND (q.ExplanationKey IS NULL OR r.ExplanationKey = q.ExplanationKey))))
     GROUP BY a.SendPort, a.Status;
+    SET @matches = COALESCE((SELECT SUM(m.Alerts) FROM @matching m), 0);
+    IF NOT EXISTS (SELECT 1 FROM sendport.ReplyExplanation e WHERE e.ExplanationKey = @Cause)
+        SET @hint = @hint + COALESCE(N'. No cause ''' + @Cause + N''' is known: the table ReplyExplanation has the keys', N'');
+    IF NOT EXISTS (SELECT 1 FROM sendport.SendPortRelay r WITH (READUNCOMMITTED) WHERE r.Relay = @Relay)
+        SET @hint = @hint + COALESCE(N'. No relay ''' + @Relay + N''' is known: the table SendPortRelay has the names', N'');
+    IF NOT EXISTS (SELECT 1 FROM sendport.SendPort p WITH (READUNCOMMITTED) WHERE p.Name = @SendPort)
+        SET @hint = @hint + COALESCE(N'. No send port ''' + @SendPort + N''' is known: the table SendPort has the names', N'');
+    IF @matches = 0
+        SET @hint = @hint + COALESCE(N'. No alert with AlertName ''' + @AlertName + N''' matches now', N'');
     IF @DryRun = 1
     BEGIN
+        IF @hint <> N''
+            PRINT STUFF(@hint, 1, 2, N'');
         SELECT SendPort, Status, Alerts FROM @matching ORDER BY SendPort, Status;
         RETURN;
     END;
@@ -1677,7 +1703,6 @@ BEGIN
            COALESCE(@NewMessageId, 0), q.BodiesOnly, @Comment, q.RequestedAt, @RedirectTo
     FROM @request q;
     SET @RequestId = CAST(SCOPE_IDENTITY() AS bigint);
-    SET @matches = COALESCE((SELECT SUM(m.Alerts) FROM @matching m), 0);
     SET @next = CASE @Verb
         WHEN N'cancel' THEN N'from now on none of them is sent; the service ends them in batches, and an alert that is being '
                             + N'sent ends with that attempt'
@@ -1690,7 +1715,7 @@ BEGIN
              + CASE WHEN @NewMessageId = 1 THEN N'each message gets a new Message-ID'
                     ELSE N'the Message-ID is kept, and some servers drop a message whose Message-ID they know: '
                          + N'@NewMessageId = 1 gives it a new one' END
-        END + CASE WHEN @@TRANCOUNT > 0 THEN N'. All this once your transaction is committed' ELSE N'' END;
+        END + @hint + CASE WHEN @@TRANCOUNT > 0 THEN N'. All this once your transaction is committed' ELSE N'' END;
     SELECT @RequestId AS RequestId, @Verb AS Verb, @matches AS MatchingCount, @next AS Result;
 END;
 GO

@@ -9,6 +9,7 @@ mod check;
 mod config;
 mod config_file;
 mod demo;
+mod filter_check;
 mod findings;
 mod health;
 mod hold;
@@ -165,6 +166,9 @@ impl Verb {
 /// Why a command ended without success.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
+    /// The command line has this error, which shows only after it was parsed.
+    #[error("{0}")]
+    Usage(String),
     #[error("{0}")]
     Config(String),
     #[error(transparent)]
@@ -200,6 +204,7 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Other(_) => 1,
+            Self::Usage(_) => 2,
             Self::Config(_) => 3,
             Self::Store(_) | Self::Database(_) => 4,
             Self::ForcedStop(_) | Self::ImmediateStop(_) => 5,

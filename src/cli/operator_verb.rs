@@ -2,13 +2,18 @@
 
 use chrono::TimeDelta;
 use humantime_serde::re::humantime;
-use sendport_core::domain::{AlertId, AlertStatus, OperatorVerb, RequestId, Timestamp, shown_name};
+use sendport_core::domain::{
+    AlertId, AlertStatus, OperatorVerb, RequestId, RequeueRecipients, Timestamp, shown_name,
+};
 use sendport_store::operator_requests::{
     MatchingAlerts, NewRequest, PassResult, RequestFilter, RequestLine, apply_pass,
 };
 use sendport_store::{RefusedRow, Store, nothing_refused};
 use serde::Serialize;
 
+use super::filter_check::{
+    check_breadth, check_held_alert, check_times, comment, filled, note_unknown_names,
+};
 use super::send::unknown_send_port;
 use super::table::Table;
 use super::terminal::note;
@@ -24,25 +29,25 @@ const NEWEST: u32 = 1_000;
 #[group(id = "which", required = true, multiple = true)]
 pub(super) struct FilterArgs {
     /// Number, PublicId, Message-ID or Reference of one alert
-    #[arg(conflicts_with = "all")]
+    #[arg(conflicts_with = "all", value_parser = filled)]
     alert: Option<String>,
     /// Alerts for this send port
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = filled)]
     send_port: Option<String>,
     /// Alerts with this AlertName
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = filled)]
     alert_name: Option<String>,
     /// Alerts with this Reference
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = filled)]
     reference: Option<String>,
     /// Alerts that this login inserted
-    #[arg(long, value_name = "LOGIN")]
+    #[arg(long, value_name = "LOGIN", value_parser = filled)]
     created_by: Option<String>,
     /// Alerts with a recipient whose last reply came from this relay
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = filled)]
     relay: Option<String>,
     /// Alerts with a recipient that has this cause: an ExplanationKey
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = filled)]
     cause: Option<String>,
     /// Alerts with this status
     #[arg(long, value_parser = status)]
@@ -101,13 +106,13 @@ impl FilterArgs {
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct TargetArgs {
     /// Number, PublicId, Message-ID or Reference of one alert
-    #[arg(group = "target")]
+    #[arg(group = "target", value_parser = filled)]
     alert: Option<String>,
     /// A send port
-    #[arg(long, value_name = "NAME", group = "target")]
+    #[arg(long, value_name = "NAME", value_parser = filled, group = "target")]
     send_port: Option<String>,
     /// Alerts with this AlertName
-    #[arg(long, value_name = "NAME", group = "target")]
+    #[arg(long, value_name = "NAME", value_parser = filled, group = "target")]
     alert_name: Option<String>,
 }
 
@@ -115,7 +120,7 @@ pub(super) struct TargetArgs {
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct OptionArgs {
     /// Why; the alerts and the audit show it
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = comment)]
     comment: Option<String>,
     /// Count the alerts that match, and change nothing
     #[arg(long)]
@@ -166,7 +171,7 @@ pub(super) struct EndedRequest {
 
 /// How a requeue sends.
 pub(super) struct RequeueOrder {
-    pub(super) recipients: sendport_core::domain::RequeueRecipients,
+    pub(super) recipients: RequeueRecipients,
     pub(super) new_message_id: bool,
 }
 
@@ -221,12 +226,18 @@ pub(super) async fn run(order: Order, config: Config) -> Result<(), Failure> {
         requested_by: app::user_name(),
         host_name: Some(app::host_name()),
     };
+    check_times(&request.filter)?;
+    check_breadth(&request)?;
     if order.options.dry_run {
         let matches = store.count_matching(&request).await?;
+        if matches.is_empty() {
+            note_unknown_names(&request.filter, &config)?;
+        }
         return show_matches(&request, &matches, order.options.json);
     }
     let open = store.open_requests().await?;
     check_holds(&request, order.ends, &open)?;
+    check_held_alert(&*store, &request).await?;
     let id = store.add_request(&request).await?;
     let applied = apply(&*store, &row(&*store, id).await?).await;
     let done = applied.inspect_err(|_| {
@@ -241,10 +252,14 @@ pub(super) async fn run(order: Order, config: Config) -> Result<(), Failure> {
         closed: after.completed_at.is_some(),
         ..done
     };
-    show_result(&request, id, &done, order.options.json)?;
+    show_result(&request, &after, &done, order.options.json)?;
     let held = request.filter.send_port.as_deref();
-    if let Some(unknown) = held.and_then(|name| unknown_send_port(name, &config)) {
-        note(unknown);
+    match held.and_then(|name| unknown_send_port(name, &config)) {
+        Some(unknown) => note(unknown),
+        None if done.applied == 0 && request.verb != OperatorVerb::Release => {
+            note_unknown_names(&request.filter, &config)?;
+        }
+        None => {}
     }
     nothing_refused("apply a request", &done.refused)?;
     check_one_alert(&*store, &request, &done).await
@@ -375,10 +390,11 @@ fn show_matches(
 
 fn show_result(
     request: &NewRequest,
-    id: RequestId,
+    line: &RequestLine,
     done: &PassResult,
     json: bool,
 ) -> Result<(), Failure> {
+    let id = line.request_id;
     if json {
         let refused = done.refused.iter().map(|it: &RefusedRow| RefusedOutput {
             alert_id: it.alert,
@@ -406,6 +422,9 @@ fn show_result(
             "{} not requeued: their bodies are deleted",
             done.purged
         ));
+    }
+    if let (OperatorVerb::Release, Some(result)) = (request.verb, &line.result) {
+        say(result);
     }
     if let Some(next) = what_happens_next(request, id, done) {
         say(next);

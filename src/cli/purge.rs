@@ -12,6 +12,7 @@ use sendport_store::retention::{Purged, YOUNGEST};
 use sendport_store::{Store, nothing_refused};
 use serde::Serialize;
 
+use super::filter_check::{check_times, comment, filled, note_unknown_names};
 use super::operator_verb::{moment, row};
 use super::table::Table;
 use super::terminal::note;
@@ -34,7 +35,7 @@ use crate::config::Config;
 )]
 pub(super) struct Args {
     /// Number, PublicId, Message-ID or Reference of one alert
-    #[arg(group = "which")]
+    #[arg(group = "which", value_parser = filled)]
     alert: Option<String>,
     /// Purge what became final longer ago, such as 90d [default: as [retention] says; of one alert: 1h]
     #[arg(long, value_name = "AGE", value_parser = age, group = "which")]
@@ -43,16 +44,16 @@ pub(super) struct Args {
     #[arg(long, value_name = "STATUS", value_parser = final_status)]
     status: Vec<AlertStatus>,
     /// Only alerts of this send port; can be repeated
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = filled)]
     send_port: Vec<String>,
     /// Only alerts with this AlertName
-    #[arg(long, value_name = "NAME", requires = "which")]
+    #[arg(long, value_name = "NAME", requires = "which", value_parser = filled)]
     alert_name: Option<String>,
     /// Only alerts with this Reference
-    #[arg(long, value_name = "TEXT", requires = "which")]
+    #[arg(long, value_name = "TEXT", requires = "which", value_parser = filled)]
     reference: Option<String>,
     /// Only alerts that this login inserted
-    #[arg(long, value_name = "LOGIN", requires = "which")]
+    #[arg(long, value_name = "LOGIN", requires = "which", value_parser = filled)]
     created_by: Option<String>,
     /// Only alerts inserted since then: a time in UTC, or 30d for thirty days ago
     #[arg(long, value_name = "TIME", value_parser = moment, requires = "which")]
@@ -64,7 +65,7 @@ pub(super) struct Args {
     #[arg(long)]
     bodies_only: bool,
     /// Why; the audit shows it
-    #[arg(long, value_name = "TEXT", requires = "which")]
+    #[arg(long, value_name = "TEXT", requires = "which", value_parser = comment)]
     comment: Option<String>,
     /// Show what would be deleted
     #[arg(long)]
@@ -172,6 +173,9 @@ async fn purge_requested(
     progress::at("counting old alerts");
     let requests = new_requests(args, &**store).await?;
     let groups = count(&**store, &requests).await?;
+    if let (true, [request]) = (groups.is_empty(), &requests[..]) {
+        note_unknown_names(&request.filter, config)?;
+    }
     let mut purger = Purger::new(store, config, show_progress(&groups));
     let mut ids = Vec::new();
     if !args.dry_run {
@@ -219,6 +223,7 @@ async fn new_requests(args: &Args, store: &dyn Store) -> Result<Vec<NewRequest>,
                 final_before: Some(final_before),
                 ..RequestFilter::default()
             };
+            check_times(&filter)?;
             requests.push(NewRequest {
                 verb: OperatorVerb::Purge,
                 filter,

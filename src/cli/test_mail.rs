@@ -2,6 +2,8 @@
 
 use clap::Parser;
 
+use super::filter_check::filled;
+use super::send::unknown_send_port;
 use super::{Failure, send};
 use crate::config::Config;
 
@@ -13,7 +15,7 @@ use crate::config::Config;
 )]
 pub(super) struct Args {
     /// Recipients, separated by ; or ,
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, value_name = "LIST", value_parser = filled)]
     to: String,
     /// Send port
     #[arg(long, default_value = "default", value_name = "NAME")]
@@ -35,6 +37,9 @@ struct Sent {
 }
 
 pub(super) async fn run(args: Args, config: Config) -> Result<(), Failure> {
+    if let Some(unknown) = unknown_send_port(&args.send_port, &config) {
+        return Err(Failure::Other(format!("nothing was inserted: {unknown}")));
+    }
     let subject = format!("Test of send port {}", args.send_port);
     let timeout = args.timeout.to_string();
     let body = "This is a test of the way from the database to your mailbox. You need not answer.";

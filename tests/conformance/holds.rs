@@ -35,6 +35,10 @@ pub(crate) async fn a_held_send_port_is_not_asked(f: &dyn Fixture) {
     );
     let (line, _) = applied(&store, &request(OperatorVerb::Release, of_port("default"))).await;
     assert_eq!(line.state, "done");
+    assert_eq!(
+        line.result.as_deref(),
+        Some("a hold ended; every matching alert is released")
+    );
     assert_eq!(claim_one(&store, a).await.1, id);
     assert!(store.open_requests().await.expect("requests").is_empty());
 }

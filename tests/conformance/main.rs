@@ -211,6 +211,8 @@ macro_rules! scenarios {
                 what_is_refused_keeps_no_other;
                 a_dry_run_counts_and_changes_nothing;
                 a_request_needs_a_filter;
+                a_comment_has_400_characters_at_most;
+                a_request_that_is_done_has_one_event;
                 requests_show_who_and_what;
             }
             cancels {

@@ -55,12 +55,34 @@ pub(crate) async fn procedures_refuse_what_they_cannot_do(fixture: &SqlServerFix
             "@HoldRequestId: request -1 is not a hold",
         ),
         ("Release", "@HoldRequestId, @RedirectRequestId, @All = 1"),
+        ("Cancel @Reference = N''", "@Reference is empty"),
+        ("Hold @SendPort = N' '", "@SendPort is empty"),
+        (
+            "Requeue @All = 1, @Recipients = N'all'",
+            "would send every alert again to everybody",
+        ),
+        ("Purge", "say how old: give one of @OlderThanDays"),
+        ("Purge @OlderThanDays = 0", "@OlderThanDays: expected 1 to"),
+        (
+            "Purge @OlderThanDays = 1, @FinalBefore = '2026-01-01'",
+            "give one of @OlderThanDays, @FinalBefore",
+        ),
+        (
+            "Purge @FinalBefore = '2199-01-01'",
+            "@FinalBefore: expected a time (UTC) at least an hour ago",
+        ),
+        (
+            "Purge @OlderThanDays = 1, @Status = N'queued'",
+            "@Status: an alert that is queued is not final",
+        ),
     ] {
         assert_refused(fixture, call, says).await;
     }
     let long = format!("Cancel @All = 1, @Comment = N'{}'", "x".repeat(401));
     let error = refused(fixture, &long).await;
     assert!(error.contains("@Comment is longer than 400"), "{error}");
+    let not_final = refused(fixture, &format!("Purge @AlertId = {id}")).await;
+    assert!(not_final.contains("is not final"), "{not_final}");
     let not_held = format!("Release @AlertId = {id}");
     let error = refused(fixture, &not_held).await;
     assert!(error.contains("is not held"), "{error}");
@@ -154,6 +176,59 @@ pub(crate) async fn procedures_begin_and_end_a_redirect(fixture: &SqlServerFixtu
     assert_eq!(store.open_requests().await.expect("requests"), []);
 }
 
+/// What nobody knows by that name is said where the number of matches is.
+pub(crate) async fn procedures_hint_at_unknown_names(fixture: &SqlServerFixture) {
+    fixture.fresh().await;
+    let f: &dyn Fixture = fixture;
+    for (call, says) in [
+        (
+            "Requeue @Cause = N'mailbox-ful'",
+            "No cause 'mailbox-ful' is known",
+        ),
+        ("Requeue @Relay = N'mian'", "No relay 'mian' is known"),
+        (
+            "Cancel @AlertName = N'late'",
+            "No alert with AlertName 'late' matches now",
+        ),
+        ("Hold @SendPort = N'bulk'", "No send port 'bulk' is known"),
+    ] {
+        let call = format!(
+            "DECLARE @r TABLE (RequestId bigint, Verb nvarchar(16), MatchingCount bigint, Result nvarchar(4000)); \
+             INSERT @r EXEC sendport.{call}; SELECT Result FROM @r"
+        );
+        let result = f.scalar(&call).await.expect("a result");
+        assert!(result.contains(says), "{call}: {result}");
+    }
+}
+
+/// A procedure adds a row that retention carries out, whatever transaction calls it.
+pub(crate) async fn purge_adds_a_request(fixture: &SqlServerFixture) {
+    let store = fixture.fresh().await;
+    let f: &dyn Fixture = fixture;
+    let id = f.alert_to("ops@contoso.com").await;
+    let old = format!(
+        "UPDATE sendport.AlertRow SET Status = N'failed', DueAt = NULL, CreatedAt = '2020-01-01', FinalAt = '2020-01-02' \
+         WHERE AlertId = {id}"
+    );
+    f.sql(&old).await;
+    let dry_run = "EXEC sendport.Purge @OlderThanDays = 30, @Status = N'failed', @DryRun = 1";
+    assert_eq!(f.scalar(dry_run).await.as_deref(), Some("default"));
+    let call = "SET XACT_ABORT ON; BEGIN TRANSACTION; EXEC sendport.Purge @OlderThanDays = 30, @SendPort = N'default', \
+                @BodiesOnly = 1, @Comment = N'audit'; COMMIT TRANSACTION;";
+    f.sql(call).await;
+    f.sql(&format!("EXEC sendport.Purge @AlertId = {id}")).await;
+    let open = store.open_requests().await.expect("requests");
+    let verbs: Vec<_> = open
+        .iter()
+        .map(|it| (it.verb.as_str(), it.bodies_only))
+        .collect();
+    assert_eq!(verbs, [("purge", true), ("purge", false)]);
+    assert!(open.iter().all(|it| it.filter.final_before.is_some()));
+    assert_eq!(open[0].comment.as_deref(), Some("audit"));
+    let found = store.purge_matches(&open[1], None).await.expect("a step");
+    assert_eq!(found.groups[0].alerts, [id]);
+}
+
 pub(crate) async fn an_operator_calls_procedures_and_reads(fixture: &SqlServerFixture) {
     fixture.fresh().await;
     let f: &dyn Fixture = fixture;
@@ -172,6 +247,7 @@ pub(crate) async fn an_operator_calls_procedures_and_reads(fixture: &SqlServerFi
         "EXEC sendport.Release @SendPort = N'default'",
         "EXEC sendport.Redirect @To = N'qa@contoso.com', @AlertName = N'none'",
         "EXEC sendport.Requeue @All = 1",
+        "EXEC sendport.Purge @OlderThanDays = 30, @SendPort = N'default'",
         "SELECT COUNT(*) FROM sendport.OperatorRequest",
         "SELECT COUNT(*) FROM sendport.FailedDelivery",
     ] {

@@ -145,6 +145,29 @@ pub(crate) async fn a_request_needs_a_filter(f: &dyn Fixture) {
     assert_eq!(store.requests(10).await.expect("requests"), []);
 }
 
+pub(crate) async fn a_comment_has_400_characters_at_most(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    for (length, fits) in [(401, false), (400, true)] {
+        let request = NewRequest {
+            comment: Some("x".repeat(length)),
+            ..cancel(of_all())
+        };
+        assert_eq!(store.add_request(&request).await.is_ok(), fits, "{length}");
+    }
+}
+
+pub(crate) async fn a_request_that_is_done_has_one_event(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.alert_to("ops@contoso.com").await;
+    let line = add(&store, &cancel(of_port("default"))).await;
+    let first = pass(&store, &line).await;
+    assert!(first.closed && first.closed_now);
+    let second = pass(&store, &line).await;
+    assert!(second.closed && !second.closed_now);
+    let events = "EventType = 'request-done' AND Severity = 'information' AND Message LIKE '%cancel SendPort ''default''%'";
+    assert_eq!(f.rows("EventLog", events).await, 1);
+}
+
 pub(crate) async fn requests_show_who_and_what(f: &dyn Fixture) {
     let store = f.fresh().await;
     let first = add(&store, &cancel(of_name("late"))).await;

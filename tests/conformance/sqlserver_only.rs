@@ -18,9 +18,9 @@ use sendport_store::{
 use crate::fixture::{self, Fixture, minutes};
 use crate::operators::{
     a_request_that_is_not_committed_has_no_effect, an_operator_calls_procedures_and_reads,
-    procedures_add_requests, procedures_begin_and_end_a_redirect,
+    procedures_add_requests, procedures_begin_and_end_a_redirect, procedures_hint_at_unknown_names,
     procedures_refuse_a_redirect_without_one_target_and_one_address,
-    procedures_refuse_what_they_cannot_do,
+    procedures_refuse_what_they_cannot_do, purge_adds_a_request,
 };
 use crate::sqlserver::{SqlServerFixture, alone, on_server};
 use crate::tsql::{failing, run, run_all};
@@ -488,6 +488,8 @@ on_sqlserver! {
     procedures_add_requests;
     procedures_begin_and_end_a_redirect;
     procedures_refuse_a_redirect_without_one_target_and_one_address;
+    procedures_hint_at_unknown_names;
+    purge_adds_a_request;
     an_operator_calls_procedures_and_reads;
     a_request_that_is_not_committed_has_no_effect;
     the_printed_script_creates_the_schema_and_refuses_to_run_twice;

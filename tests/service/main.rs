@@ -68,6 +68,7 @@ mod no_row_stops_the_service;
 mod odd_addresses_are_explained;
 mod preview_is_what_arrives;
 mod protected_headers_are_read_back;
+mod purged_by_an_operator;
 mod ready_while_it_can_work;
 mod recipients_decrypt_their_email;
 mod recipients_without_usable_certificate_fail;

@@ -33,6 +33,8 @@ async fn a_test_mail_is_relayed_and_an_unknown_send_port_is_named() {
     ]);
     assert!(!other.status.success());
     assert!(text(&other).contains("nope"), "{}", text(&other));
+    assert!(text(&other).contains("nothing was inserted"));
+    assert_eq!(site.value("SELECT count(*) FROM Alert"), "1");
     let wrong = site.sendport(&["test-mail", "--to", ";"]);
     assert_eq!(wrong.status.code(), Some(1), "{}", text(&wrong));
     assert_eq!(service.stop(), Some(0));

@@ -25,6 +25,7 @@ mod long_commands_show_progress;
 mod missing_configuration_is_reported;
 mod odd_names_are_quoted;
 mod one_json_document_a_verb;
+mod operator_filters_are_checked;
 #[cfg(unix)]
 mod pipes_are_refused_as_files;
 mod pipes_end_quietly;

@@ -237,10 +237,9 @@ fn a_purge_shows_what_it_deletes() {
     );
     assert_eq!(all["Groups"][0]["Alerts"], 1, "{all}");
     assert_eq!(count("SELECT count(*) FROM Alert"), 1);
-    assert_eq!(
-        count("SELECT count(*) FROM EventLog WHERE EventType = 'purged'"),
-        2
-    );
+    assert_eq!(all["RequestIds"], serde_json::json!([2]));
+    let done = "SELECT count(*) FROM EventLog WHERE EventType = 'request-done'";
+    assert_eq!(count(done), 2);
     let none = document(&site, &["purge", "--send-port", "billing"], 0);
     assert_eq!(none["Groups"], serde_json::json!([]));
 }

@@ -33,6 +33,9 @@ pub enum RetentionAge {
 #[error("expected a duration such as \"30d\", or \"forever\", found \"{0}\"")]
 pub struct NotAnAge(String);
 
+/// Shortest time that events and counts are kept: the views for monitoring show the last day.
+const SHORTEST_ROWS: RetentionAge = RetentionAge::For(Duration::from_secs(DAY));
+
 impl RetentionAge {
     /// `None`: forever.
     pub fn duration(self) -> Option<Duration> {
@@ -171,6 +174,16 @@ impl RetentionConfig {
             .filter_map(of_status)
             .flatten()
             .collect();
+        let rows = [
+            ("event_log", self.event_log),
+            ("minute_counts", self.minute_counts),
+            ("daily_counts", self.daily_counts),
+        ];
+        let too_short = rows.into_iter().filter(|(_, age)| *age < SHORTEST_ROWS);
+        found.extend(too_short.map(|(key, age)| {
+            let what = format!("{age} is shorter than 1d; write at least \"1d\"");
+            Problem::new(format!("retention.{key}"), what)
+        }));
         if self.rows_per_second == 0 {
             found.push(Problem::new(
                 "retention.rows_per_second",
@@ -280,5 +293,29 @@ mod tests {
             "{}",
             found[0].what
         );
+    }
+
+    #[test]
+    fn events_and_counts_are_kept_for_a_day_at_least() {
+        let kept = "{ bodies = \"30d\", alerts = \"30d\" }";
+        let section = |event_log: &str| {
+            let of_status = |status| format!("{status} = {kept}\n");
+            let statuses = [
+                "relayed",
+                "partial",
+                "failed",
+                "expired",
+                "cancelled",
+                "suppressed",
+            ];
+            let statuses: String = statuses.map(of_status).concat();
+            let rest = "minute_counts = \"1d\"\ndaily_counts = \"forever\"\nrows_per_second = 1\nbytes_per_second = \"1MB\"";
+            let text = format!("enabled = true\n{statuses}event_log = \"{event_log}\"\n{rest}");
+            toml::from_str::<RetentionConfig>(&text).expect("a section")
+        };
+        assert_eq!(section("1d").problems(), []);
+        let found = section("0d").problems();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].key, "retention.event_log");
     }
 }

@@ -56,6 +56,11 @@ const REQUEUE_NOTIFICATION: &str = "DELETE FROM FailureNotification WHERE AlertI
 const CLOSE_REQUEST_COUNT: &str =
     "UPDATE OperatorRequest SET RefusedCount = ?2 WHERE RequestId = ?1 AND RefusedCount <> ?2";
 
+/// A release says what ended by it.
+const END_HOLDS_COUNT: &str = "UPDATE OperatorRequest SET Result = CASE ?2 WHEN 1 THEN 'a ' || coalesce(\
+    (SELECT h.Verb FROM OperatorRequest h WHERE h.RequestId = OperatorRequest.HoldRequestId), 'hold') || ' ended' \
+    ELSE ?2 || ' holds ended' END WHERE RequestId = ?1";
+
 /// Whether the row was closed.
 const CLOSE_REQUEST_STATE: &str = "SELECT State = 'done' FROM OperatorRequest WHERE RequestId = ?1";
 
@@ -344,9 +349,15 @@ impl Recorder<'_> {
     }
 
     fn end_holds(&self, release: RequestId) -> Result<(), SqliteError> {
-        self.tx
+        let ended = self
+            .tx
             .prepare_cached(sql!("end_holds"))?
             .execute(params![release.0, time_text(self.now)])?;
+        if ended > 0 {
+            self.tx
+                .prepare_cached(END_HOLDS_COUNT)?
+                .execute(params![release.0, i64::try_from(ended).unwrap_or(i64::MAX)])?;
+        }
         Ok(())
     }
 

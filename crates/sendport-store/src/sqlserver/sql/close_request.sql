@@ -30,7 +30,7 @@ BEGIN
     BEGIN TRANSACTION;
     UPDATE o
     SET State = N'done', CompletedAt = @now,
-        Result = CASE o.Verb WHEN N'cancel' THEN N'every matching alert is cancelled or was sent before'
+        Result = COALESCE(o.Result + N'; ', N'') + CASE o.Verb WHEN N'cancel' THEN N'every matching alert is cancelled or was sent before'
                              WHEN N'requeue' THEN N'every matching alert is in the queue again'
                              WHEN N'purge' THEN CASE o.BodiesOnly WHEN 1 THEN N'the body of every matching alert is deleted'
                                                 ELSE N'every matching alert is deleted' END

@@ -1,0 +1,118 @@
+use crate::program::run;
+use crate::site::Site;
+
+const PORT: &str = "[relay.main]\nkind = \"discard\"\n[send_port.default]\nfrom = \"alerts@contoso.com\"\nrelays = [\"main\"]\n";
+
+/// Exit code 2, and the option is named.
+#[test]
+fn what_contradicts_itself_or_is_empty_is_wrong_usage() {
+    let site = Site::new(PORT);
+    let long = "x".repeat(401);
+    for (words, says) in [
+        (&["cancel", "--reference", ""][..], "--reference"),
+        (&["cancel", "--send-port", " "], "--send-port"),
+        (&["hold", "--alert-name", ""], "--alert-name"),
+        (&["requeue", "--cause", ""], "--cause"),
+        (
+            &["purge", "--older-than", "2d", "--alert-name", ""],
+            "--alert-name",
+        ),
+        (&["purge", "--alert-name", "late"], "--older-than"),
+        (&["test-mail", "--to", ""], "--to"),
+        (&["cancel", "--all", "--comment", &long], "more than 400"),
+        (
+            &[
+                "cancel",
+                "--since",
+                "2026-02-01T00:00:00Z",
+                "--until",
+                "2026-01-01T00:00:00Z",
+            ],
+            "--since is later than --until",
+        ),
+        (
+            &["requeue", "--all", "--recipients", "all"],
+            "would send every alert again to everybody",
+        ),
+    ] {
+        run(&site.path(""), words).prints(2, &[says]);
+    }
+    run(&site.path(""), &["requests"]).prints(0, &[]);
+    let count = "SELECT count(*) FROM OperatorRequest";
+    assert_eq!(site.value(count), "0");
+}
+
+#[test]
+fn an_unknown_name_has_a_hint() {
+    let site = Site::new(PORT);
+    for (words, says) in [
+        (
+            &["requeue", "--cause", "mailbox-ful", "--dry-run"][..],
+            "no cause 'mailbox-ful' is known; did you mean 'mailbox-full'?",
+        ),
+        (
+            &["requeue", "--relay", "mian"],
+            "no relay 'mian' is known; did you mean 'main'?",
+        ),
+        (
+            &["cancel", "--alert-name", "order-late"],
+            "no alert with AlertName 'order-late' matches",
+        ),
+        (
+            &["cancel", "--send-port", "zzz", "--dry-run"],
+            "no send port 'zzz' is known; known are: default",
+        ),
+    ] {
+        run(&site.path(""), words).prints(0, &[says]);
+    }
+    let test_mail = ["test-mail", "--to", "me@contoso.com", "--send-port", "zzz"];
+    run(&site.path(""), &test_mail).prints(1, &["nothing was inserted", "zzz", "default"]);
+    assert_eq!(site.value("SELECT count(*) FROM Alert"), "0");
+}
+
+#[test]
+fn a_release_says_that_a_hold_ended_and_a_final_alert_is_not_held() {
+    let site = Site::new(PORT);
+    run(&site.path(""), &["hold", "--send-port", "default"]).prints(0, &["is in force until"]);
+    run(&site.path(""), &["release", "--send-port", "default"])
+        .prints(0, &["0 released", "a hold ended"]);
+    let done = "SELECT count(*) FROM EventLog WHERE EventType = 'request-done'";
+    assert_eq!(site.value(done), "1", "as the service writes it");
+    run(
+        &site.path(""),
+        &["send", "--to", "ops@contoso.com", "--subject", "x"],
+    )
+    .prints(0, &[]);
+    run(&site.path(""), &["cancel", "1"]).prints(0, &["1 cancelled"]);
+    run(&site.path(""), &["hold", "1"]).prints(1, &["alert 1 is cancelled", "can be held"]);
+    let open = "SELECT count(*) FROM OperatorRequest WHERE State = 'open'";
+    assert_eq!(site.value(open), "0");
+}
+
+#[test]
+fn a_purge_by_age_is_a_request() {
+    let site = Site::new(PORT);
+    let old = "INSERT INTO Alert (ToRecipients, Body, AlertName)
+               VALUES ('ops@contoso.com', 'late', 'order-late'), ('ops@contoso.com', 'late', 'invoice'),
+                      ('ops@contoso.com', 'late', 'order-late');
+               UPDATE AlertState SET Status = 'relayed', DueAt = NULL, FinalAt = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-2 days')
+               WHERE AlertId < 3";
+    site.database().execute_batch(old).expect("alerts");
+    let words = [
+        "purge",
+        "--older-than",
+        "1d",
+        "--alert-name",
+        "order-late",
+        "--comment",
+        "runaway job",
+    ];
+    run(&site.path(""), &[&words[..], &["--dry-run"]].concat()).prints(0, &["nothing was deleted"]);
+    run(&site.path(""), &words).prints(0, &["2 rows", "request 1"]);
+    let request =
+        "SELECT Verb || ' ' || State || ' ' || AppliedCount || ' ' || Comment FROM OperatorRequest";
+    assert_eq!(site.value(request), "purge done 1 runaway job");
+    assert_eq!(site.value("SELECT group_concat(AlertId) FROM Alert"), "2,3");
+    run(&site.path(""), &["purge", "2"]).prints(0, &["request 2"]);
+    assert_eq!(site.value("SELECT group_concat(AlertId) FROM Alert"), "3");
+}
