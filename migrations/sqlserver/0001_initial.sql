@@ -1885,23 +1885,42 @@ ELSE
                 RETURN CONVERT(varbinary(max), @hex, 2);
             END');
 GO
--- The lines of a text, each broken after @Width characters, as sqlcmd -w does it.
+-- The lines of a text, each broken after @Width characters (at most 32,767), as sqlcmd -w does it. By blocks: to take a
+-- line from the front of a long text, and to add one to its end, copies the whole text.
 CREATE FUNCTION sendport.WrappedLines (@Text nvarchar(max), @Width int) RETURNS nvarchar(max) AS
 BEGIN
-    DECLARE @done nvarchar(max) = N'', @rest nvarchar(max) = @Text, @take int;
-    WHILE LEN(@rest + N'.') - 1 > @Width
+    DECLARE @done nvarchar(max) = N'', @from bigint = 1, @length bigint = LEN(@Text + N'.') - 1, @block nvarchar(max),
+            @wrapped nvarchar(max), @size int, @at int, @take int;
+    IF @length <= @Width
+        RETURN @Text;
+    WHILE @from <= @length
     BEGIN
-        SET @take = CHARINDEX(NCHAR(10), @rest);
-        IF @take BETWEEN 1 AND @Width + 2
-            SET @done = @done + LEFT(@rest, @take);
-        ELSE
+        SET @block = SUBSTRING(@Text, @from, 65536);
+        SET @size = LEN(@block + N'.') - 1;
+        SET @wrapped = N'';
+        SET @at = 1;
+        -- Where the block is not the last one, what could be the start of a line of the next one is left to that.
+        WHILE @size - @at >= @Width AND (@size - @at > @Width OR @from + @size > @length)
         BEGIN
-            SET @take = @Width;
-            SET @done = @done + LEFT(@rest, @take) + NCHAR(13) + NCHAR(10);
+            SET @take = CHARINDEX(NCHAR(10), SUBSTRING(@block, @at, @Width + 2));
+            IF @take > 0
+                SET @wrapped = @wrapped + SUBSTRING(@block, @at, @take);
+            ELSE
+            BEGIN
+                SET @take = @Width;
+                SET @wrapped = @wrapped + SUBSTRING(@block, @at, @take) + NCHAR(13) + NCHAR(10);
+            END;
+            SET @at = @at + @take;
         END;
-        SET @rest = SUBSTRING(@rest, @take + 1, LEN(@rest + N'.'));
+        IF @from + @size > @length
+        BEGIN
+            SET @wrapped = @wrapped + SUBSTRING(@block, @at, @size);
+            SET @at = @size + 1;
+        END;
+        SET @done = @done + @wrapped;
+        SET @from = @from + @at - 1;
     END;
-    RETURN @done + @rest;
+    RETURN @done;
 END;
 GO
 -- Runs @query as the caller, in the caller's session and transaction, and answers its one result set as text:
@@ -1925,7 +1944,8 @@ BEGIN
     DECLARE @babelfish bit = CASE WHEN SERVERPROPERTY(N'Babelfish') IS NULL THEN 0 ELSE 1 END,
             @newline nvarchar(2) = NCHAR(13) + NCHAR(10), @sql nvarchar(max), @inner nvarchar(max), @stored nvarchar(max),
             @names nvarchar(max), @values nvarchar(max), @line nvarchar(max), @cell nvarchar(1000), @head nvarchar(max) = N'',
-            @rows nvarchar(max), @count bigint, @type int, @number int, @message nvarchar(2000), @asked nvarchar(max), @table nvarchar(128);
+            @rows nvarchar(max), @count bigint, @type int, @number int, @message nvarchar(2000), @asked nvarchar(max), @table nvarchar(128),
+            @blank nvarchar(20) = N' ;' + NCHAR(9) + NCHAR(10) + NCHAR(13), @glue nvarchar(20);
     CREATE TABLE #sendport_columns (
         ColumnId     int NOT NULL,
         Name         nvarchar(128) NOT NULL,
@@ -1943,26 +1963,35 @@ BEGIN
         ValueText    nvarchar(400) NULL
     );
     BEGIN TRY
-        -- What columns it has.
+        -- What columns it has. A temporary table is described in a batch of one statement only (error 11525), so that
+        -- SET NOCOUNT ON before it is left out.
+        SET @asked = SUBSTRING(@query, PATINDEX(N'%[^' + @blank + N']%', @query COLLATE Latin1_General_BIN2), LEN(@query + N'.'));
+        IF UPPER(LEFT(@asked, 14) COLLATE Latin1_General_BIN2) = N'SET NOCOUNT ON' AND CHARINDEX(SUBSTRING(@asked, 15, 1), @blank) > 0
+        BEGIN
+            SET @asked = SUBSTRING(@asked, 15, LEN(@asked + N'.'));
+            SET @asked = SUBSTRING(@asked, PATINDEX(N'%[^' + @blank + N']%', @asked COLLATE Latin1_General_BIN2), LEN(@asked + N'.'));
+        END;
         IF @babelfish = 0
         BEGIN
+            -- The types of CLR, of which the system's own become text, have a name in user_type_name alone.
             SET @sql = N'INSERT INTO #sendport_columns (ColumnId, Name, TypeName, MaxLength, Digits, Scale, ErrorType, ErrorNumber, ErrorMessage)
                 SELECT COALESCE(column_ordinal, 0), COALESCE(name, N''''),
-                       LEFT(system_type_name, CHARINDEX(N''('', system_type_name + N''('') - 1), max_length, precision, scale,
+                       COALESCE(LEFT(system_type_name, CHARINDEX(N''('', system_type_name + N''('') - 1),
+                                CASE WHEN user_type_schema = N''sys'' THEN user_type_name END), max_length, precision, scale,
                        error_type, error_number, LEFT(error_message, 2000)
-                FROM sys.dm_exec_describe_first_result_set(@query, NULL, 0)';
-            SET @inner = N'EXEC ' + QUOTENAME(@database) + N'.sys.sp_executesql @sql, N''@query nvarchar(max)'', @query';
-            EXEC sp_executesql @inner, N'@sql nvarchar(max), @query nvarchar(max)', @sql, @query;
+                FROM sys.dm_exec_describe_first_result_set(@asked, NULL, 0)';
+            SET @inner = N'EXEC ' + QUOTENAME(@database) + N'.sys.sp_executesql @sql, N''@asked nvarchar(max)'', @asked';
+            EXEC sp_executesql @inner, N'@sql nvarchar(max), @asked nvarchar(max)', @sql, @asked;
         END
         ELSE
         BEGIN
             -- Babelfish describes tables alone, and gives temporary ones no description: here @query is one SELECT, and
             -- its caller may create a table.
-            SET @asked = RTRIM(@query);
+            SET @asked = RTRIM(@asked);
             WHILE RIGHT(@asked, 1) IN (N';', NCHAR(13), NCHAR(10))
                 SET @asked = RTRIM(LEFT(@asked, LEN(@asked) - 1));
             SET @table = N'sendport_query_' + REPLACE(CONVERT(nvarchar(36), NEWID()), N'-', N'');
-            SET @sql = N'SELECT q.* INTO dbo.' + @table + N' FROM (' + @asked + N') q;
+            SET @sql = N'SELECT q.* INTO dbo.' + @table + N' FROM (' + @asked + NCHAR(10) + N') q;
                 INSERT INTO #sendport_columns (ColumnId, Name, TypeName, MaxLength, Digits, Scale)
                 SELECT ORDINAL_POSITION, REPLACE(COLUMN_NAME, N''?column?'', N''''), DATA_TYPE,
                        CHARACTER_MAXIMUM_LENGTH * CASE WHEN DATA_TYPE IN (N''nchar'', N''nvarchar'') THEN 2 ELSE 1 END,
@@ -1996,7 +2025,7 @@ BEGIN
                                               N'smallmoney', N'decimal', N'numeric', N'date', N'time', N'datetime',
                                               N'smalldatetime', N'datetime2', N'datetimeoffset') THEN 1 ELSE 0 END,
             IsLarge = CASE WHEN TypeName IN (N'text', N'ntext', N'image', N'xml', N'sql_variant', N'geometry', N'geography',
-                                             N'hierarchyid') THEN 1
+                                             N'hierarchyid', N'json') THEN 1
                            WHEN TypeName IN (N'varchar', N'nvarchar', N'varbinary') AND (MaxLength <= 0 OR MaxLength > 8000) THEN 1
                            ELSE 0 END;
         UPDATE #sendport_columns SET
@@ -2021,7 +2050,7 @@ BEGIN
                                    WHEN N'datetime' THEN 23 WHEN N'smalldatetime' THEN 19 WHEN N'datetime2' THEN 38
                                    WHEN N'datetimeoffset' THEN 45 WHEN N'uniqueidentifier' THEN 36 ELSE 18 END END,
             ValueText = REPLACE(CASE
-                WHEN TypeName IN (N'char', N'varchar', N'nchar', N'nvarchar', N'text', N'ntext') THEN N'$c'
+                WHEN TypeName IN (N'char', N'varchar', N'nchar', N'nvarchar', N'text', N'ntext') THEN N'CONVERT(nvarchar(max), $c)'
                 WHEN TypeName IN (N'binary', N'varbinary', N'image', N'timestamp', N'rowversion') THEN
                     N'CONVERT(nvarchar(max), $c, 1)'
                 WHEN TypeName IN (N'money', N'smallmoney') THEN N'LTRIM(CONVERT(nvarchar(max), $c, 2))'
@@ -2038,6 +2067,8 @@ BEGIN
             WHEN N'html' THEN N'N''<td>'' + REPLACE(REPLACE(REPLACE(REPLACE(COALESCE($v, N''NULL''), N''&'', N''&amp;''), N''<'', N''&lt;''), N''>'', N''&gt;''), NCHAR(10), N''<br>'') + N''</td>'''
             WHEN N'csv' THEN N'COALESCE(CASE WHEN CHARINDEX(N''"'', $v) + CHARINDEX(@separator, $v) + CHARINDEX(NCHAR(13), $v) + CHARINDEX(NCHAR(10), $v) > 0 OR $v = N'''' THEN N''"'' + REPLACE($v, N''"'', N''""'') + N''"'' ELSE $v END, N'''')'
             END;
+        -- STRING_AGG takes a literal or a variable as its separator (error 8733).
+        SET @glue = CASE @format WHEN N'html' THEN N' + ' ELSE N' + @separator + ' END;
         SELECT @stored = STRING_AGG(CONVERT(nvarchar(max), CONCAT(N'C', ColumnId, N' ', StoredAs, N' NULL')), N', ')
                          WITHIN GROUP (ORDER BY ColumnId),
                @names = STRING_AGG(CONVERT(nvarchar(max), CONCAT(N'C', ColumnId)), N', ') WITHIN GROUP (ORDER BY ColumnId),
@@ -2047,19 +2078,21 @@ BEGIN
                    WHEN @cell IS NOT NULL THEN REPLACE(@cell, N'$v', CONCAT(N'v.V', ColumnId))
                    WHEN @no_truncate = 1 THEN CONCAT(N'COALESCE(v.V', ColumnId, N', N''NULL'')')
                    WHEN @no_padding = 1 THEN CONCAT(N'RTRIM(LEFT(COALESCE(v.V', ColumnId, N', N''NULL''), ', Width, N'))')
-                   WHEN IsNumber = 1 THEN REPLACE(REPLACE(N'CASE WHEN LEN(v.V$n) >= $w THEN v.V$n ELSE RIGHT(SPACE($w) + COALESCE(v.V$n, N''NULL''), $w) END',
+                   WHEN IsNumber = 1 THEN REPLACE(REPLACE(N'CASE WHEN LEN(v.V$n) >= $w THEN v.V$n ELSE RIGHT(SPACE($w) + COALESCE(v.V$n, LEFT(N''NULL'', $w)), $w) END',
                        N'$n', CAST(ColumnId AS nvarchar(10))), N'$w', CAST(Width AS nvarchar(10)))
                    ELSE CONCAT(N'LEFT(COALESCE(v.V', ColumnId, N', N''NULL'') + SPACE(', Width, N'), ', Width, N')') END),
-                   CASE @format WHEN N'html' THEN N' + ' ELSE N' + @separator + ' END) WITHIN GROUP (ORDER BY ColumnId)
+                   @glue) WITHIN GROUP (ORDER BY ColumnId)
         FROM #sendport_columns;
+        -- A sum of texts of bounded length would end after 4,000 characters.
+        SET @line = N'CONVERT(nvarchar(max), N'''') + ' + @line;
 
         IF @header = 1 AND @format = N'html'
             SELECT @head = N'<tr>' + STRING_AGG(CONVERT(nvarchar(max), N'<th>' + REPLACE(REPLACE(REPLACE(Name, N'&', N'&amp;'),
                                N'<', N'&lt;'), N'>', N'&gt;') + N'</th>'), N'') WITHIN GROUP (ORDER BY ColumnId) + N'</tr>' + @newline
             FROM #sendport_columns;
         ELSE IF @header = 1 AND @format = N'csv'
-            SELECT @head = STRING_AGG(CONVERT(nvarchar(max), CASE WHEN CHARINDEX(N'"', Name) + CHARINDEX(@separator, Name) > 0
-                               THEN N'"' + REPLACE(Name, N'"', N'""') + N'"' ELSE Name END), @separator) WITHIN GROUP (ORDER BY ColumnId) + @newline
+            SELECT @head = STRING_AGG(CONVERT(nvarchar(max), CASE WHEN CHARINDEX(N'"', Name) + CHARINDEX(@separator, Name) + CHARINDEX(NCHAR(13), Name)
+                                    + CHARINDEX(NCHAR(10), Name) > 0 THEN N'"' + REPLACE(Name, N'"', N'""') + N'"' ELSE Name END), @separator) WITHIN GROUP (ORDER BY ColumnId) + @newline
             FROM #sendport_columns;
         ELSE IF @header = 1 AND @no_truncate = 0
         BEGIN
@@ -2083,7 +2116,7 @@ BEGIN
 
         -- Its rows. WITH RESULT SETS: exactly one result set, whatever its columns are named.
         IF @stored IS NULL
-            SET @sql = N'EXEC ' + QUOTENAME(@database) + N'.sys.sp_executesql @query';
+            SET @sql = N'EXEC ' + QUOTENAME(@database) + N'.sys.sp_executesql @query WITH RESULT SETS NONE';
         ELSE
         BEGIN
             SET @inner = N'EXEC sys.sp_executesql @query WITH RESULT SETS ((' + @stored + N'))';
@@ -2111,7 +2144,9 @@ BEGIN
         SET @refusal = CASE
             WHEN @number = 8164 THEN N'Parameter @query cannot run where INSERT ... EXEC would be nested (error 8164): call sp_send_dbmail outside of one, and use none in @query.'
             WHEN @number = 3915 THEN N'Parameter @query cannot roll back a transaction (error 3915).'
-            WHEN @number IN (11535, 11536, 11537, 213) THEN CONCAT(N'Parameter @query returns another result set than its first one was described as (error ', @number, N'). Expected one result set.')
+            WHEN @number = 3916 THEN N'Parameter @query cannot commit a transaction that it did not begin (error 3916).'
+            WHEN @number IN (6819, 13602) THEN CONCAT(N'Parameter @query cannot end in FOR XML or FOR JSON (error ', @number, N'). Write SELECT (SELECT ... FOR JSON PATH) AS Document.')
+            WHEN @number IN (11535, 11536, 11537, 11538, 213) THEN CONCAT(N'Parameter @query returns another result set than its first one was described as (error ', @number, N'). Expected one result set.')
             END;
         IF @refusal IS NULL
             SET @error = LEFT(CONCAT(N'Msg ', @number, N', Level ', ERROR_SEVERITY(), N', State ', ERROR_STATE(), N', Server ',

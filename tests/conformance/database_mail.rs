@@ -21,6 +21,9 @@ struct Call {
     #[serde(default)]
     alert: BTreeMap<String, String>,
     file: Option<File>,
+    /// The tests of the service read it.
+    #[expect(dead_code, reason = "nothing is sent here")]
+    message: Option<toml::Table>,
     refused: Option<String>,
     /// Babelfish cannot run the query itself, whoever asks for it.
     #[serde(default)]
