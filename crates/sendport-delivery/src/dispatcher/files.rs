@@ -312,3 +312,7 @@ impl AttachmentSource for WithFiles<'_> {
         Ok(self.files.get(at).map(rest))
     }
 }
+
+#[cfg(test)]
+#[path = "files_tests.rs"]
+mod tests;
