@@ -41,6 +41,7 @@ mod certificates_are_kept_in_the_database;
 mod certificates_come_from_a_directory;
 mod check_reports_missing_permissions;
 mod database_errors_are_waited_for;
+mod database_mail_arrives;
 mod demo_ends_by_itself;
 mod each_connection_ends_at_the_same_recipient;
 mod expiring_certificates_are_announced;
