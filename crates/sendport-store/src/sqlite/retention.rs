@@ -14,8 +14,8 @@ use super::operator_queries::lines;
 use super::values::{Columns, earlier, later, time_text, uuid_text};
 use super::{SqliteStore, sql};
 use crate::retention::{
-    DatabaseSize, FinalGroup, MOST_CHILD_ROWS, OldAlerts, PurgeAmong, PurgeScope,
-    Purged, RetentionNote, RetentionStore,
+    DatabaseSize, FinalGroup, MOST_CHILD_ROWS, OldAlerts, PurgeAmong, PurgeScope, Purged,
+    RetentionNote, RetentionStore,
 };
 use crate::{Among, ColumnError, StoreError};
 
