@@ -1491,20 +1491,20 @@ GO
 CREATE PROCEDURE sendport.AddRequest
     @Verb nvarchar(16),
     @AlertId bigint,
-    @SendPort nvarchar(64),
-    @AlertName nvarchar(128),
-    @Reference nvarchar(200),
-    @CreatedBy nvarchar(128),
-    @Relay nvarchar(128),
-    @Cause nvarchar(64),
-    @Status nvarchar(16),
+    @SendPort nvarchar(4000),
+    @AlertName nvarchar(4000),
+    @Reference nvarchar(4000),
+    @CreatedBy nvarchar(4000),
+    @Relay nvarchar(4000),
+    @Cause nvarchar(4000),
+    @Status nvarchar(4000),
     @CreatedFrom datetime2(3),
     @CreatedUntil datetime2(3),
     @OlderThanDays int,
     @FinalBefore datetime2(3),
     @HoldRequestId bigint,
     @All bit,
-    @Recipients nvarchar(8),
+    @Recipients nvarchar(4000),
     @NewMessageId bit,
     @BodiesOnly bit,
     @Comment nvarchar(4000),
@@ -1515,7 +1515,8 @@ AS
 BEGIN
     SET NOCOUNT ON;
     DECLARE @now datetime2(3) = SYSUTCDATETIME(), @error nvarchar(1000), @matches bigint, @next nvarchar(2000),
-            @hint nvarchar(1500) = N'', @empty nvarchar(16), @alertStatus nvarchar(16);
+            @hint nvarchar(1500) = N'', @empty nvarchar(16), @long nvarchar(40), @alertStatus nvarchar(16),
+            @until datetime2(3) = @CreatedUntil;
     DECLARE @held bigint, @heldBy nvarchar(128), @hour datetime2(3) = DATEADD(hour, -1, @now), @before datetime2(3);
     DECLARE @request TABLE (RequestId bigint NOT NULL, Verb nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL,
         AlertId bigint NULL, SendPort nvarchar(64) COLLATE Latin1_General_BIN2 NULL, AlertName nvarchar(128) NULL,
@@ -1540,17 +1541,30 @@ BEGIN
     SET @empty = CASE WHEN @SendPort = N'' THEN N'@SendPort' WHEN @AlertName = N'' THEN N'@AlertName'
                       WHEN @Reference = N'' THEN N'@Reference' WHEN @CreatedBy = N'' THEN N'@CreatedBy'
                       WHEN @Relay = N'' THEN N'@Relay' WHEN @Cause = N'' THEN N'@Cause' END;
+    SET @long = CASE WHEN LEN(@SendPort) > 64 THEN N'@SendPort is longer than 64'
+                     WHEN LEN(@AlertName) > 128 THEN N'@AlertName is longer than 128'
+                     WHEN LEN(@Reference) > 200 THEN N'@Reference is longer than 200'
+                     WHEN LEN(@CreatedBy) > 128 THEN N'@CreatedBy is longer than 128'
+                     WHEN LEN(@Relay) > 128 THEN N'@Relay is longer than 128'
+                     WHEN LEN(@Cause) > 64 THEN N'@Cause is longer than 64'
+                     WHEN LEN(@Comment) > 400 THEN N'@Comment is longer than 400' END;
     IF @empty IS NOT NULL
         SET @error = @empty + N' is empty: give a value, or leave it out';
+    ELSE IF @long IS NOT NULL
+        SET @error = @long + N' characters';
+    ELSE IF @DryRun IS NULL
+        SET @error = N'@DryRun is NULL: expected 0 or 1';
     ELSE IF @AlertId IS NOT NULL AND @alertStatus IS NULL
         SET @error = N'@AlertId: there is no alert ' + CONVERT(nvarchar(20), @AlertId);
     ELSE IF LOWER(@Status) NOT IN (N'queued', N'sending', N'delayed', N'held', N'relayed', N'partial', N'failed',
                                    N'expired', N'cancelled', N'suppressed')
-        SET @error = N'@Status: ''' + @Status + N''' is not the status of an alert';
+        SET @error = N'@Status: ''' + LEFT(@Status, 64) + N''' is not the status of an alert';
+    ELSE IF @Verb = N'cancel' AND LOWER(@Status) NOT IN (N'queued', N'sending', N'delayed', N'held')
+        SET @error = N'@Status: an alert that is ' + LOWER(@Status) + N' is final and cannot be cancelled';
+    ELSE IF @Verb = N'requeue' AND LOWER(@Status) IN (N'queued', N'sending', N'delayed', N'held', N'suppressed')
+        SET @error = N'@Status: an alert that is ' + LOWER(@Status) + N' has nothing to send again';
     ELSE IF @CreatedFrom > @CreatedUntil
         SET @error = N'@CreatedFrom is later than @CreatedUntil';
-    ELSE IF LEN(@Comment) > 400
-        SET @error = N'@Comment is longer than 400 characters';
     ELSE IF @Verb = N'requeue' AND COALESCE(LOWER(@Recipients), N'') NOT IN (N'failed', N'all')
         SET @error = N'@Recipients is ''failed'' or ''all''';
     ELSE IF @Verb = N'redirect' AND (COALESCE(CHARINDEX(N'@', @RedirectTo), 0) < 2 OR LEN(@RedirectTo) > 320
@@ -1562,7 +1576,7 @@ BEGIN
             + COALESCE(N'''' + LEFT(@RedirectTo, 320) + N'''', N'nothing');
     ELSE IF @All = 1 AND LOWER(@Recipients) = N'all' AND @AlertId IS NULL AND @SendPort IS NULL AND @AlertName IS NULL
         AND @Reference IS NULL AND @CreatedBy IS NULL AND @Relay IS NULL AND @Cause IS NULL AND @Status IS NULL
-        AND @CreatedFrom IS NULL
+        AND @CreatedFrom IS NULL AND @until IS NULL
         SET @error = N'@All = 1 with @Recipients = ''all'' would send every alert again to everybody: give a filter too, such as '
             + N'@CreatedFrom';
     ELSE IF @Verb = N'hold' AND @alertStatus IN (N'relayed', N'partial', N'failed', N'expired', N'cancelled', N'suppressed')
@@ -1577,9 +1591,9 @@ BEGIN
                          WHEN N'redirect' THEN N', @All = 1' ELSE N'' END;
     ELSE IF @Verb IN (N'cancel', N'requeue') AND COALESCE(@All, 0) = 0 AND @AlertId IS NULL AND @SendPort IS NULL
         AND @AlertName IS NULL AND @Reference IS NULL AND @CreatedBy IS NULL AND @Relay IS NULL AND @Cause IS NULL
-        AND @Status IS NULL AND @CreatedFrom IS NULL
+        AND @Status IS NULL AND @CreatedFrom IS NULL AND @until IS NULL
         SET @error = N'say which alerts: give at least one of @AlertId, @SendPort, @AlertName, @Reference, @CreatedBy, '
-            + N'@Relay, @Cause, @Status, @CreatedFrom, or @All = 1';
+            + N'@Relay, @Cause, @Status, @CreatedFrom, @CreatedUntil, or @All = 1';
     ELSE IF @Verb = N'purge' AND LOWER(@Status) IN (N'queued', N'sending', N'delayed', N'held')
         SET @error = N'@Status: an alert that is ' + LOWER(@Status) + N' is not final, and only final alerts are purged; '
             + N'sendport.Cancel ends it';
@@ -1606,6 +1620,13 @@ BEGIN
     WHERE o.State = N'open'
       AND (o.Verb = N'hold' AND (o.AlertId = @AlertId OR o.SendPort = @SendPort OR o.AlertName = @AlertName)
            OR o.Verb IN (N'hold', N'redirect') AND o.RequestId = @HoldRequestId)
+      -- A release that is committed and not applied yet ends it.
+      AND NOT EXISTS (SELECT 1
+                      FROM sendport.OperatorRequest r WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_OperatorRequest_Open), FORCESEEK)
+                      WHERE r.State = N'open' AND r.Verb = N'release' AND r.RequestId > o.RequestId
+                        AND (r.HoldRequestId = o.RequestId
+                             OR o.Verb = N'hold' AND (r.MatchesAll = 1 OR r.AlertId = o.AlertId OR r.SendPort = o.SendPort
+                                                      OR r.AlertName = o.AlertName)))
     ORDER BY o.RequestId;
     IF @Verb = N'hold' AND @held IS NOT NULL
         SET @error = CASE WHEN @AlertId IS NOT NULL THEN N'@AlertId' WHEN @SendPort IS NOT NULL THEN N'@SendPort'
@@ -1703,7 +1724,8 @@ BEGIN
            COALESCE(@NewMessageId, 0), q.BodiesOnly, @Comment, q.RequestedAt, @RedirectTo
     FROM @request q;
     SET @RequestId = CAST(SCOPE_IDENTITY() AS bigint);
-    SET @next = CASE @Verb
+    SET @next = CASE WHEN @matches = 0 AND @Verb IN (N'cancel', N'requeue', N'purge') THEN N'no alert matches now; ' ELSE N'' END
+        + CASE @Verb
         WHEN N'cancel' THEN N'from now on none of them is sent; the service ends them in batches, and an alert that is being '
                             + N'sent ends with that attempt'
         WHEN N'hold' THEN N'from now on none of them is sent, nor one that is inserted later, until sendport.Release'
@@ -1722,13 +1744,13 @@ GO
 -- Alerts that match are not sent any more.
 CREATE PROCEDURE sendport.Cancel
     @AlertId bigint = NULL,
-    @SendPort nvarchar(64) = NULL,
-    @AlertName nvarchar(128) = NULL,
-    @Reference nvarchar(200) = NULL,
-    @CreatedBy nvarchar(128) = NULL,
-    @Relay nvarchar(128) = NULL,
-    @Cause nvarchar(64) = NULL,
-    @Status nvarchar(16) = NULL,
+    @SendPort nvarchar(4000) = NULL,
+    @AlertName nvarchar(4000) = NULL,
+    @Reference nvarchar(4000) = NULL,
+    @CreatedBy nvarchar(4000) = NULL,
+    @Relay nvarchar(4000) = NULL,
+    @Cause nvarchar(4000) = NULL,
+    @Status nvarchar(4000) = NULL,
     @CreatedFrom datetime2(3) = NULL,
     @CreatedUntil datetime2(3) = NULL,
     @All bit = 0,
@@ -1743,8 +1765,8 @@ GO
 -- An alert, a send port or an AlertName waits until a release.
 CREATE PROCEDURE sendport.Hold
     @AlertId bigint = NULL,
-    @SendPort nvarchar(64) = NULL,
-    @AlertName nvarchar(128) = NULL,
+    @SendPort nvarchar(4000) = NULL,
+    @AlertName nvarchar(4000) = NULL,
     @Comment nvarchar(4000) = NULL,
     @DryRun bit = 0,
     @RequestId bigint = NULL OUTPUT
@@ -1757,8 +1779,8 @@ GO
 CREATE PROCEDURE sendport.Redirect
     @To nvarchar(4000),
     @AlertId bigint = NULL,
-    @SendPort nvarchar(64) = NULL,
-    @AlertName nvarchar(128) = NULL,
+    @SendPort nvarchar(4000) = NULL,
+    @AlertName nvarchar(4000) = NULL,
     @All bit = 0,
     @Comment nvarchar(4000) = NULL,
     @DryRun bit = 0,
@@ -1772,8 +1794,8 @@ GO
 -- adoption holds or that are in doubt. A redirect ends by its number alone.
 CREATE PROCEDURE sendport.Release
     @AlertId bigint = NULL,
-    @SendPort nvarchar(64) = NULL,
-    @AlertName nvarchar(128) = NULL,
+    @SendPort nvarchar(4000) = NULL,
+    @AlertName nvarchar(4000) = NULL,
     @HoldRequestId bigint = NULL,
     @All bit = 0,
     @Comment nvarchar(4000) = NULL,
@@ -1803,17 +1825,17 @@ GO
 -- (@Recipients = 'failed'), or to all, also of alerts that were relayed ('all').
 CREATE PROCEDURE sendport.Requeue
     @AlertId bigint = NULL,
-    @SendPort nvarchar(64) = NULL,
-    @AlertName nvarchar(128) = NULL,
-    @Reference nvarchar(200) = NULL,
-    @CreatedBy nvarchar(128) = NULL,
-    @Relay nvarchar(128) = NULL,
-    @Cause nvarchar(64) = NULL,
-    @Status nvarchar(16) = NULL,
+    @SendPort nvarchar(4000) = NULL,
+    @AlertName nvarchar(4000) = NULL,
+    @Reference nvarchar(4000) = NULL,
+    @CreatedBy nvarchar(4000) = NULL,
+    @Relay nvarchar(4000) = NULL,
+    @Cause nvarchar(4000) = NULL,
+    @Status nvarchar(4000) = NULL,
     @CreatedFrom datetime2(3) = NULL,
     @CreatedUntil datetime2(3) = NULL,
     @All bit = 0,
-    @Recipients nvarchar(8) = N'failed',
+    @Recipients nvarchar(4000) = N'failed',
     @NewMessageId bit = 0,
     @Comment nvarchar(4000) = NULL,
     @DryRun bit = 0,
@@ -1828,12 +1850,12 @@ GO
 -- The service does it in batches, so that no statement locks a whole table, whatever transaction calls this.
 CREATE PROCEDURE sendport.Purge
     @OlderThanDays int = NULL,
-    @SendPort nvarchar(64) = NULL,
-    @Status nvarchar(16) = NULL,
-    @AlertName nvarchar(128) = NULL,
+    @SendPort nvarchar(4000) = NULL,
+    @Status nvarchar(4000) = NULL,
+    @AlertName nvarchar(4000) = NULL,
     @AlertId bigint = NULL,
-    @Reference nvarchar(200) = NULL,
-    @CreatedBy nvarchar(128) = NULL,
+    @Reference nvarchar(4000) = NULL,
+    @CreatedBy nvarchar(4000) = NULL,
     @CreatedFrom datetime2(3) = NULL,
     @CreatedUntil datetime2(3) = NULL,
     @FinalBefore datetime2(3) = NULL,

@@ -1,6 +1,6 @@
 //! What is wrong with a filter of an operator, or looks as if.
 
-use sendport_core::domain::{OperatorVerb, RequeueRecipients, shown_names};
+use sendport_core::domain::{AlertStatus, OperatorVerb, RequeueRecipients, shown_names};
 use sendport_store::Store;
 use sendport_store::operator_requests::{NewRequest, RequestFilter};
 
@@ -64,6 +64,23 @@ pub(super) fn check_breadth(request: &NewRequest) -> Result<(), Failure> {
         )),
         _ => Ok(()),
     }
+}
+
+/// A cancel is about alerts that are not final, a requeue about those that are.
+pub(super) fn check_status(request: &NewRequest) -> Result<(), Failure> {
+    let Some(status) = request.filter.status else {
+        return Ok(());
+    };
+    let is_wrong = match request.verb {
+        OperatorVerb::Cancel if status.is_final() => "is final and cannot be cancelled",
+        OperatorVerb::Requeue if !status.is_final() || status == AlertStatus::Suppressed => {
+            "has nothing to send again"
+        }
+        _ => return Ok(()),
+    };
+    Err(Failure::Usage(format!(
+        "--status: an alert that is {status} {is_wrong}"
+    )))
 }
 
 /// Nothing of a final alert can be held.

@@ -12,7 +12,7 @@ use sendport_store::{RefusedRow, Store, nothing_refused};
 use serde::Serialize;
 
 use super::filter_check::{
-    check_breadth, check_held_alert, check_times, comment, filled, note_unknown_names,
+    check_breadth, check_held_alert, check_status, check_times, comment, filled, note_unknown_names,
 };
 use super::send::unknown_send_port;
 use super::table::Table;
@@ -228,6 +228,7 @@ pub(super) async fn run(order: Order, config: Config) -> Result<(), Failure> {
     };
     check_times(&request.filter)?;
     check_breadth(&request)?;
+    check_status(&request)?;
     if order.options.dry_run {
         let matches = store.count_matching(&request).await?;
         if matches.is_empty() {
@@ -308,7 +309,9 @@ fn check_holds(
             ))),
         };
     }
-    let is_hold = |line: &&RequestLine| line.operator_verb() == Some(OperatorVerb::Hold);
+    let is_hold = |line: &&RequestLine| {
+        line.operator_verb() == Some(OperatorVerb::Hold) && !is_being_released(line, open)
+    };
     let mut holds = open.iter().filter(is_hold);
     let same = holds.find(|line| line.filter == request.filter);
     match request.verb {
@@ -330,6 +333,19 @@ fn check_holds(
         }
         _ => Ok(()),
     }
+}
+
+/// A release that is not applied yet ends it.
+fn is_being_released(hold: &RequestLine, open: &[RequestLine]) -> bool {
+    open.iter().any(|line| {
+        let filter = &line.filter;
+        let is_later_release = line.operator_verb() == Some(OperatorVerb::Release)
+            && line.request_id > hold.request_id;
+        is_later_release
+            && (filter.matches_all
+                || filter.hold_request_id == Some(hold.request_id)
+                || *filter == hold.filter)
+    })
 }
 
 /// One alert was named, and nothing could be done with it.

@@ -56,6 +56,13 @@ pub(crate) async fn procedures_refuse_what_they_cannot_do(fixture: &SqlServerFix
         ),
         ("Release", "@HoldRequestId, @RedirectRequestId, @All = 1"),
         ("Cancel @Reference = N''", "@Reference is empty"),
+        ("Cancel @All = 1, @DryRun = NULL", "@DryRun is NULL"),
+        ("Cancel @Status = N'relayed'", "is relayed is final"),
+        ("Requeue @Status = N'queued'", "has nothing to send again"),
+        (
+            "Requeue @All = 1, @Recipients = N'all     x'",
+            "@Recipients is 'failed' or 'all'",
+        ),
         ("Hold @SendPort = N' '", "@SendPort is empty"),
         (
             "Requeue @All = 1, @Recipients = N'all'",
@@ -78,15 +85,49 @@ pub(crate) async fn procedures_refuse_what_they_cannot_do(fixture: &SqlServerFix
     ] {
         assert_refused(fixture, call, says).await;
     }
-    let long = format!("Cancel @All = 1, @Comment = N'{}'", "x".repeat(401));
-    let error = refused(fixture, &long).await;
-    assert!(error.contains("@Comment is longer than 400"), "{error}");
+    // A text that is cut would match other alerts.
+    for (parameter, most) in [
+        ("Comment", 400),
+        ("SendPort", 64),
+        ("AlertName", 128),
+        ("Reference", 200),
+        ("CreatedBy", 128),
+        ("Relay", 128),
+        ("Cause", 64),
+    ] {
+        let long = "x".repeat(most + 1);
+        let call = format!("Cancel @All = 1, @{parameter} = N'{long}'");
+        let says = format!("@{parameter} is longer than {most} characters");
+        assert_refused(fixture, &call, &says).await;
+    }
     let not_final = refused(fixture, &format!("Purge @AlertId = {id}")).await;
     assert!(not_final.contains("is not final"), "{not_final}");
     let not_held = format!("Release @AlertId = {id}");
     let error = refused(fixture, &not_held).await;
     assert!(error.contains("is not held"), "{error}");
     assert_eq!(store.requests(10).await.expect("requests").len(), 1);
+}
+
+/// Nothing is sent between a release that is not applied yet and a hold behind it.
+pub(crate) async fn a_hold_follows_a_release_that_is_not_applied_yet(fixture: &SqlServerFixture) {
+    let store = fixture.fresh().await;
+    let f: &dyn Fixture = fixture;
+    for call in ["Hold", "Release", "Hold"] {
+        f.sql(&format!("EXEC sendport.{call} @AlertName = N'late'"))
+            .await;
+    }
+    let call = "Hold @AlertName = N'late'";
+    assert_refused(fixture, call, "@AlertName is held already").await;
+    for request in store.open_requests().await.expect("requests") {
+        if request.verb == "release" {
+            fixture::pass(&store, &request).await;
+        }
+    }
+    let open = store.open_requests().await.expect("requests");
+    let verbs: Vec<_> = open.iter().map(|it| it.verb.as_str()).collect();
+    assert_eq!(verbs, ["hold"]);
+    let until = "EXEC sendport.Cancel @CreatedUntil = '2026-01-01', @DryRun = 1";
+    f.sql(until).await;
 }
 
 /// A procedure adds a row, which a pass of the service applies.

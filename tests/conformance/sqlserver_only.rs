@@ -17,6 +17,7 @@ use sendport_store::{
 
 use crate::fixture::{self, Fixture, minutes};
 use crate::operators::{
+    a_hold_follows_a_release_that_is_not_applied_yet,
     a_request_that_is_not_committed_has_no_effect, an_operator_calls_procedures_and_reads,
     procedures_add_requests, procedures_begin_and_end_a_redirect, procedures_hint_at_unknown_names,
     procedures_refuse_a_redirect_without_one_target_and_one_address,
@@ -485,6 +486,7 @@ on_sqlserver! {
     a_certificate_manager_keeps_certificates_only;
     a_template_author_adds_versions_only;
     procedures_refuse_what_they_cannot_do;
+    a_hold_follows_a_release_that_is_not_applied_yet;
     procedures_add_requests;
     procedures_begin_and_end_a_redirect;
     procedures_refuse_a_redirect_without_one_target_and_one_address;

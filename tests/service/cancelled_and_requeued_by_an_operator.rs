@@ -3,6 +3,8 @@ use std::time::Duration;
 use crate::site::{Site, text};
 use crate::{any_port, insert_many, plain_relay, send_port_over, sink_at};
 
+const DISCARD: &str = "[relay.main]\nkind = \"discard\"\n";
+
 fn says(site: &Site, arguments: &[&str]) -> String {
     let output = site.sendport(arguments);
     assert!(output.status.success(), "{arguments:?}: {}", text(&output));
@@ -118,4 +120,24 @@ fn requests_tell_two_requeues_apart() {
     says(&site, &["requeue", "--reference", "none"]);
     let listed = says(&site, &["requests"]);
     assert_eq!(listed.matches(wanted).count(), 1, "{listed}");
+}
+
+#[test]
+fn a_hold_follows_a_release_that_is_not_applied_yet() {
+    let site = Site::new(&send_port_over(DISCARD));
+    says(&site, &["migrate"]);
+    says(&site, &["hold", "--send-port", "default"]);
+    let again = site.sendport(&["hold", "--send-port", "default"]);
+    assert!(text(&again).contains("is held already"), "{}", text(&again));
+    site.database()
+        .execute_batch("INSERT INTO OperatorRequest (Verb, SendPort) VALUES ('release', 'default')")
+        .expect("release");
+    says(&site, &["hold", "--send-port", "default"]);
+    let final_ones = site.sendport(&["cancel", "--status", "relayed"]);
+    let refused = text(&final_ones);
+    assert!(
+        refused.contains("is final and cannot be cancelled"),
+        "{refused}"
+    );
+    assert_eq!(final_ones.status.code(), Some(2));
 }
