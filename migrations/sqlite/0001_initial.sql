@@ -1016,7 +1016,8 @@ SELECT s.AlertId, 5, 2000000, 'advice', NULL,
            WHEN s.Status = 'relayed'
                THEN 'if a recipient has no message, the administrator of the relay finds it by its Message-ID'
            WHEN s.BodyPurgedAt IS NOT NULL THEN 'its body was purged: insert it again'
-           WHEN s.FinalAt IS NOT NULL THEN 'remove the cause, and send it again: sendport requeue ' || s.AlertId
+           WHEN s.FinalAt IS NOT NULL THEN 'remove the cause, and send it again: sendport requeue ' || s.AlertId ||
+                '; if the cause is in the alert itself, insert a new one'
            WHEN s.Status = 'held' AND s.StatusReasonCode = 'in-doubt'
                THEN 'search the log of the relay for the Message-ID, then sendport resolve ' || s.AlertId ||
                     ' with --relayed, --resend or --cancel'

@@ -1146,7 +1146,8 @@ SELECT a.AlertId, 5, 2000000, N'advice', NULL,
                THEN N'if a recipient has no message, the administrator of the relay finds it by its Message-ID'
            WHEN a.BodyPurgedAt IS NOT NULL THEN N'its body was purged: insert it again'
            WHEN a.FinalAt IS NOT NULL
-               THEN N'remove the cause, and send it again: EXEC sendport.Requeue @AlertId = ' + CONVERT(nvarchar(20), a.AlertId)
+               THEN N'remove the cause, and send it again: EXEC sendport.Requeue @AlertId = ' + CONVERT(nvarchar(20), a.AlertId) +
+                    N'; if the cause is in the alert itself, insert a new one'
            WHEN a.Status = N'held' AND a.StatusReasonCode = N'in-doubt'
                THEN N'search the log of the relay for the Message-ID, then sendport resolve ' + CONVERT(nvarchar(20), a.AlertId) +
                     N' with --relayed, --resend or --cancel'

@@ -46,7 +46,7 @@ async fn explained(store: &Arc<dyn Store>, id: AlertId) -> Vec<String> {
 
 const INSERTED: &str = "history: <user> inserted the alert for send port 'default' at <time>";
 const EXPIRES: &str = "next: it expires, unless it is final by then at <time>";
-const REQUEUE: &str = "advice: remove the cause, and send it again: sendport requeue <id>";
+const REQUEUE: &str = "advice: remove the cause, and send it again: sendport requeue <id>; if the cause is in the alert itself, insert a new one";
 
 pub(crate) async fn a_queued_alert_says_what_it_waits_for(f: &dyn Fixture) {
     let store = f.fresh().await;

@@ -18,71 +18,74 @@ async fn assert_refused(fixture: &SqlServerFixture, call: &str, says: &str) {
     assert!(error.contains(says), "{call}: {error}");
 }
 
+/// Calls of procedures, and what the message says: it names the parameter.
+const REFUSED: &[(&str, &str)] = &[
+    ("Cancel", "give at least one of @AlertId"),
+    ("Cancel @AlertId = -1", "@AlertId: there is no alert -1"),
+    (
+        "Cancel @Status = N'quued'",
+        "@Status: 'quued' is not the status",
+    ),
+    (
+        "Cancel @CreatedFrom = '2026-02-01', @CreatedUntil = '2026-01-01'",
+        "@CreatedFrom is later than @CreatedUntil",
+    ),
+    (
+        "Requeue @All = 1, @Recipients = N'some'",
+        "@Recipients is 'failed' or 'all'",
+    ),
+    ("Hold", "give one of @AlertId, @SendPort, @AlertName"),
+    (
+        "Hold @SendPort = N'a', @AlertName = N'b'",
+        "give one of @AlertId",
+    ),
+    ("Hold @SendPort = N'default'", "@SendPort is held already"),
+    ("Release @SendPort = N'bulk'", "@SendPort: bulk is not held"),
+    (
+        "Release @AlertName = N'late'",
+        "@AlertName: late is not held",
+    ),
+    (
+        "Release @HoldRequestId = -1",
+        "@HoldRequestId: request -1 is not a hold",
+    ),
+    ("Release", "@HoldRequestId, @RedirectRequestId, @All = 1"),
+    ("Cancel @Reference = N''", "@Reference is empty"),
+    ("Cancel @All = 1, @DryRun = NULL", "@DryRun is NULL"),
+    ("Cancel @Status = N'relayed'", "is relayed is final"),
+    ("Requeue @Status = N'queued'", "has nothing to send again"),
+    (
+        "Requeue @All = 1, @Recipients = N'all     x'",
+        "@Recipients is 'failed' or 'all'",
+    ),
+    ("Hold @SendPort = N' '", "@SendPort is empty"),
+    (
+        "Requeue @All = 1, @Recipients = N'all'",
+        "would send every alert again to everybody",
+    ),
+    ("Purge", "say how old: give one of @OlderThanDays"),
+    ("Purge @OlderThanDays = 0", "@OlderThanDays: expected 1 to"),
+    (
+        "Purge @OlderThanDays = 1, @FinalBefore = '2026-01-01'",
+        "give one of @OlderThanDays, @FinalBefore",
+    ),
+    (
+        "Purge @FinalBefore = '2199-01-01'",
+        "@FinalBefore: expected a time (UTC) at least an hour ago",
+    ),
+    (
+        "Purge @OlderThanDays = 1, @Status = N'queued'",
+        "@Status: an alert that is queued is not final",
+    ),
+];
+
 /// Each message names the parameter.
 pub(crate) async fn procedures_refuse_what_they_cannot_do(fixture: &SqlServerFixture) {
     let store = fixture.fresh().await;
     let f: &dyn Fixture = fixture;
     let id = f.alert_to("ops@contoso.com").await;
     f.sql("EXEC sendport.Hold @SendPort = N'default'").await;
-    for (call, says) in [
-        ("Cancel", "give at least one of @AlertId"),
-        ("Cancel @AlertId = -1", "@AlertId: there is no alert -1"),
-        (
-            "Cancel @Status = N'quued'",
-            "@Status: 'quued' is not the status",
-        ),
-        (
-            "Cancel @CreatedFrom = '2026-02-01', @CreatedUntil = '2026-01-01'",
-            "@CreatedFrom is later than @CreatedUntil",
-        ),
-        (
-            "Requeue @All = 1, @Recipients = N'some'",
-            "@Recipients is 'failed' or 'all'",
-        ),
-        ("Hold", "give one of @AlertId, @SendPort, @AlertName"),
-        (
-            "Hold @SendPort = N'a', @AlertName = N'b'",
-            "give one of @AlertId",
-        ),
-        ("Hold @SendPort = N'default'", "@SendPort is held already"),
-        ("Release @SendPort = N'bulk'", "@SendPort: bulk is not held"),
-        (
-            "Release @AlertName = N'late'",
-            "@AlertName: late is not held",
-        ),
-        (
-            "Release @HoldRequestId = -1",
-            "@HoldRequestId: request -1 is not a hold",
-        ),
-        ("Release", "@HoldRequestId, @RedirectRequestId, @All = 1"),
-        ("Cancel @Reference = N''", "@Reference is empty"),
-        ("Cancel @All = 1, @DryRun = NULL", "@DryRun is NULL"),
-        ("Cancel @Status = N'relayed'", "is relayed is final"),
-        ("Requeue @Status = N'queued'", "has nothing to send again"),
-        (
-            "Requeue @All = 1, @Recipients = N'all     x'",
-            "@Recipients is 'failed' or 'all'",
-        ),
-        ("Hold @SendPort = N' '", "@SendPort is empty"),
-        (
-            "Requeue @All = 1, @Recipients = N'all'",
-            "would send every alert again to everybody",
-        ),
-        ("Purge", "say how old: give one of @OlderThanDays"),
-        ("Purge @OlderThanDays = 0", "@OlderThanDays: expected 1 to"),
-        (
-            "Purge @OlderThanDays = 1, @FinalBefore = '2026-01-01'",
-            "give one of @OlderThanDays, @FinalBefore",
-        ),
-        (
-            "Purge @FinalBefore = '2199-01-01'",
-            "@FinalBefore: expected a time (UTC) at least an hour ago",
-        ),
-        (
-            "Purge @OlderThanDays = 1, @Status = N'queued'",
-            "@Status: an alert that is queued is not final",
-        ),
-    ] {
+    for (call, says) in REFUSED {
         assert_refused(fixture, call, says).await;
     }
     // A text that is cut would match other alerts.
