@@ -28,10 +28,10 @@ const MOST_CHANGED: usize = 50;
 /// Rows that are not final, in the order of their index. Many rows of one INSERT have the same `CreatedAt`.
 const REQUEST_BATCH_LIVE: &str = "SELECT * FROM (SELECT AlertId, SendPort, Status, CreatedAt FROM AlertState \
     WHERE FinalAt IS NULL AND SendPort = ?3 AND Status = ?2 AND CreatedAt = ?4 AND AlertId > ?5 \
-    ORDER BY AlertId LIMIT ?6) \
+    ORDER BY AlertId LIMIT ?6) same_time \
     UNION ALL SELECT * FROM (SELECT AlertId, SendPort, Status, CreatedAt FROM AlertState \
     WHERE FinalAt IS NULL AND (SendPort, Status, CreatedAt) > (?3, ?2, ?4) \
-    ORDER BY SendPort, Status, CreatedAt, AlertId LIMIT ?6) \
+    ORDER BY SendPort, Status, CreatedAt, AlertId LIMIT ?6) later \
     ORDER BY SendPort, Status, CreatedAt, AlertId LIMIT ?6";
 
 /// All rows by their key: those that are final have no index in common.

@@ -195,7 +195,7 @@ fn requests_of_operators_seek() {
             "LIVE_ROWS",
             &**LIVE_ROWS,
             &live[..],
-            &["k", "(subquery-5)", "(subquery-7)"][..],
+            &["k", "same_time", "later"][..],
         ),
         plan(
             "ALL_ROWS",
