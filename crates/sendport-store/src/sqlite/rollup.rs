@@ -44,16 +44,36 @@ const PURGE_MINUTES_LATENCIES: &str = "DELETE FROM MinuteLatency WHERE (Minute, 
 #[async_trait]
 impl RollupStore for SqliteStore {
     async fn roll_up(&self) -> Result<RolledUp, StoreError> {
+        const DOING: &str = "count the alerts of a minute";
         let now = self.clock.now();
-        self.writer
-            .call(
-                "count the alerts of a minute",
-                move |connection| match next_minutes(connection, now)? {
-                    None => Ok(RolledUp::default()),
-                    Some(_) => write(connection, |tx| roll_up(tx, now)),
-                },
-            )
-            .await
+        let next = move |connection: &mut Connection| next_minutes(connection, now);
+        let Some((counted, to)) = self.writer.call(DOING, next).await? else {
+            return Ok(RolledUp::default());
+        };
+        // Each in a transaction of its own: applications that insert wait for the one lock of the file.
+        let mut from = counted - TimeDelta::minutes(COUNTED_AGAIN.into());
+        while from < to {
+            let until = from + TimeDelta::minutes(1);
+            let count = move |connection: &mut Connection| {
+                write(connection, |tx| {
+                    count_minute(tx, &time_text(from), &time_text(until))
+                })
+            };
+            self.writer.call(DOING, count).await?;
+            from = until;
+        }
+        let note = move |connection: &mut Connection| {
+            write(connection, |tx| {
+                let values = [time_text(to), time_text(now)];
+                Ok(tx.execute(sql!("roll_up_state"), values)?)
+            })
+        };
+        self.writer.call(DOING, note).await?;
+        let minutes = (to - counted).num_minutes();
+        Ok(RolledUp {
+            minutes: u32::try_from(minutes).unwrap_or(0),
+            more: to < minute(now),
+        })
     }
 
     async fn purge_minutes(&self, older_than: Duration) -> Result<u64, StoreError> {
@@ -106,14 +126,10 @@ fn minute(at: Timestamp) -> Timestamp {
     DateTime::from_timestamp(seconds, 0).unwrap_or(at)
 }
 
-fn roll_up(tx: &Transaction<'_>, now: Timestamp) -> Result<RolledUp, SqliteError> {
-    let Some((counted, to)) = next_minutes(tx, now)? else {
-        return Ok(RolledUp::default());
-    };
-    let from = time_text(counted - TimeDelta::minutes(COUNTED_AGAIN.into()));
-    let until = time_text(to);
-    tx.execute(ROLL_UP_CLEAR_COUNTS, [&from, &until])?;
-    tx.execute(ROLL_UP_CLEAR_LATENCIES, [&from, &until])?;
+/// Counts a minute, or counts it again.
+fn count_minute(tx: &Transaction<'_>, from: &str, until: &str) -> Result<(), SqliteError> {
+    tx.execute(ROLL_UP_CLEAR_COUNTS, [from, until])?;
+    tx.execute(ROLL_UP_CLEAR_LATENCIES, [from, until])?;
     let bounds = format!("{:?}", latency_bounds());
     for group in lines(tx, sql!("final_groups"), params![], final_group)? {
         let (status, port) = (group.status.as_str(), &group.send_port);
@@ -124,10 +140,5 @@ fn roll_up(tx: &Transaction<'_>, now: Timestamp) -> Result<RolledUp, SqliteError
                 .execute(params![status, port, from, until, bounds])?;
         }
     }
-    tx.execute(sql!("roll_up_state"), params![until, time_text(now)])?;
-    let minutes = (to - counted).num_minutes();
-    Ok(RolledUp {
-        minutes: u32::try_from(minutes).unwrap_or(0),
-        more: to < minute(now),
-    })
+    Ok(())
 }
