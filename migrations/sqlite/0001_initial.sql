@@ -600,6 +600,10 @@ CREATE TABLE OperatorRequest (
     CONSTRAINT CK_OperatorRequest_BodiesOnly_0_or_1 CHECK (BodiesOnly IN (0, 1)),
     CONSTRAINT CK_OperatorRequest_MatchesAll_0_or_1 CHECK (MatchesAll IN (0, 1)),
     CONSTRAINT CK_OperatorRequest_NewMessageId_0_or_1 CHECK (NewMessageId IN (0, 1)),
+    CONSTRAINT CK_OperatorRequest_RequestedAt_like_2026_01_31T12_00_00_000Z CHECK (RequestedAt GLOB
+        '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
+    CONSTRAINT CK_OperatorRequest_CompletedAt_like_2026_01_31T12_00_00_000Z CHECK (CompletedAt GLOB
+        '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
     CONSTRAINT CK_OperatorRequest_CreatedFrom_like_2026_01_31T12_00_00_000Z CHECK (CreatedFrom GLOB
         '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
     CONSTRAINT CK_OperatorRequest_CreatedUntil_like_2026_01_31T12_00_00_000Z CHECK (CreatedUntil GLOB

@@ -1555,6 +1555,10 @@ BEGIN
         SET @error = @long + N' characters';
     ELSE IF @DryRun IS NULL
         SET @error = N'@DryRun is NULL: expected 0 or 1';
+    ELSE IF @BodiesOnly IS NULL
+        SET @error = N'@BodiesOnly is NULL: expected 0 or 1';
+    ELSE IF @NewMessageId IS NULL
+        SET @error = N'@NewMessageId is NULL: expected 0 or 1';
     ELSE IF @AlertId IS NOT NULL AND @alertStatus IS NULL
         SET @error = N'@AlertId: there is no alert ' + CONVERT(nvarchar(20), @AlertId);
     ELSE IF LOWER(@Status) NOT IN (N'queued', N'sending', N'delayed', N'held', N'relayed', N'partial', N'failed',
@@ -1730,7 +1734,8 @@ BEGIN
         WHEN N'cancel' THEN N'from now on none of them is sent; the service ends them in batches, and an alert that is being '
                             + N'sent ends with that attempt'
         WHEN N'hold' THEN N'from now on none of them is sent, nor one that is inserted later, until sendport.Release'
-        WHEN N'release' THEN N'the service ends the hold within seconds'
+        WHEN N'release' THEN CASE WHEN @HoldRequestId IS NULL THEN N'the service ends the hold within seconds'
+                             ELSE N'the service ends request ' + CONVERT(nvarchar(20), @HoldRequestId) + N' within seconds' END
         WHEN N'redirect' THEN N'from now on they go to that address alone, and so do those that are inserted later, until '
                               + N'EXEC sendport.Release @RedirectRequestId = ' + CONVERT(nvarchar(20), @RequestId)
         WHEN N'purge' THEN N'the service deletes them in batches, at the pace of [retention]; AppliedCount says how many so far'

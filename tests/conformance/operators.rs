@@ -52,6 +52,10 @@ const REFUSED: &[(&str, &str)] = &[
     ("Release", "@HoldRequestId, @RedirectRequestId, @All = 1"),
     ("Cancel @Reference = N''", "@Reference is empty"),
     ("Cancel @All = 1, @DryRun = NULL", "@DryRun is NULL"),
+    (
+        "Purge @OlderThanDays = 1, @BodiesOnly = NULL",
+        "@BodiesOnly is NULL",
+    ),
     ("Cancel @Status = N'relayed'", "is relayed is final"),
     ("Requeue @Status = N'queued'", "has nothing to send again"),
     (

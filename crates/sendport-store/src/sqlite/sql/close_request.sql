@@ -1,7 +1,8 @@
 -- close_request: a cancel stays in force while an alert matches that waits or is being sent, and a hold of one alert until
 -- that is final. {which} is one alert, or all.
 UPDATE OperatorRequest
-SET RefusedCount = ?2, State = 'done', CompletedAt = ?3, Result = coalesce(Result || '; ', '') || ?4
+SET RefusedCount = ?2, State = 'done', CompletedAt = ?3, Result = coalesce(Result || '; ', '')
+        || CASE WHEN AppliedCount + ?2 = 0 AND Verb IN ('requeue', 'purge') THEN 'no alert matched' ELSE ?4 END
 WHERE RequestId = ?1 AND State = 'open'
   AND (Verb <> 'hold'
        OR NOT EXISTS (SELECT 1 FROM AlertState s WHERE s.AlertId = OperatorRequest.AlertId AND s.FinalAt IS NULL))

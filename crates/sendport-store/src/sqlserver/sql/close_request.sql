@@ -30,12 +30,14 @@ BEGIN
     BEGIN TRANSACTION;
     UPDATE o
     SET State = N'done', CompletedAt = @now,
-        Result = COALESCE(o.Result + N'; ', N'') + CASE o.Verb WHEN N'cancel' THEN N'every matching alert is cancelled or was sent before'
+        Result = COALESCE(o.Result + N'; ', N'')
+            + CASE WHEN o.AppliedCount + @refused = 0 AND o.Verb IN (N'requeue', N'purge') THEN N'no alert matched' ELSE
+              CASE o.Verb WHEN N'cancel' THEN N'every matching alert is cancelled or was sent before'
                              WHEN N'requeue' THEN N'every matching alert is in the queue again'
                              WHEN N'purge' THEN CASE o.BodiesOnly WHEN 1 THEN N'the body of every matching alert is deleted'
                                                 ELSE N'every matching alert is deleted' END
                              WHEN N'hold' THEN N'the alert is final'
-                             ELSE N'every matching alert is released' END
+                             ELSE N'every matching alert is released' END END
             + CASE WHEN @refused > 0 THEN N', except ' + CONVERT(nvarchar(20), @refused) + N' that cannot be changed'
                    ELSE N'' END
     FROM sendport.OperatorRequest o WHERE o.RequestId = @P1 AND o.State = N'open' AND o.Verb <> N'redirect';
