@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta};
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, Transaction, params, params_from_iter};
 use sendport_core::domain::{AlertStatus, Timestamp};
 
 use super::connection::{SqliteError, write};
@@ -33,6 +34,14 @@ pub(super) const ROLL_UP_CLEAR_COUNTS: &str =
 pub(super) const ROLL_UP_CLEAR_LATENCIES: &str =
     "DELETE FROM MinuteLatency WHERE Minute >= ?1 AND Minute < ?2";
 
+/// The counts of one send port, relay and status.
+const ROLL_UP_ADD_COUNT: &str = "INSERT INTO MinuteCount \
+    (Minute, SendPort, Relay, Status, AlertCount, RecipientCount, AttemptCount) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+
+/// Alerts that were relayed for all and for some recipients are counted together.
+const ROLL_UP_ADD_LATENCY: &str = "INSERT INTO MinuteLatency (Minute, SendPort, UpToMs, AlertCount) VALUES (?1, ?2, ?3, ?4) \
+    ON CONFLICT (Minute, SendPort, UpToMs) DO UPDATE SET AlertCount = AlertCount + excluded.AlertCount";
+
 /// The first ones, in the order of time.
 const PURGE_MINUTES_COUNTS: &str = "DELETE FROM MinuteCount WHERE (Minute, SendPort, Relay, Status) IN \
     (SELECT m.Minute, m.SendPort, m.Relay, m.Status FROM MinuteCount m WHERE m.Minute < ?1 LIMIT ?2)";
@@ -50,16 +59,18 @@ impl RollupStore for SqliteStore {
         let Some((counted, to)) = self.writer.call(DOING, next).await? else {
             return Ok(RolledUp::default());
         };
-        // Each in a transaction of its own: applications that insert wait for the one lock of the file.
+        // Counted by a reader, and each written in a transaction of its own: applications that insert wait for the one
+        // lock of the file.
         let mut from = counted - TimeDelta::minutes(COUNTED_AGAIN.into());
         while from < to {
             let until = from + TimeDelta::minutes(1);
-            let count = move |connection: &mut Connection| {
-                write(connection, |tx| {
-                    count_minute(tx, &time_text(from), &time_text(until))
-                })
-            };
-            self.writer.call(DOING, count).await?;
+            let span = [time_text(from), time_text(until)];
+            let of_span = span.clone();
+            let count = move |connection: &mut Connection| MinuteRows::count(connection, &of_span);
+            let rows = self.operator_reader.call(DOING, count).await?;
+            let keep =
+                move |connection: &mut Connection| write(connection, |tx| rows.replace(tx, &span));
+            self.writer.call(DOING, keep).await?;
             from = until;
         }
         let note = move |connection: &mut Connection| {
@@ -126,19 +137,58 @@ fn minute(at: Timestamp) -> Timestamp {
     DateTime::from_timestamp(seconds, 0).unwrap_or(at)
 }
 
-/// Counts a minute, or counts it again.
-fn count_minute(tx: &Transaction<'_>, from: &str, until: &str) -> Result<(), SqliteError> {
-    tx.execute(ROLL_UP_CLEAR_COUNTS, [from, until])?;
-    tx.execute(ROLL_UP_CLEAR_LATENCIES, [from, until])?;
-    let bounds = format!("{:?}", latency_bounds());
-    for group in lines(tx, sql!("final_groups"), params![], final_group)? {
-        let (status, port) = (group.status.as_str(), &group.send_port);
-        tx.prepare_cached(sql!("roll_up_count"))?
-            .execute(params![status, port, from, until])?;
-        if matches!(group.status, AlertStatus::Relayed | AlertStatus::Partial) {
-            tx.prepare_cached(sql!("roll_up_latency"))?
-                .execute(params![status, port, from, until, bounds])?;
+/// What is kept of a minute.
+#[derive(Default)]
+struct MinuteRows {
+    counts: Vec<Vec<Value>>,
+    latencies: Vec<Vec<Value>>,
+}
+
+impl MinuteRows {
+    fn count(connection: &Connection, [from, until]: &[String; 2]) -> Result<Self, SqliteError> {
+        let bounds = format!("{:?}", latency_bounds());
+        let mut found = Self::default();
+        for group in lines(connection, sql!("final_groups"), params![], final_group)? {
+            let (status, port) = (group.status.as_str(), &group.send_port);
+            let values = params![status, port, from, until];
+            found
+                .counts
+                .extend(rows(connection, sql!("roll_up_count"), values)?);
+            if matches!(group.status, AlertStatus::Relayed | AlertStatus::Partial) {
+                let values = params![status, port, from, until, bounds];
+                found
+                    .latencies
+                    .extend(rows(connection, sql!("roll_up_latency"), values)?);
+            }
         }
+        Ok(found)
     }
-    Ok(())
+
+    /// Instead of those of an earlier count.
+    fn replace(&self, tx: &Transaction<'_>, span: &[String; 2]) -> Result<(), SqliteError> {
+        tx.execute(ROLL_UP_CLEAR_COUNTS, params![span[0], span[1]])?;
+        tx.execute(ROLL_UP_CLEAR_LATENCIES, params![span[0], span[1]])?;
+        for (statement, rows) in [
+            (ROLL_UP_ADD_COUNT, &self.counts),
+            (ROLL_UP_ADD_LATENCY, &self.latencies),
+        ] {
+            let mut statement = tx.prepare_cached(statement)?;
+            for row in rows {
+                statement.execute(params_from_iter(row))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn rows(
+    connection: &Connection,
+    statement: &str,
+    values: &[&dyn ToSql],
+) -> Result<Vec<Vec<Value>>, SqliteError> {
+    let mut statement = connection.prepare_cached(statement)?;
+    let columns = statement.column_count();
+    let read = |row: &Row<'_>| (0..columns).map(|at| row.get(at)).collect();
+    let rows = statement.query_map(values, read)?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }

@@ -1,5 +1,4 @@
 -- roll_up: the alerts of one status and send port, by minute and by the relay of their last attempt.
-INSERT INTO MinuteCount (Minute, SendPort, Relay, Status, AlertCount, RecipientCount, AttemptCount)
 SELECT f.Minute, ?2, f.Relay, ?1, count(*), sum(f.Recipients), sum(f.AttemptCount)
 FROM (SELECT substr(s.FinalAt, 1, 16) || ':00.000Z' AS Minute, s.AttemptCount,
              coalesce((SELECT t.Relay FROM Attempt t WHERE t.AlertId = s.AlertId ORDER BY t.AttemptId DESC LIMIT 1), '')
