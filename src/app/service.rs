@@ -275,6 +275,7 @@ impl Service {
             auditors,
             contents: self.store.clone(),
             files: self.store.clone(),
+            requests: self.store.clone(),
             templates: self.templates.clone(),
             certificates: self.certificates.clone(),
             replies: self.replies.clone(),

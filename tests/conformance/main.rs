@@ -249,6 +249,7 @@ macro_rules! scenarios {
             redirects {
                 an_alert_is_read_with_the_redirect_that_it_matches;
                 the_newest_redirect_that_matches_is_in_force;
+                requests_in_force_are_read_of_claimed_alerts;
                 a_redirect_ends_by_its_number_alone;
                 a_malformed_redirect_is_read_as_one;
                 a_redirect_needs_one_filter_and_an_address;

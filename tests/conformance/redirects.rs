@@ -5,7 +5,7 @@ use std::sync::Arc;
 use RecipientStatus::{Failed, Relayed};
 use sendport_core::domain::{
     AlertId, AlertStatus, AttemptOutcome, InstanceId, OperatorVerb, Outcome, OutcomeKind,
-    RecipientAddress, RecipientStatus, Redirect, RequeueRecipients,
+    RecipientAddress, RecipientStatus, Redirect, RequestId, RequeueRecipients,
 };
 use sendport_store::operator_requests::{NewRequest, RequestFilter, RequestLine};
 use sendport_store::{Resolution, Store};
@@ -135,6 +135,54 @@ pub(crate) async fn the_newest_redirect_that_matches_is_in_force(f: &dyn Fixture
     assert_eq!(found(&store, id).await, None);
     let open = store.open_requests().await.expect("requests");
     assert_eq!(open, [other]);
+}
+
+/// What open requests say about claimed alerts: the redirect, and whether a claim would leave them alone.
+async fn in_force(store: &Arc<dyn Store>, alerts: [AlertId; 2]) -> [(Option<RequestId>, bool); 2] {
+    let found = store.requests_in_force(&alerts).await.expect("requests");
+    alerts.map(|alert| {
+        let one = found.iter().find(|it| it.alert == alert);
+        one.map_or((None, false), |it| (it.redirect, it.keeps_from_sending))
+    })
+}
+
+/// Right before it is sent, a claimed alert is asked about once more.
+pub(crate) async fn requests_in_force_are_read_of_claimed_alerts(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    let late = named(f, "default", "order-late").await;
+    let invoice = named(f, "default", "invoice").await;
+    let both = [late, invoice];
+    assert_eq!(claim(&store, a, 10).await.1.len(), 2);
+    let nothing = (None, false);
+    assert_eq!(in_force(&store, both).await, [nothing; 2]);
+
+    let first = add(&store, &redirect(of_name("order-late"))).await;
+    let to = |line: &RequestLine| (Some(line.request_id), false);
+    assert_eq!(in_force(&store, both).await, [to(&first), nothing]);
+    let newer = add(&store, &redirect(of_all())).await;
+    assert_eq!(in_force(&store, both).await, [to(&newer); 2]);
+    end(&store, &newer).await;
+    assert_eq!(in_force(&store, both).await, [to(&first), nothing]);
+
+    let hold = request(OperatorVerb::Hold, of_port("default"));
+    add(&store, &hold).await;
+    let kept = (Some(first.request_id), true);
+    assert_eq!(in_force(&store, both).await, [kept, (None, true)]);
+    let release = request(OperatorVerb::Release, of_port("default"));
+    let release = add(&store, &release).await;
+    assert!(pass(&store, &release).await.closed);
+
+    // It is about alerts that wait, and a claim would not leave this one alone for it.
+    let waiting = RequestFilter {
+        status: Some(AlertStatus::Queued),
+        ..of_all()
+    };
+    add(&store, &request(OperatorVerb::Cancel, waiting)).await;
+    assert_eq!(in_force(&store, both).await, [to(&first), nothing]);
+    let cancel = request(OperatorVerb::Cancel, of_alert(invoice));
+    add(&store, &cancel).await;
+    assert_eq!(in_force(&store, both).await, [to(&first), (None, true)]);
 }
 
 /// A release of holds must not let messages out to their recipients.

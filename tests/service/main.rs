@@ -81,6 +81,7 @@ mod refused_leases_do_not_block_others;
 mod refused_outcomes_are_kept;
 mod refused_password_is_tried_once;
 mod relay_down_and_back;
+mod requests_after_the_claim;
 mod service_creates_the_tables;
 mod service_manager_is_notified;
 mod signed_email_verifies;

@@ -11,7 +11,7 @@ use sendport_core::domain::{
 use sendport_core::secret::Secret;
 use sendport_smime::{ProtectionPlan, SecuredMessage, secure};
 use sendport_smtp::relay::authentication::NoSharedLedger;
-use sendport_smtp::relay::{FinalDotGate, Relay};
+use sendport_smtp::relay::{Relay, SubmissionGate};
 use sendport_smtp::settings::relay::SmtpRelay as Config;
 use sendport_smtp::{RelayDependencies, SmtpRelay};
 
@@ -33,7 +33,7 @@ const PATIENT: &str = r#"
 /// Lets every final dot through.
 pub(crate) struct Open;
 
-impl FinalDotGate for Open {
+impl SubmissionGate for Open {
     fn may_send_final_dot(&self) -> bool {
         true
     }
@@ -42,7 +42,7 @@ impl FinalDotGate for Open {
 /// Lets none through.
 pub(crate) struct Shut;
 
-impl FinalDotGate for Shut {
+impl SubmissionGate for Shut {
     fn may_send_final_dot(&self) -> bool {
         false
     }

@@ -5,12 +5,12 @@ use sendport_smime::SecuredMessage;
 
 use super::smtp_relay::SmtpRelay;
 use super::transaction::Job;
-use crate::relay::{FinalDotGate, SessionError};
+use crate::relay::{SessionError, SubmissionGate};
 
 /// A dry run holds no lease that could expire.
 struct NoLease;
 
-impl FinalDotGate for NoLease {
+impl SubmissionGate for NoLease {
     fn may_send_final_dot(&self) -> bool {
         true
     }

@@ -25,7 +25,7 @@ use super::transaction::Job;
 use crate::relay::authentication::AuthLedger;
 use crate::relay::limits::Limiter;
 use crate::relay::observer::{NoObserver, RelayObserver};
-use crate::relay::{FinalDotGate, Relay, SessionError};
+use crate::relay::{Relay, SessionError, SubmissionGate};
 use crate::settings::password::resolve_password;
 use crate::settings::relay::SmtpRelay as Config;
 
@@ -162,7 +162,7 @@ impl Relay for SmtpRelay {
         &self,
         envelope: &Envelope,
         message: &SecuredMessage,
-        gate: &dyn FinalDotGate,
+        gate: &dyn SubmissionGate,
     ) -> SubmissionReport {
         let until = Command::EndOfData;
         self.submit_job(Job {

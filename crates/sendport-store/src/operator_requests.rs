@@ -204,6 +204,17 @@ pub struct MatchingAlerts {
     pub alerts: u64,
 }
 
+/// What open requests say about an alert that is claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InForce {
+    /// The alert.
+    pub alert: AlertId,
+    /// The redirect that a load would read with it now.
+    pub redirect: Option<RequestId>,
+    /// A cancel or a hold: a claim would not take it now.
+    pub keeps_from_sending: bool,
+}
+
 /// Where a pass has arrived: behind this row of the index that it walks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestCursor {
@@ -251,6 +262,10 @@ pub trait OperatorRequests: Send + Sync {
 
     /// The oldest [`MOST_OPEN`] requests that are open. What is not committed is not among them.
     async fn open_requests(&self) -> Result<Vec<RequestLine>, StoreError>;
+
+    /// What open requests say about these alerts, which are claimed, at one moment after the call. Waits for no
+    /// transaction; an alert that none is about may be left out. Costs one seek where no request is in force.
+    async fn requests_in_force(&self, alerts: &[AlertId]) -> Result<Vec<InForce>, StoreError>;
 
     /// The latest requests.
     async fn requests(&self, limit: u32) -> Result<Vec<RequestLine>, StoreError>;

@@ -136,7 +136,7 @@ catalogue! {
         "When the signing certificate of the send port expires, in seconds since 1970; missing if it does not sign.";
 
     SUBMISSIONS = "sendport_submissions_total", Counter, ["relay", "reply_class"],
-        "Submissions by what decided them: a reply (2xx, 4xx, 5xx), broken or in_doubt (no reply before or after the final dot), not_begun (connection, TLS or authentication failed), fenced (aborted before the final dot, because the lease might have expired).";
+        "Submissions by what decided them: a reply (2xx, 4xx, 5xx), broken or in_doubt (no reply before or after the final dot), not_begun (connection, TLS or authentication failed), fenced (not begun, because of a cancel, a hold or a redirect that an operator requested meanwhile, or aborted before the final dot, because the lease might have expired).";
     SUBMISSION_FAULTS = "sendport_submission_faults_total", Counter, ["relay", "fault"],
         "Submissions that were not accepted, by the fault of the deciding reply.";
     SUBMITTED_BYTES = "sendport_submitted_bytes_total", Counter, ["relay"],

@@ -110,7 +110,8 @@ pub enum SubmissionEnd {
     /// The final dot, or some of what leads to it, was sent and its reply not seen, or a reply
     /// that may be another command's.
     InDoubt,
-    /// The lease was not certain any more: no final dot was sent.
+    /// The transaction was not begun, because an operator wants something else of the alert, or no final dot was sent,
+    /// because the lease was not certain any more.
     Fenced,
 }
 

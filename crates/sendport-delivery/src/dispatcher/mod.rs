@@ -10,6 +10,7 @@ mod files;
 mod memory_budget;
 mod preparation;
 mod preview;
+mod request_reader;
 mod submit;
 mod template_cache;
 mod window;
@@ -18,6 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +33,7 @@ use crate::relays::{RelayRegistry, StartReservation};
 pub use compose::{Draft, Sources};
 use memory_budget::{MemoryBudget, MemoryPermit};
 pub use preview::{Preview, PreviewCopy, PreviewReader, PreviewTexts, preview};
+use request_reader::RequestReader;
 use submit::{SubmitJob, SubmitResult};
 pub use template_cache::TemplateCache;
 
@@ -42,8 +45,9 @@ use sendport_core::domain::{
 };
 use sendport_core::replies::ReplyTable;
 use sendport_smime::SecuredMessage;
-use sendport_smtp::relay::FinalDotGate;
+use sendport_smtp::relay::SubmissionGate;
 use sendport_store::attachments::{AttachmentSource, FileStore};
+use sendport_store::operator_requests::OperatorRequests;
 
 use crate::audit::Auditor;
 use crate::digest;
@@ -71,6 +75,8 @@ pub struct DispatcherDependencies {
     pub contents: Arc<dyn AttachmentSource>,
     /// Stores the files that an alert names.
     pub files: Arc<dyn FileStore>,
+    /// What operators want of an alert, read right before its transaction.
+    pub requests: Arc<dyn OperatorRequests>,
     /// The templates.
     pub templates: Arc<TemplateCache>,
     /// The recipients' certificates.
@@ -103,13 +109,20 @@ pub trait SubmitGuard: Send + Sync {
     fn is_suspect(&self, alert: AlertId) -> bool;
 }
 
-/// The submit_guard and the note of one submission.
+/// The submit_guard and the note of one submission, and the alert that it is about.
 struct LeaseGate<'a> {
     submit_guard: &'a dyn SubmitGuard,
+    requests: &'a RequestReader,
+    alert: &'a Alert,
     note: SubmissionIntent,
 }
 
-impl FinalDotGate for LeaseGate<'_> {
+#[async_trait]
+impl SubmissionGate for LeaseGate<'_> {
+    async fn may_begin(&self) -> bool {
+        self.requests.may_begin(self.alert).await
+    }
+
     fn may_send_final_dot(&self) -> bool {
         self.submit_guard.before_final_dot(&self.note)
     }
@@ -119,6 +132,7 @@ impl FinalDotGate for LeaseGate<'_> {
 pub struct Dispatcher {
     parts: DispatcherDependencies,
     memory: MemoryBudget,
+    requests: RequestReader,
     /// Held shared while a message is built, and exclusively for a suspect.
     preparing: RwLock<()>,
 }
@@ -136,6 +150,7 @@ impl Dispatcher {
     /// A dispatcher.
     pub fn new(parts: DispatcherDependencies) -> Self {
         Self {
+            requests: RequestReader::new(parts.requests.clone()),
             parts,
             memory: MemoryBudget::new(),
             preparing: RwLock::default(),

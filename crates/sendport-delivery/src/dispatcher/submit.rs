@@ -140,6 +140,8 @@ impl Dispatcher {
         }
         let gate = LeaseGate {
             submit_guard: &*self.parts.submit_guard,
+            requests: &self.requests,
+            alert: &job.lease.value,
             note: self.note(job, key, name),
         };
         let message = &job.composed.message;

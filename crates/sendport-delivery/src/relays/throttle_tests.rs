@@ -15,7 +15,7 @@ use sendport_core::domain::{
 use sendport_core::replies::ReplyTable;
 use sendport_smime::SecuredMessage;
 use sendport_smtp::relay::limits::Limiter;
-use sendport_smtp::relay::{FinalDotGate, Relay, SessionError};
+use sendport_smtp::relay::{Relay, SessionError, SubmissionGate};
 use sendport_smtp::settings::limits::{Connections, Limits, Rate};
 use sendport_store::Event;
 use tokio::sync::mpsc;
@@ -68,7 +68,7 @@ impl Relay for Answered {
         &self,
         _envelope: &Envelope,
         _message: &SecuredMessage,
-        _gate: &dyn FinalDotGate,
+        _gate: &dyn SubmissionGate,
     ) -> SubmissionReport {
         accepted()
     }

@@ -10,7 +10,7 @@ use sendport_smime::SecuredMessage;
 
 use super::limits::Limiter;
 use super::synthetic_replies::SyntheticReplies;
-use super::{FinalDotGate, Relay, SessionError};
+use super::{Relay, SessionError, SubmissionGate};
 use crate::settings::limits::Limits;
 
 /// Messages that are accepted at the same time.
@@ -48,12 +48,12 @@ impl Relay for DiscardRelay {
         &self,
         envelope: &Envelope,
         _message: &SecuredMessage,
-        gate: &dyn FinalDotGate,
+        gate: &dyn SubmissionGate,
     ) -> SubmissionReport {
         let started_at = self.clock.now();
         let mut synthetic = SyntheticReplies::begin(envelope);
         if !envelope.forward_paths.is_empty() {
-            if gate.may_send_final_dot() {
+            if gate.may_begin().await && gate.may_send_final_dot() {
                 synthetic.accept("discarded");
             } else {
                 synthetic.end = SubmissionEnd::Fenced;

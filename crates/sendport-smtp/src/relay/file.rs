@@ -15,7 +15,7 @@ use sendport_smime::SecuredMessage;
 use super::eml::{TemporaryFile, envelope_lines};
 use super::limits::Limiter;
 use super::synthetic_replies::SyntheticReplies;
-use super::{FinalDotGate, Relay, SessionError};
+use super::{Relay, SessionError, SubmissionGate};
 use crate::settings::limits::Limits;
 use crate::settings::relay::FileRelay as Config;
 
@@ -81,10 +81,14 @@ impl FileRelay {
         &self,
         envelope: &Envelope,
         message: &SecuredMessage,
-        gate: &dyn FinalDotGate,
+        gate: &dyn SubmissionGate,
     ) -> Result<SyntheticReplies, SessionError> {
         let mut synthetic = SyntheticReplies::begin(envelope);
         if envelope.forward_paths.is_empty() {
+            return Ok(synthetic);
+        }
+        if !gate.may_begin().await {
+            synthetic.end = SubmissionEnd::Fenced;
             return Ok(synthetic);
         }
         let head = if self.envelope_headers {
@@ -127,7 +131,7 @@ impl Relay for FileRelay {
         &self,
         envelope: &Envelope,
         message: &SecuredMessage,
-        gate: &dyn FinalDotGate,
+        gate: &dyn SubmissionGate,
     ) -> SubmissionReport {
         let started_at = self.clock.now();
         let (replies, end) = match self.store(envelope, message, gate).await {

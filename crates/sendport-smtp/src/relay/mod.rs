@@ -24,13 +24,20 @@ use sendport_smime::SecuredMessage;
 
 use limits::Limiter;
 
-/// The last check before a message is handed over: right before the final dot, or the last of the
-/// content with `BDAT`; again where the transaction is repeated because nothing was handed over.
-/// An instance that could not renew its lease must not transfer responsibility.
-pub trait FinalDotGate: Send + Sync {
-    /// False: the transaction ends without the final dot ([`SubmissionEnd::Fenced`]).
-    ///
-    /// [`SubmissionEnd::Fenced`]: sendport_core::domain::SubmissionEnd::Fenced
+/// The last checks before a message is handed over; again where the transaction is repeated because nothing was handed
+/// over. What they do not let pass ends as [`SubmissionEnd::Fenced`].
+///
+/// [`SubmissionEnd::Fenced`]: sendport_core::domain::SubmissionEnd::Fenced
+#[async_trait]
+pub trait SubmissionGate: Send + Sync {
+    /// Right before `MAIL`, with a connection. False: nothing of the transaction is sent, and the session serves the
+    /// next one. Bounded.
+    async fn may_begin(&self) -> bool {
+        true
+    }
+
+    /// Right before the final dot, or the last of the content with `BDAT`: an instance that could not renew its lease
+    /// must not transfer responsibility. False: the transaction ends without it.
     fn may_send_final_dot(&self) -> bool;
 }
 
@@ -118,7 +125,7 @@ pub trait Relay: Send + Sync {
         &self,
         envelope: &Envelope,
         message: &SecuredMessage,
-        gate: &dyn FinalDotGate,
+        gate: &dyn SubmissionGate,
     ) -> SubmissionReport;
 
     /// Connects, encrypts and authenticates without a mail transaction, for `sendport check`.

@@ -90,7 +90,7 @@ pub enum SubmissionClass {
     InDoubt,
     /// The relay could not be reached or refused the session.
     NotBegun,
-    /// The lease was not certain.
+    /// An operator wants something else of the alert, or the lease was not certain.
     Fenced,
 }
 

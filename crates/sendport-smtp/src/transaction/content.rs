@@ -8,7 +8,7 @@ use super::{Abort, Transaction, is_about_an_address};
 use crate::chunking::{Bdat, denies_bdat};
 use crate::content::{Form, bdat, blocks};
 use crate::observer::Step;
-use crate::relay::FinalDotGate;
+use crate::relay::SubmissionGate;
 use crate::stream::{ReplyError, Wait};
 
 /// Size of a block of content in bytes; each block has its own time-out.
@@ -20,7 +20,7 @@ impl Transaction<'_> {
         &mut self,
         form: Form,
         message: &SecuredMessage,
-        gate: &dyn FinalDotGate,
+        gate: &dyn SubmissionGate,
     ) -> Result<(), Abort> {
         let wait = Wait::new(self.waits.data_block, "timeout.data_block");
         match form {

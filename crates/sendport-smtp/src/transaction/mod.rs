@@ -18,7 +18,7 @@ use crate::content::Form;
 use crate::dsn;
 use crate::pipelining::{PipelinedGroup, denies_the_order};
 use crate::preflight::{reject_by_extensions, reject_recipient};
-use crate::relay::FinalDotGate;
+use crate::relay::SubmissionGate;
 use crate::session::Session;
 use crate::settings::timeouts::Timeouts;
 use crate::stream::{ReplyError, Wait};
@@ -32,7 +32,7 @@ const GROUP: usize = 100;
 pub(super) struct Job<'a> {
     pub(super) envelope: &'a Envelope,
     pub(super) message: &'a SecuredMessage,
-    pub(super) gate: &'a dyn FinalDotGate,
+    pub(super) gate: &'a dyn SubmissionGate,
     /// The last command: [`Command::EndOfData`] for the whole transaction.
     pub(super) until: Command,
 }
@@ -152,6 +152,10 @@ impl Transaction<'_> {
             return Ok(());
         }
         self.local_replies = self.result.replies.len();
+        if !job.gate.may_begin().await {
+            self.result.end = SubmissionEnd::Fenced;
+            return Ok(());
+        }
         let mail_accepted = self.mail_and_recipients(job, &due).await?;
         if !mail_accepted || self.accepted == 0 {
             self.cancel_data().await?;

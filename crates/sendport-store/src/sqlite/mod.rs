@@ -27,6 +27,7 @@ mod purge_requests;
 #[cfg(test)]
 mod query_plans;
 mod record;
+mod requests_in_force;
 mod resolve;
 mod retention;
 mod rollup;

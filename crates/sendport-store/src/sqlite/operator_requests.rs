@@ -14,11 +14,12 @@ use super::connection::{SqliteError, write};
 use super::expiry::without_instance;
 use super::operator_queries::lines;
 use super::record::{Recorder, waiting_status};
+use super::requests_in_force::requests_in_force;
 use super::values::{Columns, time_text};
 use super::{SqliteStore, sql};
 use crate::operator_requests::{
-    CANCELLED, CloseResult, MOST_OPEN, MatchingAlerts, NewRequest, OperatorRequests, RequestCursor,
-    RequestFilter, RequestLine, RequestStep, STEP, result_text,
+    CANCELLED, CloseResult, InForce, MOST_OPEN, MatchingAlerts, NewRequest, OperatorRequests,
+    RequestCursor, RequestFilter, RequestLine, RequestStep, STEP, result_text,
 };
 use crate::{Among, ColumnError, StoreError, SweepResult};
 
@@ -129,6 +130,15 @@ impl OperatorRequests for SqliteStore {
             .call("list open requests", move |connection| {
                 let values = params![MOST_OPEN];
                 lines(connection, sql!("open_requests"), values, request_line)
+            })
+            .await
+    }
+
+    async fn requests_in_force(&self, alerts: &[AlertId]) -> Result<Vec<InForce>, StoreError> {
+        let alerts = alerts.to_vec();
+        self.reader
+            .call("read the requests in force", move |connection| {
+                requests_in_force(connection, &alerts)
             })
             .await
     }

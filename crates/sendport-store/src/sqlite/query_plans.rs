@@ -179,6 +179,7 @@ fn every_statement_seeks() {
 #[test]
 fn requests_of_operators_seek() {
     use super::operator_requests::{ALL_ROWS, CLOSE_ALL, CLOSE_ONE, LIVE_ROWS, ONE_ROW};
+    use super::requests_in_force::{REQUESTS_IN_FORCE, REQUESTS_IN_FORCE_ANY};
     let plan = |name, sql, seeks, scans| QueryPlan {
         name,
         sql,
@@ -205,6 +206,8 @@ fn requests_of_operators_seek() {
         ),
         plan("ONE_ROW", &**ONE_ROW, &[BY_KEY], &["k"]),
         plan("CLOSE_ALL", &**CLOSE_ALL, &[LIVE_ONLY, BY_KEY], &["s"]),
+        plan("IN_FORCE", &**REQUESTS_IN_FORCE, &[BY_STATE, BY_KEY], &[]),
+        plan("IN_FORCE_ANY", REQUESTS_IN_FORCE_ANY, &[BY_STATE], &[]),
         plan("CLOSE_ONE", &**CLOSE_ONE, &[BY_KEY], &[]),
     ];
     let connection = migrated();

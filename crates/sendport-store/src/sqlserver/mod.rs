@@ -35,6 +35,7 @@ mod operator_requests;
 mod pool;
 mod purge_requests;
 mod record;
+mod requests_in_force;
 mod resolve;
 mod retention;
 mod rollup;

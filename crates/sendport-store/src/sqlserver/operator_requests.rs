@@ -16,11 +16,12 @@ use super::connection::Rows;
 use super::error::unexpected;
 use super::expiry::{SweepCandidate, batches, end_all, read_candidate, top};
 use super::operator_queries::lines;
+use super::requests_in_force::requests_in_force;
 use super::statement::with_parts;
 use super::values::{Fields, list_length, placeholders, stored};
 use crate::operator_requests::{
-    CANCELLED, CloseResult, MOST_OPEN, MatchingAlerts, NewRequest, OperatorRequests, RequestCursor,
-    RequestFilter, RequestLine, RequestStep, STEP, statuses,
+    CANCELLED, CloseResult, InForce, MOST_OPEN, MatchingAlerts, NewRequest, OperatorRequests,
+    RequestCursor, RequestFilter, RequestLine, RequestStep, STEP, statuses,
 };
 use crate::{ColumnError, StoreError, SweepResult};
 
@@ -90,6 +91,10 @@ impl OperatorRequests for SqlServerStore {
             .rows(DOING, &OPEN_REQUESTS, &[&top(MOST_OPEN)])
             .await?;
         lines(DOING, &rows, request_line)
+    }
+
+    async fn requests_in_force(&self, alerts: &[AlertId]) -> Result<Vec<InForce>, StoreError> {
+        requests_in_force(&self.pool, alerts).await
     }
 
     async fn requests(&self, limit: u32) -> Result<Vec<RequestLine>, StoreError> {

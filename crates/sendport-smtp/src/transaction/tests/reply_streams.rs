@@ -22,14 +22,14 @@ use self::scenario::{Offers, Scenario, ToSend, scenarios};
 use super::{Job, TransactionResult, submit};
 use crate::extensions::Extensions;
 use crate::observer::ObserverHandle;
-use crate::relay::FinalDotGate;
+use crate::relay::SubmissionGate;
 use crate::session::Session;
 use crate::settings::timeouts::Timeouts;
 use crate::stream::{Stream, Wire};
 
 struct Open;
 
-impl FinalDotGate for Open {
+impl SubmissionGate for Open {
     fn may_send_final_dot(&self) -> bool {
         true
     }
