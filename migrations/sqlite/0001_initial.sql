@@ -716,7 +716,8 @@ LEFT JOIN Attempt t ON t.AttemptId = (SELECT max(x.AttemptId)
 -- Recipients that failed or expired, with the reason. An alert without a readable recipient has one row here.
 CREATE VIEW FailedDelivery AS
 SELECT a.AlertId, a.PublicId, a.Reference, a.SendPort, r.Ordinal, r.Kind, r.Address, r.Status, r.StatusAt,
-       r.Relay, r.Command, r.ReplyCode, r.EnhancedStatusCode, r.ReplyText AS Reason, e.Fault, e.Cause, e.Advice,
+       r.Relay, r.Command, r.ReplyCode, r.EnhancedStatusCode,
+       coalesce('redirected to ' || r.RedirectTo || ': ', '') || r.ReplyText AS Reason, e.Fault, e.Cause, e.Advice,
        a.Subject, a.CreatedAt, a.CreatedBy
 FROM Recipient r
 JOIN Alert a ON a.AlertId = r.AlertId
@@ -943,7 +944,8 @@ UNION ALL
 -- Why recipients have no message.
 SELECT g.AlertId, 3, g.Ordinal, 'cause', r.StatusAt,
        CASE g.RecipientCount WHEN 1 THEN r.Address || ' is ' ELSE g.RecipientCount || ' recipients are ' END || g.Status ||
-       CASE g.RecipientCount WHEN 1 THEN ': ' ELSE ', for example ' || r.Address || ': ' END ||
+       CASE g.RecipientCount WHEN 1 THEN '' ELSE ', for example ' || r.Address END ||
+       coalesce(', redirected to ' || r.RedirectTo, '') || ': ' ||
        coalesce(r.Command || ' ', '') || coalesce(nullif(r.ReplyCode, 0) || ' ', '') ||
        coalesce(r.EnhancedStatusCode || ' ', '') || coalesce(r.ReplyText, '') || coalesce('. ' || e.Cause, '')
 FROM (SELECT AlertId, Status, ExplanationKey, count(*) AS RecipientCount, min(Ordinal) AS Ordinal

@@ -801,7 +801,8 @@ GO
 -- Recipients that failed or expired, with the reason. An alert without a readable recipient has one row here.
 CREATE VIEW sendport.FailedDelivery AS
 SELECT a.AlertId, a.PublicId, a.Reference, a.SendPort, r.Ordinal, r.Kind, r.Address, r.Status, r.StatusAt,
-       r.Relay, r.Command, r.ReplyCode, r.EnhancedStatusCode, r.ReplyText AS Reason, e.Fault, e.Cause, e.Advice,
+       r.Relay, r.Command, r.ReplyCode, r.EnhancedStatusCode,
+       COALESCE(N'redirected to ' + r.RedirectTo + N': ', N'') + r.ReplyText AS Reason, e.Fault, e.Cause, e.Advice,
        a.Subject, a.CreatedAt, a.CreatedBy
 FROM sendport.Recipient r
 JOIN sendport.AlertRow a ON a.AlertId = r.AlertId
@@ -1064,7 +1065,8 @@ UNION ALL
 SELECT g.AlertId, 3, g.Ordinal, N'cause', r.StatusAt,
        CASE g.RecipientCount WHEN 1 THEN r.Address COLLATE Latin1_General_BIN2 + N' is '
             ELSE CONVERT(nvarchar(10), g.RecipientCount) + N' recipients are ' END + g.Status COLLATE Latin1_General_BIN2 +
-       CASE g.RecipientCount WHEN 1 THEN N': ' ELSE N', for example ' + r.Address COLLATE Latin1_General_BIN2 + N': ' END +
+       CASE g.RecipientCount WHEN 1 THEN N'' ELSE N', for example ' + r.Address COLLATE Latin1_General_BIN2 END +
+       COALESCE(N', redirected to ' + r.RedirectTo COLLATE Latin1_General_BIN2, N'') + N': ' +
        COALESCE(r.Command COLLATE Latin1_General_BIN2 + N' ', N'') + COALESCE(CONVERT(nvarchar(10), NULLIF(r.ReplyCode, 0)) + N' ', N'') +
        COALESCE(r.EnhancedStatusCode COLLATE Latin1_General_BIN2 + N' ', N'') + COALESCE(r.ReplyText COLLATE Latin1_General_BIN2, N'') + COALESCE(N'. ' + e.Cause COLLATE Latin1_General_BIN2, N'')
 FROM (SELECT n.AlertId, n.Status, n.ExplanationKey, COUNT(*) AS RecipientCount, MIN(n.Ordinal) AS Ordinal

@@ -96,12 +96,15 @@ pub(super) fn recorded_reply(line: &DeliveryLine) -> String {
 }
 
 pub(super) fn delivery_table(lines: &[DeliveryLine]) -> Table {
-    let mut table = Table::new(["Kind", "Address", "Status", "Reply", "Cause", "Advice"]);
+    let mut table = Table::new([
+        "Kind", "Address", "Status", "Remark", "Reply", "Cause", "Advice",
+    ]);
     for line in lines {
         table.row([
             line.kind.clone(),
             line.address.clone(),
             line.status.clone(),
+            line.remark.clone().unwrap_or_default(),
             recorded_reply(line),
             line.cause.clone().unwrap_or_default(),
             line.advice.clone().unwrap_or_default(),

@@ -272,14 +272,14 @@ fn who_runs(instances: &[InstanceLine], now: Timestamp) -> String {
 
 fn ended(line: &AlertLine, why: Option<String>, json: bool) -> Result<(), Failure> {
     let (id, status) = (line.alert_id, line.status);
+    let why = line.status_reason.clone().or(why);
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
     if status == AlertStatus::Relayed {
         if !json {
-            say(format_args!("alert {id} relayed{}", progress::took()));
+            say(format_args!("alert {id} relayed{}{why}", progress::took()));
         }
         return Ok(());
     }
-    let why = line.status_reason.clone().or(why);
-    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
     let hint = match status.is_final() {
         true => String::new(),
         false => format!("; `sendport status {id}` shows its status"),

@@ -2,6 +2,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use mail_parser::MessageParser;
+use sendport::sink::{Sink, SinkOptions};
 
 use crate::site::{Site, text};
 use crate::support::people::{People, Person};
@@ -239,6 +240,78 @@ async fn a_malformed_redirect_lets_nothing_out() {
     says(&site, &["release", "--redirect", "1"]);
     site.wait_until_all_final(WITHIN).await;
     assert_eq!(envelopes(mails.path()).into_iter().flatten().count(), 3);
+    assert_eq!(service.stop(), Some(0));
+    sink.stop().await;
+}
+
+/// The reply about the address of the redirect blames no recipient, wherever it is shown.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_address_is_the_fault_of_the_redirect() {
+    let mails = tempfile::tempdir().expect("a folder");
+    let options = SinkOptions {
+        listen: any_port(),
+        folder: mails.path().to_owned(),
+        refuse: vec!["gone".to_owned()],
+        ..SinkOptions::default()
+    };
+    let sink = Sink::start(options).await.expect("start");
+    let site = Site::new(&send_port_over(&plain_relay(sink.local_addr())));
+    says(&site, &["redirect", "--to", "gone@example.test", "--all"]);
+    site.database().execute(ONE_ALERT, []).expect("insert");
+    let service = site.run();
+    site.wait_until_all_final(WITHIN).await;
+
+    let reason = "redirected to gone@example.test by request 1, and that address was refused: 550";
+    for (column, view) in [
+        ("StatusReason", "AlertStatus"),
+        ("Message", "EventLog WHERE EventType = 'alerts-failed'"),
+    ] {
+        let shown = site.value(&format!("SELECT {column} FROM {view}"));
+        assert!(shown.contains(reason), "{view}: {shown}");
+    }
+    let blamed = "SELECT count(*) FROM FailedDelivery WHERE Fault = 'configuration' AND Advice LIKE 'Correct the redirect%'
+        AND Reason LIKE 'redirected to gone@example.test: %'";
+    assert_eq!(site.value(blamed), "3");
+    for arguments in [["why", "1"], ["status", "1"]] {
+        let shown = says(&site, &arguments);
+        for part in [reason, "Correct the redirect, not the recipient"] {
+            assert!(shown.contains(part), "{part} is not in {shown}");
+        }
+    }
+    let sent = site.sendport(&[
+        "send",
+        "--to",
+        "ops@example.test",
+        "--subject",
+        "s",
+        "--wait",
+    ]);
+    assert!(
+        !sent.status.success() && text(&sent).contains(reason),
+        "{}",
+        text(&sent)
+    );
+
+    says(&site, &["release", "--redirect", "1"]);
+    says(&site, &["redirect", "--to", "qa@example.test", "--all"]);
+    let sent = [
+        "send",
+        "--to",
+        "ops@example.test",
+        "--subject",
+        "s",
+        "--wait",
+    ];
+    let sent = says(&site, &sent);
+    assert!(
+        sent.contains("redirected to qa@example.test by request 3"),
+        "{sent}"
+    );
+    says(&site, &["release", "--redirect", "3"]);
+    says(&site, &["requeue", "--cause", "redirect-address-refused"]);
+    site.wait_until_all_final(WITHIN).await;
+    let relayed = "SELECT count(*) FROM Recipient WHERE Status = 'relayed' AND RedirectTo IS NULL";
+    assert_eq!(site.value(relayed), "4");
     assert_eq!(service.stop(), Some(0));
     sink.stop().await;
 }

@@ -25,8 +25,8 @@ pub(super) struct Entry {
     /// The relay refused for a limit, which spends nothing.
     limited: bool,
     relay: Option<String>,
-    reply: Option<Reply>,
-    explanation: Option<String>,
+    pub(super) reply: Option<Reply>,
+    pub(super) explanation: Option<String>,
     remark: Option<String>,
     /// It goes without the encryption that was asked for: the remark, once it is relayed.
     unencrypted_remark: Option<String>,
@@ -132,10 +132,12 @@ impl RecipientSet {
         }
     }
 
-    /// Fails all waiting recipients, for a reason of our own.
+    /// Fails all waiting recipients, for a reason of our own. Nothing of them was redirected.
     pub(crate) fn refuse(&mut self, refusal: &Refusal) {
         self.reason = Some(refusal.reason.clone());
+        self.redirected = None;
         for entry in self.waiting_mut() {
+            entry.redirected = None;
             entry.recipient.status = RecipientStatus::Failed;
             entry.changed = true;
             entry.reply = Some(refusal.reply());
@@ -332,11 +334,8 @@ impl RecipientSet {
         let reason = match (held, self.entries.is_empty()) {
             (true, _) => Some(HELD_IN_DOUBT.to_owned()),
             (_, true) => Some(self.reason.unwrap_or_else(|| NO_ADDRESS.to_owned())),
-            _ => {
-                let redirected = self.redirected.filter(|_| status.is_final());
-                let redirected = redirected.map(|it| it.remark.clone());
-                self.reason.or(redirected)
-            }
+            _ if status.is_final() => self.redirect_result().or(self.reason),
+            _ => self.reason,
         };
         let changed = self.entries.into_iter().filter(|entry| entry.changed);
         Decision {
@@ -455,7 +454,7 @@ impl Entry {
                 RecipientStatus::Delayed
             }
         };
-        self.explanation = entry.map(|entry| entry.key.clone());
+        self.explanation = self.key_of(entry);
         self.reply = Some(reply);
         self.keep_relayed();
     }

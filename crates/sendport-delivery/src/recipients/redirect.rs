@@ -2,11 +2,17 @@
 
 use std::sync::Arc;
 
-use sendport_core::domain::{Alert, CommandReply, ForwardPath, RecipientKind, RecipientStatus};
+use sendport_core::domain::{
+    Alert, CommandReply, Fault, ForwardPath, RecipientKind, RecipientStatus,
+};
+use sendport_core::replies;
 
 use super::recipient_set::{Entry, RecipientSet};
 use crate::ComposeError;
 use crate::send_port::SendPort;
+
+/// A key of the table of replies.
+const ADDRESS_REFUSED: &str = "redirect-address-refused";
 
 /// The forward-path of all recipients that a redirect is about.
 #[derive(Debug)]
@@ -44,6 +50,25 @@ impl RecipientSet {
         Ok(())
     }
 
+    /// What an alert that is final says of its redirect: where it went, and how it failed there.
+    pub(super) fn redirect_result(&self) -> Option<String> {
+        let remark = &self.redirected.as_ref()?.remark;
+        let failed = |entry: &&Entry| {
+            let status = entry.recipient.status;
+            let failed = matches!(status, RecipientStatus::Failed | RecipientStatus::Expired);
+            failed && entry.redirected.is_some()
+        };
+        let failed = self.entries.iter().find(failed);
+        let said = failed.and_then(|entry| Some((entry, entry.reply.as_ref()?)));
+        Some(match said {
+            None => remark.clone(),
+            Some((entry, reply)) if entry.explanation.as_deref() == Some(ADDRESS_REFUSED) => {
+                format!("{remark}, and that address was refused: {reply}")
+            }
+            Some((_, reply)) => format!("{remark}, and failed there: {reply}"),
+        })
+    }
+
     /// The reply to the address of a redirect is about each of its recipients.
     pub(super) fn replies_to_each(&self, replies: Vec<CommandReply>) -> Vec<CommandReply> {
         if self.redirected.is_none() {
@@ -70,6 +95,17 @@ impl Entry {
     pub(super) fn path_ordinal(&self) -> u32 {
         let redirected = self.redirected.as_ref();
         redirected.map_or(self.recipient.ordinal, |it| it.path.ordinal)
+    }
+
+    /// The key of what explains a refusal. The relay that refuses the address of a redirect says nothing about a
+    /// recipient.
+    pub(super) fn key_of(&self, explained: Option<&replies::Entry>) -> Option<String> {
+        let explained = explained?;
+        let is_about_redirect = self.redirected.is_some() && explained.fault == Fault::Recipient;
+        Some(match is_about_redirect {
+            true => ADDRESS_REFUSED.to_owned(),
+            false => explained.key.clone(),
+        })
     }
 
     /// A redirect names its address in the header.

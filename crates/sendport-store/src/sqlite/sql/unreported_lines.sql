@@ -1,7 +1,7 @@
 -- unreported: the failed recipients of one of them; nothing where it is a digest, or no recipient failed.
 SELECT s.AlertId, a.Reference, a.Subject, r.Address, coalesce(r.Status, s.Status) AS Status,
        coalesce(r.StatusAt, s.StatusAt) AS StatusAt, r.Relay,
-       coalesce(coalesce(nullif(r.ReplyCode, 0) || ' ', '') || coalesce(r.EnhancedStatusCode || ' ', '') || r.ReplyText,
+       coalesce(coalesce('redirected to ' || r.RedirectTo || ': ', '') || coalesce(nullif(r.ReplyCode, 0) || ' ', '') || coalesce(r.EnhancedStatusCode || ' ', '') || r.ReplyText,
                 s.StatusReason) AS Reply,
        e.Advice
 FROM AlertState s

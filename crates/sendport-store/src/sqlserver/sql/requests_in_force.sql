@@ -1,7 +1,7 @@
 -- SqlServerStore::requests_in_force
 -- {ids} becomes a list of parameters: alerts that are claimed. Answers those that an open request is about: the redirect
 -- in force, and whether a cancel or a hold keeps them from being sent. A request with a status is about alerts that wait.
--- Waits for nobody; what others have locked in this index is not committed. {request_matches} asks for Recipients, which
+-- Waits for nobody; what others have locked in this index is not committed. Recipients is asked for, which
 -- is of a requeue alone and not in this index.
 SET LOCK_TIMEOUT 250;
 IF EXISTS (SELECT 1 FROM sendport.OperatorRequest o WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_OperatorRequest_Open), FORCESEEK)

@@ -19,7 +19,7 @@ WHERE a.Status IN (N'partial', N'failed', N'expired') AND a.SendPort = @P1 AND a
 SELECT COUNT(*) FROM @found;
 SELECT u.AlertId, a.Reference, a.Subject, r.Address, COALESCE(r.Status, a.Status), COALESCE(r.StatusAt, a.StatusAt),
        r.Relay,
-       COALESCE(COALESCE(CONVERT(nvarchar(10), NULLIF(r.ReplyCode, 0)) + N' ', N'') +
+       COALESCE(COALESCE(N'redirected to ' + r.RedirectTo + N': ', N'') + COALESCE(CONVERT(nvarchar(10), NULLIF(r.ReplyCode, 0)) + N' ', N'') +
                 COALESCE(r.EnhancedStatusCode + N' ', N'') + r.ReplyText, a.StatusReason),
        e.Advice
 FROM (SELECT TOP (@P3) f.AlertId, f.FinalAt FROM @found f ORDER BY f.FinalAt, f.AlertId) u
