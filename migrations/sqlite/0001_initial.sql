@@ -557,7 +557,7 @@ CREATE TABLE OperatorRequest (
     HoldRequestId  INTEGER,
     -- Without this a request without a filter is refused.
     MatchesAll     INTEGER NOT NULL DEFAULT 0,
-    -- A requeue: the recipients that failed, expired or were cancelled, or all.
+    -- A requeue: the recipients that failed, expired or were cancelled, all, or those that a redirect sent elsewhere.
     Recipients     TEXT,
     NewMessageId   INTEGER NOT NULL DEFAULT 0,
     -- A redirect: the one address that gets what matches.
@@ -588,7 +588,7 @@ CREATE TABLE OperatorRequest (
     CONSTRAINT CK_OperatorRequest_redirect_has_RedirectTo CHECK ((Verb = 'redirect') = (RedirectTo IS NOT NULL)),
     CONSTRAINT CK_OperatorRequest_cancel_and_requeue_have_CreatedUntil CHECK (
         Verb NOT IN ('cancel', 'requeue') OR CreatedUntil IS NOT NULL),
-    CONSTRAINT CK_OperatorRequest_Recipients_failed_or_all CHECK (Recipients IN ('failed', 'all')),
+    CONSTRAINT CK_OperatorRequest_Recipients_failed_all_or_redirected CHECK (Recipients IN ('failed', 'all', 'redirected')),
     CONSTRAINT CK_OperatorRequest_requeue_has_Recipients CHECK (Verb <> 'requeue' OR Recipients IS NOT NULL),
     -- Before that the counts of their minutes are not complete.
     CONSTRAINT CK_OperatorRequest_purge_has_FinalBefore_an_hour_before_RequestedAt CHECK (Verb <> 'purge' OR
@@ -1018,7 +1018,7 @@ UNION ALL
 SELECT s.AlertId, 5, 2000000, 'advice', NULL,
        CASE
            WHEN s.Status = 'relayed' AND EXISTS (SELECT 1 FROM Recipient r WHERE r.AlertId = s.AlertId AND r.RedirectTo IS NOT NULL)
-               THEN 'recipients with a remark about a redirect do not have it: once the redirect has ended, sendport requeue ' || s.AlertId || ' --recipients all'
+               THEN 'recipients with a remark about a redirect do not have it: once the redirect has ended, sendport requeue ' || s.AlertId || ' --recipients redirected'
            WHEN s.Status = 'relayed'
                THEN 'if a recipient has no message, the administrator of the relay finds it by its Message-ID'
            WHEN s.BodyPurgedAt IS NOT NULL THEN 'its body was purged: insert it again'

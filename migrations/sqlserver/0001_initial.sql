@@ -535,8 +535,8 @@ CREATE TABLE sendport.OperatorRequest (
     HoldRequestId  bigint NULL,
     -- Without this a request without a filter is refused.
     MatchesAll     bit NOT NULL CONSTRAINT DF_OperatorRequest_MatchesAll DEFAULT 0,
-    -- A requeue: the recipients that failed, expired or were cancelled, or all.
-    Recipients     nvarchar(8) COLLATE Latin1_General_BIN2 NULL,
+    -- A requeue: the recipients that failed, expired or were cancelled, all, or those that a redirect sent elsewhere.
+    Recipients     nvarchar(16) COLLATE Latin1_General_BIN2 NULL,
     NewMessageId   bit NOT NULL CONSTRAINT DF_OperatorRequest_NewMessageId DEFAULT 0,
     -- A redirect: the one address that gets what matches.
     RedirectTo     nvarchar(320) NULL,
@@ -573,7 +573,7 @@ CREATE TABLE sendport.OperatorRequest (
         Verb = N'redirect' AND RedirectTo IS NOT NULL OR Verb <> N'redirect' AND RedirectTo IS NULL),
     CONSTRAINT CK_OperatorRequest_cancel_and_requeue_have_CreatedUntil CHECK (
         Verb NOT IN (N'cancel', N'requeue') OR CreatedUntil IS NOT NULL),
-    CONSTRAINT CK_OperatorRequest_Recipients_failed_or_all CHECK (Recipients IN (N'failed', N'all')),
+    CONSTRAINT CK_OperatorRequest_Recipients_failed_all_or_redirected CHECK (Recipients IN (N'failed', N'all', N'redirected')),
     CONSTRAINT CK_OperatorRequest_requeue_has_Recipients CHECK (Verb <> N'requeue' OR Recipients IS NOT NULL),
     -- Before that the counts of their minutes are not complete.
     CONSTRAINT CK_OperatorRequest_purge_has_FinalBefore_an_hour_before_RequestedAt CHECK (Verb <> N'purge' OR
@@ -1143,7 +1143,7 @@ SELECT a.AlertId, 5, 2000000, N'advice', NULL,
            WHEN a.Status = N'relayed'
                 AND EXISTS (SELECT 1 FROM sendport.Recipient r WHERE r.AlertId = a.AlertId AND r.RedirectTo IS NOT NULL)
                THEN N'recipients with a remark about a redirect do not have it: once the redirect has ended, EXEC sendport.Requeue @AlertId = ' +
-                    CONVERT(nvarchar(20), a.AlertId) + N', @Recipients = N''all'''
+                    CONVERT(nvarchar(20), a.AlertId) + N', @Recipients = N''redirected'''
            WHEN a.Status = N'relayed'
                THEN N'if a recipient has no message, the administrator of the relay finds it by its Message-ID'
            WHEN a.BodyPurgedAt IS NOT NULL THEN N'its body was purged: insert it again'
@@ -1527,7 +1527,7 @@ BEGIN
         ExplanationKey nvarchar(64) COLLATE Latin1_General_BIN2 NULL,
         Status nvarchar(16) COLLATE Latin1_General_BIN2 NULL, CreatedFrom datetime2(3) NULL,
         CreatedUntil datetime2(3) NULL, FinalBefore datetime2(3) NULL, HoldRequestId bigint NULL, MatchesAll bit NOT NULL,
-        Recipients nvarchar(8) COLLATE Latin1_General_BIN2 NULL, BodiesOnly bit NOT NULL, RequestedAt datetime2(3) NOT NULL);
+        Recipients nvarchar(16) COLLATE Latin1_General_BIN2 NULL, BodiesOnly bit NOT NULL, RequestedAt datetime2(3) NOT NULL);
     DECLARE @statuses TABLE (Status nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL);
     DECLARE @matching TABLE (SendPort nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,
         Status nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL, Alerts bigint NOT NULL);
@@ -1572,8 +1572,8 @@ BEGIN
         SET @error = N'@Status: an alert that is ' + LOWER(@Status) + N' has nothing to send again';
     ELSE IF @CreatedFrom > @CreatedUntil
         SET @error = N'@CreatedFrom is later than @CreatedUntil';
-    ELSE IF @Verb = N'requeue' AND COALESCE(LOWER(@Recipients), N'') NOT IN (N'failed', N'all')
-        SET @error = N'@Recipients is ''failed'' or ''all''';
+    ELSE IF @Verb = N'requeue' AND COALESCE(LOWER(@Recipients), N'') NOT IN (N'failed', N'all', N'redirected')
+        SET @error = N'@Recipients is ''failed'', ''all'' or ''redirected''';
     ELSE IF @Verb = N'redirect' AND (COALESCE(CHARINDEX(N'@', @RedirectTo), 0) < 2 OR LEN(@RedirectTo) > 320
         OR CHARINDEX(N'@', @RedirectTo, CHARINDEX(N'@', @RedirectTo) + 1) > 0 OR RIGHT(@RedirectTo, 1) = N'@'
         OR CHARINDEX(N';', @RedirectTo) + CHARINDEX(N',', @RedirectTo) + CHARINDEX(N' ', @RedirectTo)
@@ -1663,7 +1663,7 @@ BEGIN
         INSERT @statuses VALUES (N'failed'), (N'partial'), (N'expired'), (N'cancelled');
     ELSE
         INSERT @statuses VALUES (N'queued'), (N'delayed'), (N'held');
-    IF LOWER(@Recipients) = N'all'
+    IF LOWER(@Recipients) <> N'failed'
         INSERT @statuses VALUES (N'relayed');
     INSERT @matching (SendPort, Status, Alerts)
     SELECT a.SendPort, a.Status, COUNT_BIG(*)
@@ -1689,7 +1689,10 @@ BEGIN
            -- What failed before the request, so that nothing is sent again and again.
            OR q.Verb = N'requeue' AND a.FinalAt <= q.RequestedAt
               AND (a.Status IN (N'failed', N'partial', N'expired', N'cancelled')
-                   OR a.Status = N'relayed' AND q.Recipients = N'all')
+                   OR a.Status = N'relayed' AND q.Recipients <> N'failed')
+              AND (q.Recipients <> N'redirected'
+                   OR EXISTS (SELECT 1 FROM sendport.Recipient r WITH (READUNCOMMITTED, INDEX (PK_Recipient), FORCESEEK)
+                              WHERE r.AlertId = a.AlertId AND r.RedirectTo IS NOT NULL))
            OR q.Verb = N'purge' AND a.FinalAt <= q.FinalBefore AND (q.BodiesOnly = 0 OR a.BodyPurged = 0))
           AND -- The request q is about the alert a. Relay and cause are of one recipient that it would change.
       (q.AlertId IS NULL OR a.AlertId = q.AlertId)
@@ -1702,7 +1705,8 @@ BEGIN
       AND (q.CreatedUntil IS NULL OR a.CreatedAt <= q.CreatedUntil)
       AND (q.Relay IS NULL AND q.ExplanationKey IS NULL
            OR EXISTS (SELECT 1 FROM sendport.Recipient r WITH (READUNCOMMITTED, INDEX (PK_Recipient), FORCESEEK)
-                      WHERE r.AlertId = a.AlertId AND (r.Status <> N'relayed' OR q.Recipients = N'all')
+                      WHERE r.AlertId = a.AlertId AND (q.Recipients = N'all' OR q.Recipients = N'redirected' AND r.RedirectTo IS NOT NULL
+                             OR COALESCE(q.Recipients, N'failed') = N'failed' AND r.Status <> N'relayed')
                         AND (q.Relay IS NULL OR r.Relay = q.Relay)
                         AND (q.ExplanationKey IS NULL OR r.ExplanationKey = q.ExplanationKey))))
     GROUP BY a.SendPort, a.Status;
@@ -1830,7 +1834,8 @@ AS
         NULL, NULL, @HoldRequestId, @All, NULL, 0, 0, @Comment, @DryRun, @RequestId OUTPUT;
 GO
 -- Alerts that failed, expired, were cancelled or are partial are sent again: to the recipients that do not have them
--- (@Recipients = 'failed'), or to all, also of alerts that were relayed ('all').
+-- (@Recipients = 'failed'), to all, also of alerts that were relayed ('all'), or to those that a redirect sent elsewhere
+-- ('redirected').
 CREATE PROCEDURE sendport.Requeue
     @AlertId bigint = NULL,
     @SendPort nvarchar(4000) = NULL,

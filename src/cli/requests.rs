@@ -72,8 +72,9 @@ fn table(lines: &[RequestLine]) -> Table {
 /// Which alerts, and how a requeue sends them: the audit tells two requeues apart.
 fn what(line: &RequestLine) -> String {
     let mut words = vec![line.filter.in_words()];
-    if line.recipients == Some(RequeueRecipients::All) {
-        words.push("all recipients".to_owned());
+    if let Some(which @ (RequeueRecipients::All | RequeueRecipients::Redirected)) = line.recipients
+    {
+        words.push(format!("{which} recipients"));
     }
     if let Some(to) = &line.redirect_to {
         words.push(format!("to {to}"));

@@ -13,11 +13,13 @@ use crate::config::Config;
   sendport requeue 4711
   sendport requeue --cause mailbox-full --since 1d
   sendport requeue --relay main --status failed --dry-run     count first
-  sendport requeue 4711 --recipients all --new-message-id     also to those that have it")]
+  sendport requeue 4711 --recipients all --new-message-id     also to those that have it
+  sendport requeue --all --recipients redirected              those whose message a redirect sent elsewhere")]
 pub(super) struct Args {
     #[command(flatten)]
     filter: FilterArgs,
-    /// failed: those that do not have it; all: also those that it was relayed to
+    /// failed: those that do not have it; all: also those that it was relayed to; redirected: those whose message went to
+    /// the address of a redirect
     #[arg(long, value_name = "WHICH", default_value = "failed", value_parser = recipients)]
     recipients: RequeueRecipients,
     /// Give the message a new Message-ID

@@ -257,6 +257,7 @@ macro_rules! scenarios {
                 what_was_redirected_says_so;
                 an_alert_that_waits_says_where_it_will_go;
                 what_was_redirected_does_not_count_as_relayed_after_a_requeue;
+                a_requeue_sends_to_those_that_were_redirected;
                 an_attempt_without_the_redirect_clears_the_remark;
                 resolving_a_redirected_attempt_in_doubt_says_where_it_went;
                 ten_thousand_recipients_are_redirected;

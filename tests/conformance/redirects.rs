@@ -328,6 +328,47 @@ pub(crate) async fn what_was_redirected_does_not_count_as_relayed_after_a_requeu
     );
 }
 
+/// Those that have their message, and those that failed without the redirect, are left alone.
+pub(crate) async fn a_requeue_sends_to_those_that_were_redirected(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    let id = named(f, "default", "order-late").await;
+    let (token, _) = claim_one(&store, a).await;
+    let first = outcome(id, token, 1, &[Relayed, RecipientStatus::Delayed]);
+    record(&store, a, &first).await;
+    f.advance(minutes(6)).await;
+    let (token, _) = claim_one(&store, a).await;
+    let mut second = sent_elsewhere(outcome(id, token, 2, &[Relayed, Relayed]));
+    if let OutcomeKind::Decided(decision) = &mut second.kind {
+        decision.recipients.remove(0);
+    }
+    record(&store, a, &second).await;
+    assert_eq!(status(&store, id).await, AlertStatus::Relayed);
+    for statuses in [[Relayed, Relayed], [Relayed, Failed]] {
+        let other = named(f, "default", "order-late").await;
+        let (token, _) = claim_one(&store, a).await;
+        record(&store, a, &outcome(other, token, 1, &statuses)).await;
+    }
+    f.advance(minutes(1)).await;
+    let again = NewRequest {
+        recipients: Some(RequeueRecipients::Redirected),
+        ..request(OperatorVerb::Requeue, of_all())
+    };
+    let counted = store.count_matching(&again).await.expect("count");
+    assert_eq!((counted.len(), counted[0].alerts), (1, 1));
+    let line = add(&store, &again).await;
+    let pass = pass(&store, &line).await;
+    assert_eq!((pass.applied, pass.closed), (1, true));
+    assert_eq!(recipient_words(&store, id).await, ["relayed", "queued"]);
+    assert_eq!(f.rows("Attempt", "RedirectTo IS NOT NULL").await, 1);
+    let lines = store.explanation(id).await.expect("explanation");
+    let earlier = "attempt 2 over relay 'mail', redirected to qa@contoso.com alone";
+    assert!(
+        lines.iter().any(|line| line.sentence.contains(earlier)),
+        "{lines:#?}"
+    );
+}
+
 /// The next attempt, without the redirect, says nothing of it.
 pub(crate) async fn an_attempt_without_the_redirect_clears_the_remark(f: &dyn Fixture) {
     let store = f.fresh().await;

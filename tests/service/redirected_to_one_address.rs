@@ -114,7 +114,7 @@ async fn a_redirected_alert_goes_to_one_address_until_the_redirect_ends() {
     }
 
     says(&site, &["release", "--redirect", "1"]);
-    says(&site, &["requeue", "1", "--recipients", "all"]);
+    says(&site, &["requeue", "--all", "--recipients", "redirected"]);
     site.wait_until_all_final(WITHIN).await;
     let all = [
         "ops@example.test",

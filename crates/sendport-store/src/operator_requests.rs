@@ -175,7 +175,7 @@ pub(crate) fn statuses(
         (OperatorVerb::Cancel, _) => &[Queued, Delayed, Held],
         (OperatorVerb::Hold | OperatorVerb::Redirect, _) => &[Queued, Delayed],
         (OperatorVerb::Release, _) => &[Held],
-        (OperatorVerb::Requeue, Some(RequeueRecipients::All)) => {
+        (OperatorVerb::Requeue, Some(RequeueRecipients::All | RequeueRecipients::Redirected)) => {
             &[Failed, Partial, Expired, Cancelled, Relayed]
         }
         (OperatorVerb::Requeue, _) => &[Failed, Partial, Expired, Cancelled],

@@ -41,6 +41,8 @@ word_enum! {
         Failed = "failed",
         /// Those that have it already, too.
         All = "all",
+        /// Those whose message went to the address of a redirect instead.
+        Redirected = "redirected",
     }
 }
 

@@ -334,7 +334,7 @@ impl RecipientSet {
         let reason = match (held, self.entries.is_empty()) {
             (true, _) => Some(HELD_IN_DOUBT.to_owned()),
             (_, true) => Some(self.reason.unwrap_or_else(|| NO_ADDRESS.to_owned())),
-            _ if status.is_final() => self.redirect_result().or(self.reason),
+            _ if status.is_final() => self.reason.clone().or_else(|| self.redirect_result()),
             _ => self.reason,
         };
         let changed = self.entries.into_iter().filter(|entry| entry.changed);

@@ -407,13 +407,11 @@ impl Recorder<'_> {
     }
 
     fn requeue(&self, request: &RequestLine, alert: AlertId) -> Result<usize, SqliteError> {
-        let (now, all) = (
-            time_text(self.now),
-            request.recipients == Some(RequeueRecipients::All),
-        );
+        let now = time_text(self.now);
+        let recipients = request.recipients.map(RequeueRecipients::as_str);
         self.tx
             .prepare_cached(sql!("requeue_recipients"))?
-            .execute(params![alert.0, now, all])?;
+            .execute(params![alert.0, now, recipients])?;
         self.tx
             .prepare_cached(REQUEUE_NOTIFICATION)?
             .execute([alert.0])?;

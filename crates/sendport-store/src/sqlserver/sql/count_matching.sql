@@ -13,7 +13,7 @@ FROM (SELECT CAST(9223372036854775807 AS bigint) AS RequestId, CAST(@P1 AS nvarc
              CAST(@P8 AS nvarchar(64)) COLLATE Latin1_General_BIN2 AS ExplanationKey,
              CAST(@P9 AS nvarchar(16)) COLLATE Latin1_General_BIN2 AS Status, CAST(@P10 AS datetime2(3)) AS CreatedFrom,
              CAST(@P11 AS datetime2(3)) AS CreatedUntil, CAST(@P12 AS bigint) AS HoldRequestId,
-             CAST(@P13 AS bit) AS MatchesAll, CAST(@P14 AS nvarchar(8)) COLLATE Latin1_General_BIN2 AS Recipients,
+             CAST(@P13 AS bit) AS MatchesAll, CAST(@P14 AS nvarchar(16)) COLLATE Latin1_General_BIN2 AS Recipients,
              CASE WHEN @P15 < @hour THEN @P15 ELSE @hour END AS FinalBefore, CAST(@P16 AS bit) AS BodiesOnly,
              @now AS RequestedAt) q
 JOIN sendport.AlertRow a WITH (READUNCOMMITTED, INDEX ({index}), FORCESEEK)

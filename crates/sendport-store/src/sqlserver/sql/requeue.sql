@@ -4,10 +4,10 @@
 SET NOCOUNT ON;
 SET LOCK_TIMEOUT 250;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
-DECLARE @requested datetime2(3), @all bit = 0, @new int = 0, @from int = 0, @to int, @count int;
+DECLARE @requested datetime2(3), @recipients nvarchar(16), @new int = 0, @from int = 0, @to int, @count int;
 DECLARE @ids TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @taken TABLE (AlertId bigint NOT NULL PRIMARY KEY);
-SELECT @requested = q.RequestedAt, @all = CASE q.Recipients WHEN N'all' THEN 1 ELSE 0 END, @new = q.NewMessageId
+SELECT @requested = q.RequestedAt, @recipients = q.Recipients, @new = q.NewMessageId
 FROM sendport.OperatorRequest q WHERE q.RequestId = @P1;
 
 BEGIN TRANSACTION;
@@ -27,8 +27,8 @@ SET @count = @@ROWCOUNT;
 
 IF @count > 0
 BEGIN
-    -- A thousand recipients of each at a time: many row locks in one statement become a table lock. What the relay said
-    -- is in the attempts.
+    -- A thousand recipients of each at a time: many row locks in one statement become a table lock. What the relay said,
+    -- and where a redirect sent to, is in the attempts.
     SET @to = (SELECT MAX(r.Ordinal) FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
                JOIN @taken t ON t.AlertId = r.AlertId);
     WHILE @from <= @to
@@ -40,7 +40,9 @@ BEGIN
         FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
         JOIN @taken t ON t.AlertId = r.AlertId
         WHERE r.Ordinal >= @from AND r.Ordinal < @from + 1000
-          AND (r.Status IN (N'failed', N'expired', N'cancelled') OR @all = 1 AND r.Status = N'relayed');
+          AND r.Status IN (N'failed', N'expired', N'cancelled', N'relayed')
+          AND (@recipients = N'all' OR @recipients = N'redirected' AND r.RedirectTo IS NOT NULL
+               OR @recipients = N'failed' AND r.Status <> N'relayed');
         SET @from = @from + 1000;
     END;
     -- A failure after this is reported again.

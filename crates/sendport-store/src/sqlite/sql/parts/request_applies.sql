@@ -11,7 +11,9 @@ CASE replace(q.Verb, 'redirect', 'hold')
                               AND (h.RequestId = q.HoldRequestId OR h.SendPort = q.SendPort OR h.AlertName = q.AlertName)))
     -- What failed before the request, so that nothing is sent again and again.
     WHEN 'requeue' THEN s.FinalAt <= q.RequestedAt
-        AND (s.Status IN ('failed', 'partial', 'expired', 'cancelled') OR s.Status = 'relayed' AND q.Recipients = 'all')
+        AND (s.Status IN ('failed', 'partial', 'expired', 'cancelled') OR s.Status = 'relayed' AND q.Recipients <> 'failed')
+        AND (q.Recipients <> 'redirected'
+             OR EXISTS (SELECT 1 FROM Recipient r WHERE r.AlertId = s.AlertId AND r.RedirectTo IS NOT NULL))
         AND {request_matches}
     WHEN 'purge' THEN s.FinalAt <= q.FinalBefore AND (NOT q.BodiesOnly OR s.BodyPurged = 0) AND {request_matches}
 END

@@ -9,6 +9,7 @@ AND (q.CreatedFrom IS NULL OR s.CreatedAt >= q.CreatedFrom)
 AND (q.CreatedUntil IS NULL OR s.CreatedAt <= q.CreatedUntil)
 AND (q.Relay IS NULL AND q.ExplanationKey IS NULL
      OR EXISTS (SELECT 1 FROM Recipient r
-                WHERE r.AlertId = s.AlertId AND (r.Status <> 'relayed' OR q.Recipients = 'all')
+                WHERE r.AlertId = s.AlertId AND CASE q.Recipients WHEN 'all' THEN 1 WHEN 'redirected' THEN r.RedirectTo IS NOT NULL
+                                              ELSE r.Status <> 'relayed' END
                   AND (q.Relay IS NULL OR r.Relay = q.Relay)
                   AND (q.ExplanationKey IS NULL OR r.ExplanationKey = q.ExplanationKey)))

@@ -7,7 +7,7 @@ DECLARE @open TABLE (RequestId bigint NOT NULL PRIMARY KEY, Verb nvarchar(16) CO
     Reference nvarchar(200) COLLATE Latin1_General_BIN2 NULL, CreatedBy nvarchar(128) NULL, Relay nvarchar(128) NULL,
     ExplanationKey nvarchar(64) COLLATE Latin1_General_BIN2 NULL, Status nvarchar(16) COLLATE Latin1_General_BIN2 NULL,
     CreatedFrom datetime2(3) NULL, CreatedUntil datetime2(3) NULL,
-    Recipients nvarchar(8) COLLATE Latin1_General_BIN2 NULL, RequestedBy nvarchar(128) NOT NULL, Comment nvarchar(400) NULL);
+    Recipients nvarchar(16) COLLATE Latin1_General_BIN2 NULL, RequestedBy nvarchar(128) NOT NULL, Comment nvarchar(400) NULL);
 DECLARE @park TABLE (AlertId bigint NOT NULL PRIMARY KEY, RequestId bigint NOT NULL);
 INSERT @open (RequestId, Verb, AlertId, SendPort, AlertName, Reference, CreatedBy, Relay, ExplanationKey, Status,
               CreatedFrom, CreatedUntil, RequestedBy, Comment)

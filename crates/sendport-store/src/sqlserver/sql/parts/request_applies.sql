@@ -12,6 +12,9 @@
      -- What failed before the request, so that nothing is sent again and again.
      OR q.Verb = N'requeue' AND a.FinalAt <= q.RequestedAt
         AND (a.Status IN (N'failed', N'partial', N'expired', N'cancelled')
-             OR a.Status = N'relayed' AND q.Recipients = N'all')
+             OR a.Status = N'relayed' AND q.Recipients <> N'failed')
+        AND (q.Recipients <> N'redirected'
+             OR EXISTS (SELECT 1 FROM sendport.Recipient r WITH (READUNCOMMITTED, INDEX (PK_Recipient), FORCESEEK)
+                        WHERE r.AlertId = a.AlertId AND r.RedirectTo IS NOT NULL))
      OR q.Verb = N'purge' AND a.FinalAt <= q.FinalBefore AND (q.BodiesOnly = 0 OR a.BodyPurged = 0))
     AND {request_matches})

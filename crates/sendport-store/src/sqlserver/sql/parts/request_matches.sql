@@ -9,6 +9,7 @@ AND (q.CreatedFrom IS NULL OR a.CreatedAt >= q.CreatedFrom)
 AND (q.CreatedUntil IS NULL OR a.CreatedAt <= q.CreatedUntil)
 AND (q.Relay IS NULL AND q.ExplanationKey IS NULL
      OR EXISTS (SELECT 1 FROM sendport.Recipient r WITH (READUNCOMMITTED, INDEX (PK_Recipient), FORCESEEK)
-                WHERE r.AlertId = a.AlertId AND (r.Status <> N'relayed' OR q.Recipients = N'all')
+                WHERE r.AlertId = a.AlertId AND (q.Recipients = N'all' OR q.Recipients = N'redirected' AND r.RedirectTo IS NOT NULL
+                       OR COALESCE(q.Recipients, N'failed') = N'failed' AND r.Status <> N'relayed')
                   AND (q.Relay IS NULL OR r.Relay = q.Relay)
                   AND (q.ExplanationKey IS NULL OR r.ExplanationKey = q.ExplanationKey)))
