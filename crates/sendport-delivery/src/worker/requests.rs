@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sendport_core::domain::{AlertId, InstanceId, OperatorVerb, RequestId};
+use sendport_core::domain::{
+    AlertId, InstanceId, OperatorVerb, RecipientAddress, Redirect, RequestId,
+};
 use sendport_store::operator_requests::{PassResult, RequestLine, apply_pass};
 use sendport_store::{Event, EventSeverity, RefusedRow, Store, StoreError};
 use tokio::sync::Notify;
@@ -90,7 +92,7 @@ impl RequestApplier {
         let is_open = |id: &RequestId| open.iter().any(|line| line.request_id == *id);
         self.known.retain(|id, _| is_open(id));
         self.hand_over_purges(&open);
-        let mut last = Ok(());
+        let mut last = self.report_redirects(&open).await;
         for request in open.iter().filter(|line| line.is_applied()) {
             let known = self.known.entry(request.request_id).or_default();
             if known.again.is_none_or(|at| at <= Instant::now()) {
@@ -109,6 +111,36 @@ impl RequestApplier {
                 KnownRequest::default()
             });
         }
+    }
+
+    /// A redirect that somebody wrote by hand may name no address: nothing is sent of what it is about, and `EventLog`
+    /// says so once.
+    async fn report_redirects(&mut self, open: &[RequestLine]) -> Result<(), StoreError> {
+        let is_redirect =
+            |line: &&RequestLine| line.operator_verb() == Some(OperatorVerb::Redirect);
+        for line in open.iter().filter(is_redirect) {
+            let id = line.request_id;
+            let redirect = Redirect::from_row(id.0, line.redirect_to.as_deref());
+            let RecipientAddress::Malformed(error) = redirect.to else {
+                continue;
+            };
+            if self.known.contains_key(&id) {
+                continue;
+            }
+            let message = format!(
+                "the address of redirect {id} cannot be used: {error}; alerts that match wait until sendport release \
+                 --redirect {id}"
+            );
+            self.log(event(
+                "request-refused",
+                EventSeverity::Error,
+                None,
+                message,
+            ))
+            .await?;
+            self.known.insert(id, KnownRequest::default());
+        }
+        Ok(())
     }
 
     async fn apply(&mut self, request: &RequestLine) -> Result<(), StoreError> {
