@@ -1519,8 +1519,10 @@ BEGIN
     SET NOCOUNT ON;
     DECLARE @now datetime2(3) = SYSUTCDATETIME(), @error nvarchar(1000), @matches bigint, @next nvarchar(2000),
             @hint nvarchar(1500) = N'', @empty nvarchar(16), @long nvarchar(40), @alertStatus nvarchar(16),
-            @until datetime2(3) = @CreatedUntil;
+            @until datetime2(3) = @CreatedUntil, @other bigint, @otherTo nvarchar(320);
     DECLARE @held bigint, @heldBy nvarchar(128), @hour datetime2(3) = DATEADD(hour, -1, @now), @before datetime2(3);
+    -- Each label of the domain between two dots.
+    DECLARE @domain nvarchar(4000) = N'.' + STUFF(@RedirectTo, 1, CHARINDEX(N'@', @RedirectTo), N'') + N'.';
     DECLARE @request TABLE (RequestId bigint NOT NULL, Verb nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL,
         AlertId bigint NULL, SendPort nvarchar(64) COLLATE Latin1_General_BIN2 NULL, AlertName nvarchar(128) NULL,
         Reference nvarchar(200) COLLATE Latin1_General_BIN2 NULL, CreatedBy nvarchar(128) NULL, Relay nvarchar(128) NULL,
@@ -1575,9 +1577,12 @@ BEGIN
     ELSE IF @Verb = N'requeue' AND COALESCE(LOWER(@Recipients), N'') NOT IN (N'failed', N'all', N'redirected')
         SET @error = N'@Recipients is ''failed'', ''all'' or ''redirected''';
     ELSE IF @Verb = N'redirect' AND (COALESCE(CHARINDEX(N'@', @RedirectTo), 0) < 2 OR LEN(@RedirectTo) > 320
-        OR CHARINDEX(N'@', @RedirectTo, CHARINDEX(N'@', @RedirectTo) + 1) > 0 OR RIGHT(@RedirectTo, 1) = N'@'
+        OR CHARINDEX(N'@', @RedirectTo, CHARINDEX(N'@', @RedirectTo) + 1) > 0
+        OR CHARINDEX(N'..', @domain) + CHARINDEX(N'.-', @domain) + CHARINDEX(N'-.', @domain) > 0
         OR CHARINDEX(N';', @RedirectTo) + CHARINDEX(N',', @RedirectTo) + CHARINDEX(N' ', @RedirectTo)
-           + CHARINDEX(N'<', @RedirectTo) + CHARINDEX(NCHAR(9), @RedirectTo) + CHARINDEX(NCHAR(10), @RedirectTo)
+           + CHARINDEX(N'<', @RedirectTo) + CHARINDEX(N'>', @RedirectTo) + CHARINDEX(N'(', @RedirectTo)
+           + CHARINDEX(N')', @RedirectTo) + CHARINDEX(N'"', @RedirectTo) + CHARINDEX(N'\', @RedirectTo)
+           + CHARINDEX(NCHAR(9), @RedirectTo) + CHARINDEX(NCHAR(10), @RedirectTo)
            + CHARINDEX(NCHAR(13), @RedirectTo) > 0)
         SET @error = N'@To: expected one address such as qa@contoso.com, found '
             + COALESCE(N'''' + LEFT(@RedirectTo, 320) + N'''', N'nothing');
@@ -1625,7 +1630,18 @@ BEGIN
     SELECT TOP (1) @held = o.RequestId, @heldBy = o.RequestedBy
     FROM sendport.OperatorRequest o WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_OperatorRequest_Open), FORCESEEK)
     WHERE o.State = N'open'
-      AND (o.Verb = N'hold' AND (o.AlertId = @AlertId OR o.SendPort = @SendPort OR o.AlertName = @AlertName)
+      AND (@Verb <> N'redirect' AND o.Verb = N'hold'
+               AND (o.AlertId = @AlertId OR o.SendPort = @SendPort OR o.AlertName = @AlertName)
+           OR @Verb = N'redirect' AND o.Verb = N'redirect' AND o.RedirectTo = @RedirectTo
+               AND (o.AlertId = @AlertId OR o.SendPort = @SendPort OR o.AlertName = @AlertName
+                    OR @All = 1 AND o.AlertId IS NULL AND o.SendPort IS NULL AND o.AlertName IS NULL)
+               -- And no newer one is in force instead.
+               AND NOT EXISTS (SELECT 1
+                               FROM sendport.OperatorRequest n WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_OperatorRequest_Open), FORCESEEK)
+                               WHERE n.State = N'open' AND n.Verb = N'redirect' AND n.RequestId > o.RequestId
+                                 AND (n.AlertId = o.AlertId OR n.AlertId IS NULL OR o.AlertId IS NULL)
+                                 AND (n.SendPort = o.SendPort OR n.SendPort IS NULL OR o.SendPort IS NULL)
+                                 AND (n.AlertName = o.AlertName OR n.AlertName IS NULL OR o.AlertName IS NULL))
            OR o.Verb IN (N'hold', N'redirect') AND o.RequestId = @HoldRequestId)
       -- A release that is committed and not applied yet ends it.
       AND NOT EXISTS (SELECT 1
@@ -1639,8 +1655,10 @@ BEGIN
         SET @error = CASE WHEN @AlertId IS NOT NULL THEN N'@AlertId' WHEN @SendPort IS NOT NULL THEN N'@SendPort'
                           ELSE N'@AlertName' END
             + N' is held already, by request ' + CONVERT(nvarchar(20), @held) + N' of ' + @heldBy;
+    ELSE IF @Verb = N'redirect' AND @held IS NOT NULL
+        SET @error = N'@To: they go to ' + @RedirectTo + N' already, by request ' + CONVERT(nvarchar(20), @held) + N' of ' + @heldBy;
     ELSE IF @Verb = N'release' AND @held IS NULL AND @HoldRequestId IS NOT NULL
-        SET @error = N'@HoldRequestId: request ' + CONVERT(nvarchar(20), @HoldRequestId) + N' is not a hold in force';
+        SET @error = N'request ' + CONVERT(nvarchar(20), @HoldRequestId) + N' is being ended by another release';
     ELSE IF @Verb = N'release' AND @held IS NULL AND @SendPort IS NOT NULL
         SET @error = N'@SendPort: ' + @SendPort + N' is not held';
     ELSE IF @Verb = N'release' AND @held IS NULL AND @AlertName IS NOT NULL
@@ -1735,13 +1753,24 @@ BEGIN
            COALESCE(@NewMessageId, 0), q.BodiesOnly, @Comment, q.RequestedAt, @RedirectTo
     FROM @request q;
     SET @RequestId = CAST(SCOPE_IDENTITY() AS bigint);
+    -- The redirect that is in force behind the one that ends.
+    SELECT TOP (1) @other = o.RequestId, @otherTo = o.RedirectTo
+    FROM sendport.OperatorRequest e WITH (READUNCOMMITTED)
+    JOIN sendport.OperatorRequest o WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_OperatorRequest_Open), FORCESEEK)
+      ON o.State = N'open' AND o.Verb = N'redirect' AND o.RequestId <> e.RequestId
+         AND (o.AlertId = e.AlertId OR o.AlertId IS NULL OR e.AlertId IS NULL)
+         AND (o.SendPort = e.SendPort OR o.SendPort IS NULL OR e.SendPort IS NULL)
+         AND (o.AlertName = e.AlertName OR o.AlertName IS NULL OR e.AlertName IS NULL)
+    WHERE e.RequestId = @HoldRequestId AND e.Verb = N'redirect'
+    ORDER BY o.RequestId DESC;
     SET @next = CASE WHEN @matches = 0 AND @Verb IN (N'cancel', N'requeue', N'purge') THEN N'no alert matches now; ' ELSE N'' END
         + CASE @Verb
         WHEN N'cancel' THEN N'from now on none of them is sent; the service ends them in batches, and an alert that is being '
                             + N'sent ends with that attempt'
         WHEN N'hold' THEN N'from now on none of them is sent, nor one that is inserted later, until sendport.Release'
         WHEN N'release' THEN CASE WHEN @HoldRequestId IS NULL THEN N'the service ends the hold within seconds'
-                             ELSE N'the service ends request ' + CONVERT(nvarchar(20), @HoldRequestId) + N' within seconds' END
+                             ELSE N'the service ends request ' + CONVERT(nvarchar(20), @HoldRequestId) + N' within seconds'
+                                  + COALESCE(N'; then request ' + CONVERT(nvarchar(20), @other) + N' redirects to ' + @otherTo, N'') END
         WHEN N'redirect' THEN N'from now on they go to that address alone, and so do those that are inserted later, until '
                               + N'EXEC sendport.Release @RedirectRequestId = ' + CONVERT(nvarchar(20), @RequestId)
         WHEN N'purge' THEN N'the service deletes them in batches, at the pace of [retention]; AppliedCount says how many so far'
@@ -1819,17 +1848,25 @@ AS
     IF @HoldRequestId IS NOT NULL AND @RedirectRequestId IS NOT NULL
         THROW 50006, N'give one of @HoldRequestId, @RedirectRequestId', 1;
     -- Who ends a redirect says so: messages go to their recipients again.
-    DECLARE @verb nvarchar(16), @error nvarchar(200);
-    SELECT @verb = o.Verb
-    FROM sendport.OperatorRequest o WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_OperatorRequest_Open), FORCESEEK)
-    WHERE o.State = N'open' AND o.RequestId = COALESCE(@RedirectRequestId, @HoldRequestId);
-    IF @RedirectRequestId IS NOT NULL AND COALESCE(@verb, N'') <> N'redirect'
-        SET @error = N'@RedirectRequestId: request ' + CONVERT(nvarchar(20), @RedirectRequestId) + N' is not a redirect in force';
-    ELSE IF @HoldRequestId IS NOT NULL AND @verb = N'redirect'
-        SET @error = N'@HoldRequestId: request ' + CONVERT(nvarchar(20), @HoldRequestId) + N' is not a hold in force';
-    IF @error IS NOT NULL
-        THROW 50006, @error, 1;
+    DECLARE @verb nvarchar(16), @state nvarchar(8), @result nvarchar(400), @error nvarchar(1000),
+            @wanted nvarchar(16) = CASE WHEN @RedirectRequestId IS NULL THEN N'hold' ELSE N'redirect' END;
     SET @HoldRequestId = COALESCE(@RedirectRequestId, @HoldRequestId);
+    SELECT @verb = o.Verb, @state = o.State, @result = o.Result
+    FROM sendport.OperatorRequest o WITH (READUNCOMMITTED)
+    WHERE o.RequestId = @HoldRequestId;
+    IF @verb = @wanted AND @state = N'open' OR @HoldRequestId IS NULL
+        SET @error = NULL;
+    ELSE IF @verb IS NULL
+        SET @error = N'there is no request ' + CONVERT(nvarchar(20), @HoldRequestId);
+    ELSE
+        SET @error = N'request ' + CONVERT(nvarchar(20), @HoldRequestId) + N' is a ' + @verb
+            + CASE WHEN @verb <> @wanted THEN N' and not a ' + @wanted ELSE N'' END
+            + CASE WHEN @state = N'open' THEN N'' ELSE N', and it has ended' + COALESCE(N': ' + @result, N'') END;
+    IF @error IS NOT NULL
+    BEGIN
+        SET @error = CASE @wanted WHEN N'hold' THEN N'@HoldRequestId: ' ELSE N'@RedirectRequestId: ' END + @error;
+        THROW 50006, @error, 1;
+    END;
     EXEC sendport.AddRequest N'release', @AlertId, @SendPort, @AlertName, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, @HoldRequestId, @All, NULL, 0, 0, @Comment, @DryRun, @RequestId OUTPUT;
 GO

@@ -26,6 +26,7 @@ mod probe;
 mod progress;
 mod purge;
 mod redirect;
+mod redirects;
 mod release;
 mod requests;
 mod requeue;

@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::filter_check::{
     check_breadth, check_held_alert, check_status, check_times, comment, filled, note_unknown_names,
 };
+use super::redirects;
 use super::send::unknown_send_port;
 use super::table::Table;
 use super::terminal::note;
@@ -22,7 +23,7 @@ use crate::app;
 use crate::config::Config;
 
 /// Requests that are looked through for the one that was just added.
-const NEWEST: u32 = 1_000;
+pub(super) const NEWEST: u32 = 1_000;
 
 /// Which alerts. All that is given has to match.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -229,6 +230,7 @@ pub(super) async fn run(order: Order, config: Config) -> Result<(), Failure> {
     check_times(&request.filter)?;
     check_breadth(&request)?;
     check_status(&request)?;
+    redirects::note_closed_send_ports(&request, &config);
     if order.options.dry_run {
         let matches = store.count_matching(&request).await?;
         if matches.is_empty() {
@@ -237,7 +239,11 @@ pub(super) async fn run(order: Order, config: Config) -> Result<(), Failure> {
         return show_matches(&request, &matches, order.options.json);
     }
     let open = store.open_requests().await?;
-    check_holds(&request, order.ends, &open)?;
+    if let Some(ended) = order.ends {
+        redirects::check_end(&*store, ended).await?;
+    }
+    check_holds(&request, &open)?;
+    redirects::check_repetition(&request, &open)?;
     check_held_alert(&*store, &request).await?;
     let id = store.add_request(&request).await?;
     let applied = apply(&*store, &row(&*store, id).await?).await;
@@ -254,6 +260,7 @@ pub(super) async fn run(order: Order, config: Config) -> Result<(), Failure> {
         ..done
     };
     show_result(&request, &after, &done, order.options.json)?;
+    redirects::note_what_is_in_force(order.ends, &open);
     let held = request.filter.send_port.as_deref();
     match held.and_then(|name| unknown_send_port(name, &config)) {
         Some(unknown) => note(unknown),
@@ -294,20 +301,9 @@ async fn apply(store: &dyn Store, line: &RequestLine) -> Result<PassResult, Fail
 }
 
 /// What is held already is not held twice, and what is not held or redirected is not released.
-fn check_holds(
-    request: &NewRequest,
-    ends: Option<EndedRequest>,
-    open: &[RequestLine],
-) -> Result<(), Failure> {
-    if let Some(EndedRequest { id, verb }) = ends {
-        let is_it =
-            |line: &RequestLine| line.request_id == id && line.operator_verb() == Some(verb);
-        return match open.iter().any(is_it) {
-            true => Ok(()),
-            false => Err(Failure::Other(format!(
-                "request {id} is not a {verb} in force"
-            ))),
-        };
+fn check_holds(request: &NewRequest, open: &[RequestLine]) -> Result<(), Failure> {
+    if request.filter.hold_request_id.is_some() {
+        return Ok(());
     }
     let is_hold = |line: &&RequestLine| {
         line.operator_verb() == Some(OperatorVerb::Hold) && !is_being_released(line, open)
@@ -336,7 +332,7 @@ fn check_holds(
 }
 
 /// A release that is not applied yet ends it.
-fn is_being_released(hold: &RequestLine, open: &[RequestLine]) -> bool {
+pub(super) fn is_being_released(hold: &RequestLine, open: &[RequestLine]) -> bool {
     open.iter().any(|line| {
         let filter = &line.filter;
         let is_later_release = line.operator_verb() == Some(OperatorVerb::Release)

@@ -18,6 +18,16 @@ async fn assert_refused(fixture: &SqlServerFixture, call: &str, says: &str) {
     assert!(error.contains(says), "{call}: {error}");
 }
 
+/// What a procedure says of the request that it adds.
+async fn result_of(fixture: &SqlServerFixture, call: &str) -> String {
+    let f: &dyn Fixture = fixture;
+    let call = format!(
+        "DECLARE @r TABLE (RequestId bigint, Verb nvarchar(16), MatchingCount bigint, Result nvarchar(4000)); \
+         INSERT @r EXEC sendport.{call}; SELECT Result FROM @r"
+    );
+    f.scalar(&call).await.expect("a result")
+}
+
 /// Calls of procedures, and what the message says: it names the parameter.
 const REFUSED: &[(&str, &str)] = &[
     ("Cancel", "give at least one of @AlertId"),
@@ -32,7 +42,7 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "Requeue @All = 1, @Recipients = N'some'",
-        "@Recipients is 'failed' or 'all'",
+        "@Recipients is 'failed', 'all' or 'redirected'",
     ),
     ("Hold", "give one of @AlertId, @SendPort, @AlertName"),
     (
@@ -47,7 +57,7 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "Release @HoldRequestId = -1",
-        "@HoldRequestId: request -1 is not a hold",
+        "@HoldRequestId: there is no request -1",
     ),
     ("Release", "@HoldRequestId, @RedirectRequestId, @All = 1"),
     ("Cancel @Reference = N''", "@Reference is empty"),
@@ -60,7 +70,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("Requeue @Status = N'queued'", "has nothing to send again"),
     (
         "Requeue @All = 1, @Recipients = N'all     x'",
-        "@Recipients is 'failed' or 'all'",
+        "@Recipients is 'failed', 'all' or 'redirected'",
     ),
     ("Hold @SendPort = N' '", "@SendPort is empty"),
     (
@@ -167,7 +177,7 @@ pub(crate) async fn procedures_refuse_a_redirect_without_one_target_and_one_addr
     for (call, says) in [
         (
             "Release @RedirectRequestId = 1",
-            "@RedirectRequestId: request 1 is not a redirect",
+            "@RedirectRequestId: there is no request 1",
         ),
         (
             "Release @HoldRequestId = 1, @RedirectRequestId = 1",
@@ -184,6 +194,12 @@ pub(crate) async fn procedures_refuse_a_redirect_without_one_target_and_one_addr
         ("Redirect @To = NULL, @All = 1", "@To: expected one address"),
         ("Redirect @To = N'nobody', @All = 1", "found 'nobody'"),
         ("Redirect @To = N'a@b.test@', @All = 1", "found 'a@b.test@'"),
+        ("Redirect @To = N'a@x..com', @All = 1", "found 'a@x..com'"),
+        ("Redirect @To = N'a@.x.com', @All = 1", "found 'a@.x.com'"),
+        ("Redirect @To = N'a@x.com.', @All = 1", "found 'a@x.com.'"),
+        ("Redirect @To = N'a@x-.com', @All = 1", "found 'a@x-.com'"),
+        ("Redirect @To = N'a@-x.com', @All = 1", "found 'a@-x.com'"),
+        ("Redirect @To = N'(a)@x.com', @All = 1", "found '(a)@x.com'"),
         (
             "Redirect @To = N'a@b.test; c@d.test', @All = 1",
             "found 'a@b.test; c@d.test'",
@@ -213,21 +229,45 @@ pub(crate) async fn procedures_begin_and_end_a_redirect(fixture: &SqlServerFixtu
         (number, "qa@contoso.com")
     );
     let hold = format!("Release @HoldRequestId = {number}");
-    assert_refused(fixture, &hold, "is not a hold in force").await;
-    f.sql(&format!(
-        "EXEC sendport.Release @RedirectRequestId = {number}"
-    ))
-    .await;
-    let release = store.open_requests().await.expect("requests").remove(1);
-    assert!(fixture::pass(&store, &release).await.closed);
+    assert_refused(fixture, &hold, "is a redirect and not a hold").await;
+    let release = format!("Release @RedirectRequestId = {number}");
+    f.sql(&format!("EXEC sendport.{release}")).await;
+    assert_refused(fixture, &release, "is being ended by another release").await;
+    let line = store.open_requests().await.expect("requests").remove(1);
+    assert!(fixture::pass(&store, &line).await.closed);
     assert_eq!(fixture::load(&store, id).await.redirect, None);
     assert_eq!(store.open_requests().await.expect("requests"), []);
+    let over = "is a redirect, and it has ended: released by request";
+    assert_refused(fixture, &release, over).await;
+}
+
+/// The same address for the same alerts is refused while it is in force, and a release says what is behind it.
+pub(crate) async fn procedures_say_which_redirect_is_in_force(fixture: &SqlServerFixture) {
+    let store = fixture.fresh().await;
+    let f: &dyn Fixture = fixture;
+    let to_qa = "Redirect @To = N'qa@contoso.com', @SendPort = N'default'";
+    f.sql(&format!("EXEC sendport.{to_qa}")).await;
+    f.sql("EXEC sendport.Redirect @To = N'qa@contoso.com', @SendPort = N'bulk'")
+        .await;
+    let first = store.open_requests().await.expect("requests").remove(0);
+    let already = format!(
+        "they go to qa@contoso.com already, by request {}",
+        first.request_id
+    );
+    assert_refused(fixture, to_qa, &already).await;
+    f.sql("EXEC sendport.Redirect @To = N'dev@contoso.com', @All = 1")
+        .await;
+    let newest = store.open_requests().await.expect("requests").remove(2);
+    // Behind a newer one the same is a change.
+    f.sql(&format!("EXEC sendport.{to_qa}")).await;
+    let release = format!("Release @RedirectRequestId = {}", newest.request_id);
+    let result = result_of(fixture, &release).await;
+    assert!(result.contains(" redirects to qa@contoso.com"), "{result}");
 }
 
 /// What nobody knows by that name is said where the number of matches is.
 pub(crate) async fn procedures_hint_at_unknown_names(fixture: &SqlServerFixture) {
     fixture.fresh().await;
-    let f: &dyn Fixture = fixture;
     for (call, says) in [
         (
             "Requeue @Cause = N'mailbox-ful'",
@@ -240,11 +280,7 @@ pub(crate) async fn procedures_hint_at_unknown_names(fixture: &SqlServerFixture)
         ),
         ("Hold @SendPort = N'bulk'", "No send port 'bulk' is known"),
     ] {
-        let call = format!(
-            "DECLARE @r TABLE (RequestId bigint, Verb nvarchar(16), MatchingCount bigint, Result nvarchar(4000)); \
-             INSERT @r EXEC sendport.{call}; SELECT Result FROM @r"
-        );
-        let result = f.scalar(&call).await.expect("a result");
+        let result = result_of(fixture, call).await;
         assert!(result.contains(says), "{call}: {result}");
     }
 }

@@ -21,7 +21,8 @@ use crate::operators::{
     a_request_that_is_not_committed_has_no_effect, an_operator_calls_procedures_and_reads,
     procedures_add_requests, procedures_begin_and_end_a_redirect, procedures_hint_at_unknown_names,
     procedures_refuse_a_redirect_without_one_target_and_one_address,
-    procedures_refuse_what_they_cannot_do, purge_adds_a_request,
+    procedures_refuse_what_they_cannot_do, procedures_say_which_redirect_is_in_force,
+    purge_adds_a_request,
 };
 use crate::sqlserver::{SqlServerFixture, alone, on_server};
 use crate::tsql::{failing, run, run_all};
@@ -490,6 +491,7 @@ on_sqlserver! {
     procedures_add_requests;
     procedures_begin_and_end_a_redirect;
     procedures_refuse_a_redirect_without_one_target_and_one_address;
+    procedures_say_which_redirect_is_in_force;
     procedures_hint_at_unknown_names;
     purge_adds_a_request;
     an_operator_calls_procedures_and_reads;

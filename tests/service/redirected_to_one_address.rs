@@ -186,6 +186,48 @@ async fn a_redirect_is_honoured_at_the_next_attempt() {
     sink.stop().await;
 }
 
+/// The same address for the same alerts is refused while it is in force, and a release says what is behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_say_which_redirect_is_in_force() {
+    let site = Site::new(&send_port_over(&plain_relay(any_port())));
+    let to_qa = [
+        "redirect",
+        "--to",
+        "qa@example.test",
+        "--send-port",
+        "default",
+    ];
+    says(&site, &to_qa);
+    let again = text(&site.sendport(&to_qa));
+    assert!(
+        again.contains("goes to qa@example.test already: request 1 of "),
+        "{again}"
+    );
+    says(&site, &["redirect", "--to", "dev@example.test", "--all"]);
+    says(&site, &to_qa);
+    let said = says(&site, &["release", "--redirect", "3"]);
+    assert!(
+        said.contains("request 2 is in force now: all goes to dev@example.test"),
+        "{said}"
+    );
+    let said = says(&site, &["release", "--redirect", "2"]);
+    assert!(
+        said.contains("request 1 is in force now: SendPort 'default' goes to qa@example.test"),
+        "{said}"
+    );
+    let closed = send_port_over(&plain_relay(any_port())).replace(
+        "[send_port.default.retry]",
+        "allow_recipient_domains = [\"contoso.com\"]\n[send_port.default.retry]",
+    );
+    let said = says(&Site::new(&closed), &to_qa);
+    assert!(
+        said.contains("may not send to the domain 'example.test'"),
+        "{said}"
+    );
+    let missing = text(&site.sendport(&["release", "--hold", "99"]));
+    assert!(missing.contains("there is no request 99"), "{missing}");
+}
+
 /// SIGKILL in the middle: nothing goes to a recipient before or after it.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_kill_everything_still_goes_to_the_one_address() {
@@ -235,9 +277,21 @@ async fn a_malformed_redirect_lets_nothing_out() {
     let other = site.sendport(&["release", "--all"]);
     assert!(other.status.success(), "{}", text(&other));
     let wrong = site.sendport(&["release", "--hold", "1"]);
-    assert!(text(&wrong).contains("request 1 is not a hold in force"));
+    assert!(text(&wrong).contains("request 1 is a redirect and not a hold"));
+    let why = says(&site, &["why", "1"]);
+    assert!(
+        why.contains("redirect 1, whose address cannot be used"),
+        "{why}"
+    );
+    let events = "SELECT count(*) FROM EventLog WHERE EventType = 'request-refused' AND Message LIKE 'the address of redirect 1 %'";
+    site.wait_until(events, "1", WITHIN).await;
     assert_eq!(sink.received(), 0);
     says(&site, &["release", "--redirect", "1"]);
+    let over = text(&site.sendport(&["release", "--redirect", "1"]));
+    assert!(
+        over.contains("request 1 is a redirect, and it has ended: released by request 3"),
+        "{over}"
+    );
     site.wait_until_all_final(WITHIN).await;
     assert_eq!(envelopes(mails.path()).into_iter().flatten().count(), 3);
     assert_eq!(service.stop(), Some(0));

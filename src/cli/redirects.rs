@@ -1,0 +1,120 @@
+//! Redirects in force, and what ends one of them.
+
+use sendport_core::domain::{Mailbox, OperatorVerb, parse_mailbox, shown_name};
+use sendport_store::Store;
+use sendport_store::operator_requests::{NewRequest, RequestFilter, RequestLine};
+
+use super::Failure;
+use super::operator_verb::{EndedRequest, NEWEST, is_being_released};
+use super::terminal::note;
+use crate::config::Config;
+
+/// What is no hold or redirect in force is not ended.
+pub(super) async fn check_end(store: &dyn Store, ended: EndedRequest) -> Result<(), Failure> {
+    let EndedRequest { id, verb: wanted } = ended;
+    let open = store.open_requests().await?.into_iter();
+    let newest = store.requests(NEWEST).await?.into_iter();
+    let found = open.chain(newest).find(|line| line.request_id == id);
+    let Some(line) = found else {
+        return Err(Failure::Other(format!("there is no request {id}")));
+    };
+    let is_open = line.completed_at.is_none();
+    if is_open && line.operator_verb() == Some(wanted) {
+        return Ok(());
+    }
+    let verb = &line.verb;
+    let other = match line.operator_verb() == Some(wanted) {
+        true => String::new(),
+        false => format!(" and not a {wanted}"),
+    };
+    let result = line.result.map(|it| format!(": {it}")).unwrap_or_default();
+    let end = match is_open {
+        true => String::new(),
+        false => format!(", and it has ended{result}"),
+    };
+    Err(Failure::Other(format!(
+        "request {id} is a {verb}{other}{end}"
+    )))
+}
+
+/// What goes to an address already is not redirected there again.
+pub(super) fn check_repetition(request: &NewRequest, open: &[RequestLine]) -> Result<(), Failure> {
+    if request.verb != OperatorVerb::Redirect {
+        return Ok(());
+    }
+    let newest = in_force(&request.filter, open);
+    let is_same = |line: &&RequestLine| {
+        let address = |it: &Option<String>| it.as_deref().unwrap_or_default().to_lowercase();
+        line.filter == request.filter && address(&line.redirect_to) == address(&request.redirect_to)
+    };
+    newest.filter(is_same).map_or(Ok(()), |line| {
+        Err(Failure::Other(format!(
+            "{} goes to {} already: request {} of {}",
+            line.filter.in_words(),
+            line.redirect_to.as_deref().unwrap_or_default(),
+            line.request_id,
+            line.requested_by
+        )))
+    })
+}
+
+/// Send ports whose alerts will wait, because they may not send to the address.
+pub(super) fn note_closed_send_ports(request: &NewRequest, config: &Config) {
+    let address = request.redirect_to.as_deref().map(parse_mailbox);
+    let Some(Ok(Mailbox { address, .. })) = address else {
+        return;
+    };
+    let domain = address.domain().to_lowercase();
+    let only = request.filter.send_port.as_deref();
+    for (name, port) in &config.send_port {
+        let rules = &port.allow_recipient_domains;
+        let is_open = rules.is_empty() || rules.iter().any(|rule| rule.allows(&domain));
+        if !is_open && only.is_none_or(|only| only.trim_end() == name) {
+            note(format_args!(
+                "send port {} may not send to the domain '{domain}' (allow_recipient_domains): its alerts that match wait",
+                shown_name(name)
+            ));
+        }
+    }
+}
+
+/// The redirect that is in force behind one that has ended. `open`: what was open before.
+pub(super) fn note_what_is_in_force(ended: Option<EndedRequest>, open: &[RequestLine]) {
+    let Some(ended) = ended.filter(|it| it.verb == OperatorVerb::Redirect) else {
+        return;
+    };
+    let (ended, others): (Vec<_>, Vec<_>) = open
+        .iter()
+        .cloned()
+        .partition(|line| line.request_id == ended.id);
+    let next = ended.first().and_then(|it| in_force(&it.filter, &others));
+    if let Some(line) = next {
+        note(format_args!(
+            "request {} is in force now: {} goes to {}, until `sendport release --redirect {}`",
+            line.request_id,
+            line.filter.in_words(),
+            line.redirect_to.as_deref().unwrap_or_default(),
+            line.request_id
+        ));
+    }
+}
+
+/// The newest redirect that some alert of the filter may match.
+fn in_force<'a>(filter: &RequestFilter, open: &'a [RequestLine]) -> Option<&'a RequestLine> {
+    let is_redirect = |line: &&RequestLine| {
+        line.operator_verb() == Some(OperatorVerb::Redirect) && !is_being_released(line, open)
+    };
+    let meets = |line: &&RequestLine| {
+        let other = &line.filter;
+        may_be_one(filter.alert_id.as_ref(), other.alert_id.as_ref())
+            && may_be_one(filter.send_port.as_ref(), other.send_port.as_ref())
+            && may_be_one(filter.alert_name.as_ref(), other.alert_name.as_ref())
+    };
+    let redirects = open.iter().filter(is_redirect).filter(meets);
+    redirects.max_by_key(|line| line.request_id)
+}
+
+/// Two values that one alert may match.
+fn may_be_one<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
+    one.is_none() || other.is_none() || one == other
+}
