@@ -386,6 +386,7 @@ macro_rules! scenarios {
                 progress_shows_what_was_purged_today;
                 old_events_and_daily_counts_are_purged;
             }
+                an_instance_that_ends_gives_up_the_right_to_purge;
             rollup {
                 each_final_alert_is_counted_once_in_its_minute;
                 counting_again_changes_nothing;

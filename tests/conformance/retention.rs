@@ -369,6 +369,23 @@ pub(crate) async fn one_instance_has_the_right_to_purge(f: &dyn Fixture) {
     assert!(!begin(a).await);
 }
 
+pub(crate) async fn an_instance_that_ends_gives_up_the_right_to_purge(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    let b = InstanceId::random();
+    let begin = async |id| repeated(|| store.begin_retention(id, LEASE)).await;
+    assert!(begin(a).await);
+    let idle = "RunningSince IS NULL";
+    assert_eq!(f.rows("RetentionProgress", idle).await, 0);
+    store.retire(a).await.expect("retired");
+    assert_eq!(f.rows("RetentionProgress", idle).await, 1);
+    assert!(begin(b).await, "without a wait for the lease");
+    let c = instance(&store, "c").await;
+    store.retire(c).await.expect("retired");
+    assert!(begin(b).await);
+    assert!(!begin(a).await, "another one keeps its right");
+}
+
 pub(crate) async fn progress_shows_what_was_purged_today(f: &dyn Fixture) {
     let store = f.fresh().await;
     let a = instance(&store, "a").await;

@@ -102,8 +102,8 @@ pub trait AlertStore: Send + Sync {
         relays: &[RelayState],
     ) -> Result<Renewal, StoreError>;
 
-    /// Ends the instance's row: `StoppedAt` is set, the lease ends now, and alerts it still
-    /// held are released without spending an attempt. What is locked, or what the database refuses to
+    /// Ends the instance's row: `StoppedAt` is set, the lease ends now, another instance may delete old rows, and
+    /// alerts it still held are released without spending an attempt. What is locked, or what the database refuses to
     /// change, is left for a takeover.
     async fn retire(&self, instance: InstanceId) -> Result<(), StoreError>;
 

@@ -191,6 +191,8 @@ impl Worker {
         expiry_watch.abort();
         retention.abort();
         rollup.abort();
+        // It takes its lease again no more.
+        let _ = retention.await;
         let ended = tokio::time::timeout(self.settings.drain_timeout, &mut recorder).await;
         // Race between a held permit and shutdown: the recorder holds the permits of what it has not recorded. All
         // of that is in the spool, so it may be stopped here without losing an outcome.

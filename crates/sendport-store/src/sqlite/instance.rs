@@ -19,6 +19,10 @@ use crate::{Explanation, Renewal, StoreErrorKind, SweepResult, other_environment
 const REGISTER_SEND_PORT_RELAY: &str =
     "INSERT INTO SendPortRelay (SendPort, Ordinal, Relay) VALUES (?1, ?2, ?3)";
 
+/// Another instance may delete old rows at once.
+const RETIRE_RETENTION: &str =
+    "UPDATE RetentionState SET LeaseUntil = NULL, RunningSince = NULL WHERE InstanceId = ?1";
+
 /// What it still holds.
 pub(super) const RETIRE_HELD: &str = "SELECT AlertId FROM AlertState WHERE LeaseOwner = ?1";
 
@@ -180,6 +184,7 @@ pub(super) fn retire(
     let (instance, now) = (uuid_text(instance.0), time_text(now));
     BulkChange::default().run(connection, |tx, around| {
         tx.execute(sql!("retire_instance"), params![instance, now])?;
+        tx.execute(RETIRE_RETENTION, params![instance])?;
         let held = keys(tx, RETIRE_HELD, params![instance])?;
         let mut release = tx.prepare_cached(sql!("retire_release"))?;
         around.change_each(tx, held, |alert| {

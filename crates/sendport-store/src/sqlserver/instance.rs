@@ -10,7 +10,7 @@ use sendport_core::domain::{
 use tiberius::{Row, ToSql};
 
 use super::bulk_change::{BulkChange, OnLocked, Selection};
-use super::error::unexpected;
+use super::error::{is_lock_timeout, unexpected};
 use super::pool::Pool;
 use super::values::{Fields, fit, fit_long, placeholders, seconds, stored};
 use crate::{Among, Explanation, Renewal, StoreError, StoreErrorKind, other_environment_message};
@@ -189,6 +189,10 @@ async fn write_relays(
     Ok(())
 }
 
+/// Another instance may delete old rows at once. Its own batch that was aborted may still hold the row.
+const RETIRE_RETENTION: &str = "SET LOCK_TIMEOUT 2000; UPDATE r SET LeaseUntil = NULL, RunningSince = NULL \
+    FROM sendport.RetentionState r WHERE r.RetentionStateId = 1 AND r.InstanceId = @P1;";
+
 pub(super) async fn retire(
     pool: &Pool,
     known: &KnownRelays,
@@ -206,9 +210,14 @@ pub(super) async fn retire(
         // No alert has this key: the instance's own rows are written in any case.
         retire.ask(pool, Selection::These(&[AlertId(0)])).await?;
     }
-    let mut known = known.lock();
-    known.remove(&instance);
-    Ok(())
+    known.lock().remove(&instance);
+    let values: [&dyn ToSql; 1] = [&instance.0];
+    let ended = pool.query(retire.doing, RETIRE_RETENTION, &values);
+    match ended.await {
+        // A batch of another instance has locked the row.
+        Err(error) if is_lock_timeout(&error) => Ok(()),
+        ended => ended.map(|_| ()),
+    }
 }
 
 pub(super) async fn show_condition(
