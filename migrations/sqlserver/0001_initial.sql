@@ -1712,7 +1712,8 @@ BEGIN
                    OR EXISTS (SELECT 1 FROM sendport.Recipient r WITH (READUNCOMMITTED, INDEX (PK_Recipient), FORCESEEK)
                               WHERE r.AlertId = a.AlertId AND r.RedirectTo IS NOT NULL))
            OR q.Verb = N'purge' AND a.FinalAt <= q.FinalBefore AND (q.BodiesOnly = 0 OR a.BodyPurged = 0))
-          AND -- The request q is about the alert a. Relay and cause are of one recipient that it would change.
+          AND -- The request q is about the alert a. Relay and cause are of one recipient that it would change. A cancel spares what
+      -- was put back into the queue after it.
       (q.AlertId IS NULL OR a.AlertId = q.AlertId)
       AND (q.SendPort IS NULL OR a.SendPort = q.SendPort)
       AND (q.AlertName IS NULL OR a.AlertName = q.AlertName)
@@ -1729,6 +1730,7 @@ BEGIN
                         AND (q.ExplanationKey IS NULL OR r.ExplanationKey = q.ExplanationKey))))
     GROUP BY a.SendPort, a.Status;
     SET @matches = COALESCE((SELECT SUM(m.Alerts) FROM @matching m), 0);
+      AND (q.Verb <> N'cancel' OR a.RequeuedAt IS NULL OR a.RequeuedAt <= q.RequestedAt)
     IF NOT EXISTS (SELECT 1 FROM sendport.ReplyExplanation e WHERE e.ExplanationKey = @Cause)
         SET @hint = @hint + COALESCE(N'. No cause ''' + @Cause + N''' is known: the table ReplyExplanation has the keys', N'');
     IF NOT EXISTS (SELECT 1 FROM sendport.SendPortRelay r WITH (READUNCOMMITTED) WHERE r.Relay = @Relay)

@@ -5,7 +5,7 @@ use sendport_core::domain::{AlertStatus, RecipientStatus};
 use sendport_store::operator_requests::RequestFilter;
 
 use crate::fixture::*;
-use crate::requests::{applied, attempt_of, cancel, named, of_name, of_port};
+use crate::requests::{applied, attempt_of, cancel, named, of_name, of_port, requeue};
 
 pub(crate) async fn a_cancel_ends_what_waits_and_leaves_what_was_sent(f: &dyn Fixture) {
     let store = f.fresh().await;
@@ -133,6 +133,34 @@ pub(crate) async fn a_cancel_spares_what_is_inserted_later(f: &dyn Fixture) {
     assert_eq!(pass(&store, &line).await.applied, 1);
     assert_eq!(status(&store, before).await, AlertStatus::Cancelled);
     assert_eq!(request_line(&store, line.request_id).await.state, "done");
+}
+
+pub(crate) async fn a_cancel_spares_what_is_requeued_after_it(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    let sending = named(f, "order-late").await;
+    let (token, _) = claim_one(&store, a).await;
+    let waiting = named(f, "order-late").await;
+    let line = add(&store, &cancel(of_name("order-late"))).await;
+    let first = pass(&store, &line).await;
+    assert_eq!((first.applied, first.closed), (1, false));
+    f.advance(minutes(1)).await;
+    assert_eq!(applied(&store, &requeue(of_alert(waiting))).await.1, 1);
+    assert_eq!(pass(&store, &line).await.applied, 0);
+    assert_eq!(
+        claim(&store, a, 10).await.1,
+        [waiting],
+        "the open cancel does not park it"
+    );
+    record(&store, a, &outcome(sending, token, 1, &[Relayed, Relayed])).await;
+    let last = pass(&store, &line).await;
+    assert_eq!((last.applied, last.closed), (0, true));
+    assert_eq!(status(&store, waiting).await, AlertStatus::Sending);
+    let again = add(&store, &cancel(of_alert(waiting))).await;
+    assert!(
+        !pass(&store, &again).await.closed,
+        "a cancel after the requeue is about it"
+    );
 }
 
 pub(crate) async fn an_alert_without_addresses_is_cancelled(f: &dyn Fixture) {

@@ -222,6 +222,7 @@ macro_rules! scenarios {
                 one_row_cancels_many;
                 no_claim_follows_a_cancel;
                 a_cancel_spares_what_is_inserted_later;
+                a_cancel_spares_what_is_requeued_after_it;
                 an_alert_without_addresses_is_cancelled;
                 what_a_cancel_of_an_alert_in_doubt_says;
                 every_filter_limits_a_cancel;

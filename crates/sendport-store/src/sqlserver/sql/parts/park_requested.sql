@@ -7,12 +7,13 @@ DECLARE @open TABLE (RequestId bigint NOT NULL PRIMARY KEY, Verb nvarchar(16) CO
     Reference nvarchar(200) COLLATE Latin1_General_BIN2 NULL, CreatedBy nvarchar(128) NULL, Relay nvarchar(128) NULL,
     ExplanationKey nvarchar(64) COLLATE Latin1_General_BIN2 NULL, Status nvarchar(16) COLLATE Latin1_General_BIN2 NULL,
     CreatedFrom datetime2(3) NULL, CreatedUntil datetime2(3) NULL,
-    Recipients nvarchar(16) COLLATE Latin1_General_BIN2 NULL, RequestedBy nvarchar(128) NOT NULL, Comment nvarchar(400) NULL);
+    Recipients nvarchar(16) COLLATE Latin1_General_BIN2 NULL, RequestedAt datetime2(3) NOT NULL,
+    RequestedBy nvarchar(128) NOT NULL, Comment nvarchar(400) NULL);
 DECLARE @park TABLE (AlertId bigint NOT NULL PRIMARY KEY, RequestId bigint NOT NULL);
 INSERT @open (RequestId, Verb, AlertId, SendPort, AlertName, Reference, CreatedBy, Relay, ExplanationKey, Status,
-              CreatedFrom, CreatedUntil, RequestedBy, Comment)
+              CreatedFrom, CreatedUntil, RequestedAt, RequestedBy, Comment)
 SELECT o.RequestId, o.Verb, o.AlertId, o.SendPort, o.AlertName, o.Reference, o.CreatedBy, o.Relay, o.ExplanationKey,
-       o.Status, o.CreatedFrom, o.CreatedUntil, o.RequestedBy, o.Comment
+       o.Status, o.CreatedFrom, o.CreatedUntil, o.RequestedAt, o.RequestedBy, o.Comment
 FROM sendport.OperatorRequest o WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_OperatorRequest_Open), FORCESEEK)
 WHERE o.State = N'open' AND o.Verb IN (N'cancel', N'hold');
 IF @@ROWCOUNT > 0
