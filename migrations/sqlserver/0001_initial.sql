@@ -1518,8 +1518,10 @@ AS
 BEGIN
     SET NOCOUNT ON;
     DECLARE @now datetime2(3) = SYSUTCDATETIME(), @error nvarchar(1000), @matches bigint, @next nvarchar(2000),
-            @hint nvarchar(1500) = N'', @empty nvarchar(16), @long nvarchar(40), @alertStatus nvarchar(16),
-            @until datetime2(3) = @CreatedUntil, @other bigint, @otherTo nvarchar(320);
+            @hint nvarchar(1500) = N'', @empty nvarchar(16), @long nvarchar(40), @until datetime2(3) = @CreatedUntil,
+            @other bigint, @otherTo nvarchar(320),
+            @alert nvarchar(40) = N'@AlertId: alert ' + CONVERT(nvarchar(20), @AlertId), @alertStatus nvarchar(16),
+            @finalAt datetime2(3), @bodyPurgedAt datetime2(3);
     DECLARE @held bigint, @heldBy nvarchar(128), @hour datetime2(3) = DATEADD(hour, -1, @now), @before datetime2(3);
     -- Each label of the domain between two dots.
     DECLARE @domain nvarchar(4000) = N'.' + STUFF(@RedirectTo, 1, CHARINDEX(N'@', @RedirectTo), N'') + N'.';
@@ -1541,7 +1543,8 @@ BEGIN
     ELSE IF @Verb = N'purge'
         SET @before = COALESCE(@FinalBefore, @hour);
 
-    SET @alertStatus = (SELECT a.Status FROM sendport.AlertRow a WITH (READUNCOMMITTED) WHERE a.AlertId = @AlertId);
+    SELECT @alertStatus = a.Status, @finalAt = a.FinalAt, @bodyPurgedAt = a.BodyPurgedAt
+    FROM sendport.AlertRow a WITH (READUNCOMMITTED) WHERE a.AlertId = @AlertId;
     -- An empty text equals one of blanks.
     SET @empty = CASE WHEN @SendPort = N'' THEN N'@SendPort' WHEN @AlertName = N'' THEN N'@AlertName'
                       WHEN @Reference = N'' THEN N'@Reference' WHEN @CreatedBy = N'' THEN N'@CreatedBy'
@@ -1591,9 +1594,16 @@ BEGIN
         AND @CreatedFrom IS NULL AND @until IS NULL
         SET @error = N'@All = 1 with @Recipients = ''all'' would send every alert again to everybody: give a filter too, such as '
             + N'@CreatedFrom';
-    ELSE IF @Verb = N'hold' AND @alertStatus IN (N'relayed', N'partial', N'failed', N'expired', N'cancelled', N'suppressed')
-        SET @error = N'@AlertId: alert ' + CONVERT(nvarchar(20), @AlertId) + N' is ' + @alertStatus
-            + N', and only an alert that waits or is being sent can be held';
+    ELSE IF @Verb = N'cancel' AND @finalAt IS NOT NULL
+        SET @error = @alert + N' is ' + @alertStatus + N', and waits for nothing';
+    ELSE IF @Verb = N'hold' AND @finalAt IS NOT NULL
+        SET @error = @alert + N' is ' + @alertStatus + N', and only an alert that waits or is being sent can be held';
+    ELSE IF @Verb = N'requeue' AND @alertStatus NOT IN (N'failed', N'partial', N'expired', N'cancelled')
+        AND (@alertStatus <> N'relayed' OR LOWER(@Recipients) = N'failed')
+        SET @error = @alert + N' is ' + @alertStatus + N': only what failed, expired, was cancelled or is partial is sent '
+            + N'again; @Recipients = ''all'' also sends what was relayed';
+    ELSE IF @Verb = N'requeue' AND @bodyPurgedAt IS NOT NULL
+        SET @error = @alert + N' cannot be sent again: its body is deleted';
     ELSE IF @Verb IN (N'hold', N'release', N'redirect')
         AND CASE WHEN @AlertId IS NULL THEN 0 ELSE 1 END + CASE WHEN @SendPort IS NULL THEN 0 ELSE 1 END
             + CASE WHEN @AlertName IS NULL THEN 0 ELSE 1 END + CASE WHEN @HoldRequestId IS NULL THEN 0 ELSE 1 END
@@ -1618,11 +1628,11 @@ BEGIN
             + CONVERT(nvarchar(30), @FinalBefore, 126) + N': before that the counts of its minutes are not complete';
     ELSE IF @Verb = N'purge' AND @OlderThanDays IS NULL AND @FinalBefore IS NULL AND @AlertId IS NULL
         SET @error = N'say how old: give one of @OlderThanDays, @FinalBefore (UTC), or one alert by @AlertId';
-    ELSE IF @Verb = N'purge' AND @AlertId IS NOT NULL
-        AND NOT EXISTS (SELECT 1 FROM sendport.AlertRow a WITH (READUNCOMMITTED)
-                        WHERE a.AlertId = @AlertId AND a.FinalAt <= @before)
-        SET @error = N'@AlertId: alert ' + CONVERT(nvarchar(20), @AlertId)
-            + N' is not final, or not for long enough: only what became final at least an hour ago is purged';
+    ELSE IF @Verb = N'purge' AND @AlertId IS NOT NULL AND @finalAt IS NULL
+        SET @error = @alert + N' is ' + @alertStatus + N', and only final alerts are purged; sendport.Cancel ends it';
+    ELSE IF @Verb = N'purge' AND @finalAt > @before
+        SET @error = @alert + N' became final at ' + CONVERT(nvarchar(19), @finalAt, 126) + N'Z: only what became final until '
+            + CONVERT(nvarchar(19), @before, 126) + N'Z is purged';
     IF @error IS NOT NULL
         THROW 50006, @error, 1;
 
@@ -1663,10 +1673,8 @@ BEGIN
         SET @error = N'@SendPort: ' + @SendPort + N' is not held';
     ELSE IF @Verb = N'release' AND @held IS NULL AND @AlertName IS NOT NULL
         SET @error = N'@AlertName: ' + @AlertName + N' is not held';
-    ELSE IF @Verb = N'release' AND @held IS NULL AND @AlertId IS NOT NULL
-        AND NOT EXISTS (SELECT 1 FROM sendport.AlertRow a WITH (READUNCOMMITTED)
-                        WHERE a.AlertId = @AlertId AND a.Status = N'held')
-        SET @error = N'@AlertId: alert ' + CONVERT(nvarchar(20), @AlertId) + N' is not held';
+    ELSE IF @Verb = N'release' AND @held IS NULL AND @alertStatus <> N'held'
+        SET @error = @alert + N' is not held';
     IF @error IS NOT NULL
         THROW 50006, @error, 1;
 
@@ -1722,6 +1730,7 @@ BEGIN
       AND (q.Status IS NULL OR a.Status = q.Status)
       AND (q.CreatedFrom IS NULL OR a.CreatedAt >= q.CreatedFrom)
       AND (q.CreatedUntil IS NULL OR a.CreatedAt <= q.CreatedUntil)
+      AND (q.Verb <> N'cancel' OR a.RequeuedAt IS NULL OR a.RequeuedAt <= q.RequestedAt)
       AND (q.Relay IS NULL AND q.ExplanationKey IS NULL
            OR EXISTS (SELECT 1 FROM sendport.Recipient r WITH (READUNCOMMITTED, INDEX (PK_Recipient), FORCESEEK)
                       WHERE r.AlertId = a.AlertId AND (q.Recipients = N'all' OR q.Recipients = N'redirected' AND r.RedirectTo IS NOT NULL
@@ -1730,7 +1739,6 @@ BEGIN
                         AND (q.ExplanationKey IS NULL OR r.ExplanationKey = q.ExplanationKey))))
     GROUP BY a.SendPort, a.Status;
     SET @matches = COALESCE((SELECT SUM(m.Alerts) FROM @matching m), 0);
-      AND (q.Verb <> N'cancel' OR a.RequeuedAt IS NULL OR a.RequeuedAt <= q.RequestedAt)
     IF NOT EXISTS (SELECT 1 FROM sendport.ReplyExplanation e WHERE e.ExplanationKey = @Cause)
         SET @hint = @hint + COALESCE(N'. No cause ''' + @Cause + N''' is known: the table ReplyExplanation has the keys', N'');
     IF NOT EXISTS (SELECT 1 FROM sendport.SendPortRelay r WITH (READUNCOMMITTED) WHERE r.Relay = @Relay)

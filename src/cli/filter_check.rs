@@ -1,7 +1,6 @@
 //! What is wrong with a filter of an operator, or looks as if.
 
 use sendport_core::domain::{AlertStatus, OperatorVerb, RequeueRecipients, shown_names};
-use sendport_store::Store;
 use sendport_store::operator_requests::{NewRequest, RequestFilter};
 
 use super::{Failure, terminal};
@@ -81,23 +80,6 @@ pub(super) fn check_status(request: &NewRequest) -> Result<(), Failure> {
     Err(Failure::Usage(format!(
         "--status: an alert that is {status} {is_wrong}"
     )))
-}
-
-/// Nothing of a final alert can be held.
-pub(super) async fn check_held_alert(
-    store: &dyn Store,
-    request: &NewRequest,
-) -> Result<(), Failure> {
-    let (OperatorVerb::Hold, Some(alert)) = (request.verb, request.filter.alert_id) else {
-        return Ok(());
-    };
-    let line = store.alerts(Some(alert), 1).await?.into_iter().next();
-    match line.map(|line| line.status).filter(|it| it.is_final()) {
-        Some(status) => Err(Failure::Other(format!(
-            "alert {alert} is {status}, and only an alert that waits or is being sent can be held"
-        ))),
-        None => Ok(()),
-    }
 }
 
 /// Says which names of a filter that matches nothing nobody knows.

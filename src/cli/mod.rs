@@ -18,6 +18,7 @@ mod init;
 mod manual;
 mod migrate;
 mod one_alert;
+mod one_alert_check;
 mod operator_verb;
 mod preview;
 mod preview_json;

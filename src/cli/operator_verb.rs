@@ -12,8 +12,9 @@ use sendport_store::{RefusedRow, Store, nothing_refused};
 use serde::Serialize;
 
 use super::filter_check::{
-    check_breadth, check_held_alert, check_status, check_times, comment, filled, note_unknown_names,
+    check_breadth, check_status, check_times, comment, filled, note_unknown_names,
 };
+use super::one_alert_check::check_one_alert;
 use super::redirects;
 use super::send::unknown_send_port;
 use super::table::Table;
@@ -231,6 +232,14 @@ pub(super) async fn run(order: Order, config: Config) -> Result<(), Failure> {
     check_breadth(&request)?;
     check_status(&request)?;
     redirects::note_closed_send_ports(&request, &config);
+    let open = store.open_requests().await?;
+    if let Some(ended) = order.ends {
+        redirects::check_end(&*store, ended).await?;
+    }
+    let hold = hold_in_force(&request, &open);
+    check_holds(&request, hold)?;
+    redirects::check_repetition(&request, &open)?;
+    check_one_alert(&*store, &request, hold.is_some()).await?;
     if order.options.dry_run {
         let matches = store.count_matching(&request).await?;
         if matches.is_empty() {
@@ -238,13 +247,6 @@ pub(super) async fn run(order: Order, config: Config) -> Result<(), Failure> {
         }
         return show_matches(&request, &matches, order.options.json);
     }
-    let open = store.open_requests().await?;
-    if let Some(ended) = order.ends {
-        redirects::check_end(&*store, ended).await?;
-    }
-    check_holds(&request, &open)?;
-    redirects::check_repetition(&request, &open)?;
-    check_held_alert(&*store, &request).await?;
     let id = store.add_request(&request).await?;
     let applied = apply(&*store, &row(&*store, id).await?).await;
     let done = applied.inspect_err(|_| {
@@ -269,8 +271,7 @@ pub(super) async fn run(order: Order, config: Config) -> Result<(), Failure> {
         }
         None => {}
     }
-    nothing_refused("apply a request", &done.refused)?;
-    check_one_alert(&*store, &request, &done).await
+    Ok(nothing_refused("apply a request", &done.refused)?)
 }
 
 /// The row of a request, which the service may have carried out by now.
@@ -300,16 +301,20 @@ async fn apply(store: &dyn Store, line: &RequestLine) -> Result<PassResult, Fail
     }
 }
 
+/// A hold with the same target that no release ends yet.
+fn hold_in_force<'a>(request: &NewRequest, open: &'a [RequestLine]) -> Option<&'a RequestLine> {
+    open.iter().find(|line| {
+        line.operator_verb() == Some(OperatorVerb::Hold)
+            && line.filter == request.filter
+            && !is_being_released(line, open)
+    })
+}
+
 /// What is held already is not held twice, and what is not held or redirected is not released.
-fn check_holds(request: &NewRequest, open: &[RequestLine]) -> Result<(), Failure> {
+fn check_holds(request: &NewRequest, same: Option<&RequestLine>) -> Result<(), Failure> {
     if request.filter.hold_request_id.is_some() {
         return Ok(());
     }
-    let is_hold = |line: &&RequestLine| {
-        line.operator_verb() == Some(OperatorVerb::Hold) && !is_being_released(line, open)
-    };
-    let mut holds = open.iter().filter(is_hold);
-    let same = holds.find(|line| line.filter == request.filter);
     match request.verb {
         OperatorVerb::Hold => same.map_or(Ok(()), |line| {
             Err(Failure::Other(format!(
@@ -342,36 +347,6 @@ pub(super) fn is_being_released(hold: &RequestLine, open: &[RequestLine]) -> boo
                 || filter.hold_request_id == Some(hold.request_id)
                 || *filter == hold.filter)
     })
-}
-
-/// One alert was named, and nothing could be done with it.
-async fn check_one_alert(
-    store: &dyn Store,
-    request: &NewRequest,
-    done: &PassResult,
-) -> Result<(), Failure> {
-    let Some(alert) = request.filter.alert_id else {
-        return Ok(());
-    };
-    let is_over = done.closed && done.applied == 0;
-    if !is_over || matches!(request.verb, OperatorVerb::Hold | OperatorVerb::Redirect) {
-        return Ok(());
-    }
-    if done.purged > 0 {
-        return Err(Failure::Other(format!(
-            "alert {alert} cannot be sent again: its body is deleted"
-        )));
-    }
-    let line = store.alerts(Some(alert), 1).await?.into_iter().next();
-    let status = line.map_or("gone", |line| line.status.as_str());
-    Err(Failure::Other(match request.verb {
-        OperatorVerb::Release => format!("alert {alert} is not held"),
-        OperatorVerb::Requeue => format!(
-            "alert {alert} is {status}: only what failed, expired, was cancelled or is partial is sent again; \
-             --recipients all also sends what was relayed"
-        ),
-        _ => format!("alert {alert} is {status}, and waits for nothing"),
-    }))
 }
 
 fn show_matches(

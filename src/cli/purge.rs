@@ -13,6 +13,7 @@ use sendport_store::{Store, nothing_refused};
 use serde::Serialize;
 
 use super::filter_check::{check_times, comment, filled, note_unknown_names};
+use super::one_alert_check::check_one_alert;
 use super::operator_verb::{moment, row};
 use super::table::Table;
 use super::terminal::note;
@@ -172,6 +173,9 @@ async fn purge_requested(
 ) -> Result<(), Failure> {
     progress::at("counting old alerts");
     let requests = new_requests(args, &**store).await?;
+    for request in &requests {
+        check_one_alert(&**store, request, false).await?;
+    }
     let groups = count(&**store, &requests).await?;
     if let (true, [request]) = (groups.is_empty(), &requests[..]) {
         note_unknown_names(&request.filter, config)?;
@@ -290,6 +294,9 @@ fn show_result(
         return Ok(nothing_refused("purge old alerts", &purged.refused)?);
     }
     show(groups);
+    if groups.is_empty() {
+        say("no alert matches");
+    }
     if args.dry_run {
         say("nothing was deleted (--dry-run)");
     } else {

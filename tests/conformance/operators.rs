@@ -117,11 +117,43 @@ pub(crate) async fn procedures_refuse_what_they_cannot_do(fixture: &SqlServerFix
         let says = format!("@{parameter} is longer than {most} characters");
         assert_refused(fixture, &call, &says).await;
     }
-    let not_final = refused(fixture, &format!("Purge @AlertId = {id}")).await;
-    assert!(not_final.contains("is not final"), "{not_final}");
-    let not_held = format!("Release @AlertId = {id}");
-    let error = refused(fixture, &not_held).await;
-    assert!(error.contains("is not held"), "{error}");
+    let waiting = [
+        (
+            "Purge",
+            "is queued, and only final alerts are purged; sendport.Cancel ends it",
+        ),
+        ("Release", "is not held"),
+        (
+            "Requeue",
+            "is queued: only what failed, expired, was cancelled or is partial is sent again",
+        ),
+    ];
+    for (verb, says) in waiting {
+        assert_refused(fixture, &format!("{verb} @AlertId = {id}"), says).await;
+    }
+    f.sql(&format!(
+        "UPDATE sendport.AlertRow SET Status = N'failed', DueAt = NULL, FinalAt = StatusAt, BodyPurgedAt = StatusAt
+         WHERE AlertId = {id}"
+    ))
+    .await;
+    for (call, says) in [
+        ("Cancel @AlertId", "is failed, and waits for nothing"),
+        (
+            "Hold @AlertId",
+            "is failed, and only an alert that waits or is being sent can be held",
+        ),
+        (
+            "Requeue @AlertId",
+            "cannot be sent again: its body is deleted",
+        ),
+        ("Purge @AlertId", "Z: only what became final until "),
+        (
+            "Purge @OlderThanDays = 2, @AlertId",
+            "Z: only what became final until ",
+        ),
+    ] {
+        assert_refused(fixture, &format!("{call} = {id}"), says).await;
+    }
     assert_eq!(store.requests(10).await.expect("requests").len(), 1);
 }
 

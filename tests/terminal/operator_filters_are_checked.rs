@@ -90,6 +90,43 @@ fn a_release_says_that_a_hold_ended_and_a_final_alert_is_not_held() {
 }
 
 #[test]
+fn a_verb_that_can_do_nothing_with_an_alert_says_why_and_stores_no_request() {
+    let site = Site::new(PORT);
+    let alerts = "INSERT INTO Alert (ToRecipients, Body) VALUES ('ops@contoso.com', 'late'), ('ops@contoso.com', 'late');
+                  UPDATE AlertState SET Status = 'failed', DueAt = NULL, FinalAt = StatusAt, BodyPurgedAt = StatusAt
+                  WHERE AlertId = 2";
+    site.database().execute_batch(alerts).expect("alerts");
+    for (words, says) in [
+        (
+            &["purge", "1"][..],
+            "alert 1 is queued, and only final alerts are purged",
+        ),
+        (&["purge", "1", "--dry-run"], "`sendport cancel` ends it"),
+        (&["release", "1"], "alert 1 is not held"),
+        (&["requeue", "1"], "alert 1 is queued: only what failed"),
+        (
+            &["requeue", "1", "--dry-run"],
+            "--recipients all also sends what was relayed",
+        ),
+        (&["purge", "2"], "Z: only what became final until "),
+        (
+            &["purge", "2", "--older-than", "2d"],
+            "alert 2 became final at ",
+        ),
+        (&["cancel", "2"], "alert 2 is failed, and waits for nothing"),
+        (
+            &["requeue", "2"],
+            "alert 2 cannot be sent again: its body is deleted",
+        ),
+    ] {
+        run(&site.path(""), words).prints(1, &[says]);
+    }
+    assert_eq!(site.value("SELECT count(*) FROM OperatorRequest"), "0");
+    run(&site.path(""), &["purge", "--older-than", "1d"])
+        .prints(0, &["no alert matches", "0 rows and 0 bytes deleted"]);
+}
+
+#[test]
 fn a_purge_by_age_is_a_request() {
     let site = Site::new(PORT);
     let old = "INSERT INTO Alert (ToRecipients, Body, AlertName)

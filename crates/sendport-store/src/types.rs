@@ -286,6 +286,8 @@ pub struct AlertLine {
     pub status_reason: Option<String>,
     pub attempt_count: u32,
     pub next_attempt_at: Option<Timestamp>,
+    pub final_at: Option<Timestamp>,
+    pub body_purged_at: Option<Timestamp>,
     pub recipient_count: u32,
     pub relayed_count: u32,
     pub waiting_count: u32,

@@ -236,6 +236,8 @@ fn alert_line(row: &Columns<'_, '_>) -> Result<AlertLine, ColumnError> {
         status_reason: row.lossy("StatusReason")?,
         attempt_count: row.count("AttemptCount")?,
         next_attempt_at: row.shown_time("NextAttemptAt")?,
+        final_at: row.shown_time("FinalAt")?,
+        body_purged_at: row.shown_time("BodyPurgedAt")?,
         recipient_count: row.count("RecipientCount")?,
         relayed_count: row.count("RelayedCount")?,
         waiting_count: row.count("WaitingCount")?,

@@ -193,6 +193,8 @@ fn alert_line(f: &mut Fields<'_>) -> Result<AlertLine, ColumnError> {
         status_reason: f.maybe_text()?,
         attempt_count: f.count()?,
         next_attempt_at: f.maybe_time()?,
+        final_at: f.maybe_time()?,
+        body_purged_at: f.maybe_time()?,
         recipient_count: f.count()?,
         relayed_count: f.count()?,
         waiting_count: f.count()?,

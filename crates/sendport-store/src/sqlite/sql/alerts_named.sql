@@ -1,7 +1,7 @@
 -- alerts_named: lines of the view by public id or Reference, newest first. White space sorts before '!': what
 -- begins or follows with it is few rows of the index.
 SELECT AlertId, PublicId, Reference, Subject, SendPort, Status, StatusReason, AttemptCount, NextAttemptAt,
-       RecipientCount, RelayedCount, WaitingCount, FailedCount, CreatedAt
+       FinalAt, BodyPurgedAt, RecipientCount, RelayedCount, WaitingCount, FailedCount, CreatedAt
 FROM AlertStatus
 WHERE AlertId IN (SELECT AlertId FROM Alert WHERE PublicId = ?1
                   UNION SELECT AlertId FROM Alert WHERE Reference = ?2

@@ -10,7 +10,8 @@ IF EXISTS (SELECT 1 FROM sendport.OperatorRequest o WITH (READPAST, READCOMMITTE
            CAST(MAX(CASE q.Verb WHEN N'redirect' THEN 0 ELSE 1 END) AS bit)
     FROM sendport.AlertRow a WITH (READUNCOMMITTED, INDEX (PK_AlertRow), FORCESEEK)
     CROSS JOIN (SELECT o.RequestId, o.Verb, o.AlertId, o.SendPort, o.AlertName, o.Reference, o.CreatedBy, o.Relay,
-                       o.ExplanationKey, o.Status, o.CreatedFrom, o.CreatedUntil, CAST(NULL AS nvarchar(16)) COLLATE Latin1_General_BIN2 AS Recipients
+                       o.ExplanationKey, o.Status, o.CreatedFrom, o.CreatedUntil, o.RequestedAt,
+                       CAST(NULL AS nvarchar(16)) COLLATE Latin1_General_BIN2 AS Recipients
                 FROM sendport.OperatorRequest o
                     WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_OperatorRequest_Open), FORCESEEK)
                 WHERE o.State = N'open' AND o.Verb IN (N'cancel', N'hold', N'redirect') AND o.Status IS NULL) q
