@@ -1,7 +1,7 @@
 //! Holds of operators, and their release.
 
 use RecipientStatus::Relayed;
-use sendport_core::domain::{AlertStatus, OperatorVerb, RecipientStatus};
+use sendport_core::domain::{AlertStatus, OperatorVerb, RecipientStatus, RequestId};
 use sendport_store::Among;
 use sendport_store::operator_requests::RequestFilter;
 
@@ -41,6 +41,23 @@ pub(crate) async fn a_held_send_port_is_not_asked(f: &dyn Fixture) {
     );
     assert_eq!(claim_one(&store, a).await.1, id);
     assert!(store.open_requests().await.expect("requests").is_empty());
+}
+
+pub(crate) async fn a_release_of_nothing_says_so(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    named(f, "order-late").await;
+    let unknown = RequestFilter {
+        hold_request_id: Some(RequestId(4711)),
+        ..RequestFilter::default()
+    };
+    for (filter, says) in [
+        (unknown, "request 4711 was not in force"),
+        (of_all(), "nothing was held"),
+    ] {
+        let (line, count) = applied(&store, &request(OperatorVerb::Release, filter)).await;
+        assert_eq!((line.state.as_str(), count), ("done", 0));
+        assert_eq!(line.result.as_deref(), Some(says));
+    }
 }
 
 pub(crate) async fn a_held_alert_name_is_passed_over(f: &dyn Fixture) {

@@ -2,7 +2,10 @@
 -- that is final. {which} is one alert, or all.
 UPDATE OperatorRequest
 SET RefusedCount = ?2, State = 'done', CompletedAt = ?3, Result = coalesce(Result || '; ', '')
-        || CASE WHEN AppliedCount + ?2 = 0 AND Verb IN ('requeue', 'purge') THEN 'no alert matched' ELSE ?4 END
+        || CASE WHEN AppliedCount + ?2 > 0 OR Result IS NOT NULL THEN ?4
+                WHEN Verb IN ('requeue', 'purge') THEN 'no alert matched'
+                WHEN Verb = 'release' THEN coalesce('request ' || HoldRequestId || ' was not in force', 'nothing was held')
+                ELSE ?4 END
 WHERE RequestId = ?1 AND State = 'open'
   AND (Verb <> 'hold'
        OR NOT EXISTS (SELECT 1 FROM AlertState s WHERE s.AlertId = OperatorRequest.AlertId AND s.FinalAt IS NULL))

@@ -31,13 +31,16 @@ BEGIN
     UPDATE o
     SET State = N'done', CompletedAt = @now,
         Result = COALESCE(o.Result + N'; ', N'')
-            + CASE WHEN o.AppliedCount + @refused = 0 AND o.Verb IN (N'requeue', N'purge') THEN N'no alert matched' ELSE
-              CASE o.Verb WHEN N'cancel' THEN N'every matching alert is cancelled or was sent before'
-                             WHEN N'requeue' THEN N'every matching alert is in the queue again'
-                             WHEN N'purge' THEN CASE o.BodiesOnly WHEN 1 THEN N'the body of every matching alert is deleted'
-                                                ELSE N'every matching alert is deleted' END
-                             WHEN N'hold' THEN N'the alert is final'
-                             ELSE N'every matching alert is released' END END
+            + CASE WHEN o.AppliedCount + @refused = 0 AND o.Verb IN (N'requeue', N'purge') THEN N'no alert matched'
+                   WHEN o.AppliedCount + @refused = 0 AND o.Verb = N'release' AND o.Result IS NULL
+                       THEN COALESCE(N'request ' + CONVERT(nvarchar(20), o.HoldRequestId) + N' was not in force',
+                                     N'nothing was held')
+                   WHEN o.Verb = N'cancel' THEN N'every matching alert is cancelled or was sent before'
+                   WHEN o.Verb = N'requeue' THEN N'every matching alert is in the queue again'
+                   WHEN o.Verb = N'purge' AND o.BodiesOnly = 1 THEN N'the body of every matching alert is deleted'
+                   WHEN o.Verb = N'purge' THEN N'every matching alert is deleted'
+                   WHEN o.Verb = N'hold' THEN N'the alert is final'
+                   ELSE N'every matching alert is released' END
             + CASE WHEN @refused > 0 THEN N', except ' + CONVERT(nvarchar(20), @refused) + N' that cannot be changed'
                    ELSE N'' END
     FROM sendport.OperatorRequest o WHERE o.RequestId = @P1 AND o.State = N'open' AND o.Verb <> N'redirect';
