@@ -367,6 +367,7 @@ macro_rules! scenarios {
             }
             purge_requests {
                 what_is_final_and_old_is_deleted_and_counted;
+                what_is_final_before_it_was_inserted_is_deleted;
                 bodies_alone_are_deleted;
                 every_filter_limits_a_purge;
                 many_are_deleted_in_steps;
@@ -385,10 +386,10 @@ macro_rules! scenarios {
                 daily_counts_equal_what_was_deleted;
                 two_purges_at_once_count_each_alert_once;
                 one_instance_has_the_right_to_purge;
+                an_instance_that_ends_gives_up_the_right_to_purge;
                 progress_shows_what_was_purged_today;
                 old_events_and_daily_counts_are_purged;
             }
-                an_instance_that_ends_gives_up_the_right_to_purge;
             rollup {
                 each_final_alert_is_counted_once_in_its_minute;
                 counting_again_changes_nothing;

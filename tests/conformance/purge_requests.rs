@@ -112,6 +112,22 @@ pub(crate) async fn what_is_final_and_old_is_deleted_and_counted(f: &dyn Fixture
     assert_eq!(f.rows("EventLog", events).await, 1);
 }
 
+/// Clocks differ, or one was corrected.
+pub(crate) async fn what_is_final_before_it_was_inserted_is_deleted(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let old = ended(f, "invoice", "relayed").await;
+    f.advance(2 * HOUR).await;
+    let id = ended(f, "late", "relayed").await;
+    let state = f.state_table();
+    f.sql(&format!(
+        "UPDATE {state} SET FinalAt = (SELECT x.FinalAt FROM {state} x WHERE x.AlertId = {old}) WHERE AlertId = {id}"
+    ))
+    .await;
+    let (line, refused) = carry_out(&store, &add(&store, &purge(of_alert(id))).await).await;
+    assert_eq!((line.applied_count, refused.len()), (1, 0));
+    assert_eq!(left(f).await, [old]);
+}
+
 pub(crate) async fn bodies_alone_are_deleted(f: &dyn Fixture) {
     let store = f.fresh().await;
     let id = ended(f, "late", "relayed").await;

@@ -253,11 +253,11 @@ impl SqlServerStore {
     }
 }
 
-/// The statement with the index that serves it.
+/// The statement with the index that serves it, and what bounds the seek in it.
 fn in_index(sql: &str, which: Selection<'_>) -> String {
-    let index = match which {
-        Selection::But(_) => "IX_AlertRow_Live",
-        Selection::These(_) => "PK_AlertRow",
+    let (index, created) = match which {
+        Selection::But(_) => ("IX_AlertRow_Live", "AND a.CreatedAt <= @before"),
+        Selection::These(_) => ("PK_AlertRow", ""),
     };
-    sql.replace("{index}", index)
+    sql.replace("{index}", index).replace("{created}", created)
 }

@@ -1,6 +1,6 @@
 -- SqlServerStore::purge_alerts
 -- @P1 status, @P2 send port, @P3 seconds since FinalAt, @P4 most alerts, @P5 most rows of one table, @P6 the request
--- that counts them. {index} is the index to seek in; {among} becomes a condition about AlertId, or nothing.
+-- that counts them. {index} is the index to seek in; {created} and {among} become conditions, or nothing.
 -- Answers how many alerts, rows and bytes were purged, and 1 where more may be left. Child rows first: an alert whose
 -- child rows are too many is left for the next calls.
 SET LOCK_TIMEOUT 250;
@@ -19,8 +19,8 @@ BEGIN TRANSACTION;
 INSERT @candidates
 SELECT TOP (@P4) a.AlertId, CONVERT(date, a.FinalAt)
 FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX ({index}), FORCESEEK)
-WHERE a.Status = @P1 AND a.SendPort = @P2 AND a.BodyPurged = 1 AND a.CreatedAt <= @before
-  AND a.FinalAt <= @before AND a.LeaseToken IS NULL
+WHERE a.Status = @P1 AND a.SendPort = @P2 AND a.BodyPurged = 1 AND a.FinalAt <= @before AND a.LeaseToken IS NULL
+  {created}
   {among}
 ORDER BY a.CreatedAt, a.AlertId;
 SET @found = @@ROWCOUNT;

@@ -1,7 +1,7 @@
 -- SqlServerStore::purge_bodies
 -- @P1 status, @P2 send port, @P3 seconds since FinalAt, @P4 most alerts, @P5 most attachments, @P6 bytes: the alert
--- with which there are so many is the last. @P7 the request that counts them. {index} is the index to seek in; {among}
--- becomes a condition about AlertId, or nothing.
+-- with which there are so many is the last. @P7 the request that counts them. {index} is the index to seek in; {created}
+-- and {among} become conditions about CreatedAt and AlertId, or nothing.
 -- Answers how many alerts, rows and bytes were purged, and 1 where more may be left.
 SET LOCK_TIMEOUT 250;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
@@ -13,14 +13,15 @@ DECLARE @sizes TABLE (AlertId bigint NOT NULL PRIMARY KEY, Bytes bigint NOT NULL
 DECLARE @attachments TABLE (AlertId bigint NOT NULL, AttachmentId bigint NOT NULL, PRIMARY KEY (AlertId, AttachmentId));
 BEGIN TRANSACTION;
 {lock_retention}
--- The oldest come first: no alert is final before it was inserted, so CreatedAt bounds the seek.
+-- The oldest come first, and CreatedAt bounds the seek: an alert that is final before it was inserted, by clocks that
+-- differ, is as old as its CreatedAt, unless it is named.
 -- XLOCK, and the row itself by a column that is not in the index (LeaseToken, NULL in all that is final): what others
 -- read in a serializable transaction is left for the next round.
 INSERT @candidates
 SELECT TOP (@P4) a.AlertId, a.CreatedAt
 FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX ({index}), FORCESEEK)
-WHERE a.Status = @P1 AND a.SendPort = @P2 AND a.BodyPurged = 0 AND a.CreatedAt <= @before
-  AND a.FinalAt <= @before AND a.LeaseToken IS NULL
+WHERE a.Status = @P1 AND a.SendPort = @P2 AND a.BodyPurged = 0 AND a.FinalAt <= @before AND a.LeaseToken IS NULL
+  {created}
   {among}
 ORDER BY a.CreatedAt, a.AlertId;
 SET @found = @@ROWCOUNT;
