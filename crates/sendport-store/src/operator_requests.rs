@@ -17,9 +17,6 @@ pub(crate) const CANCELLED: Ending = Ending {
     explanation: None,
 };
 
-/// So many rows are looked at in one step, and at most as many are changed in one transaction.
-pub(crate) const STEP: u32 = 500;
-
 /// Most open requests that are read at a time, the oldest ones.
 pub const MOST_OPEN: u32 = 1_000;
 

@@ -19,12 +19,15 @@ use super::values::{Columns, time_text};
 use super::{SqliteStore, sql};
 use crate::operator_requests::{
     CANCELLED, CloseResult, InForce, MOST_OPEN, MatchingAlerts, NewRequest, OperatorRequests,
-    RequestCursor, RequestFilter, RequestLine, RequestStep, STEP, result_text,
+    RequestCursor, RequestFilter, RequestLine, RequestStep, result_text,
 };
 use crate::{Among, ColumnError, StoreError, SweepResult};
 
 /// Most alerts that are changed in one transaction: applications that insert wait for the one lock of the file.
 const MOST_CHANGED: usize = 50;
+
+/// Most rows that are looked at in one: those behind the last one that is changed are read again.
+const MOST_MET: u32 = 100;
 
 /// Rows that are not final, in the order of their index. Many rows of one INSERT have the same `CreatedAt`.
 const REQUEST_BATCH_LIVE: &str = "SELECT * FROM (SELECT AlertId, SendPort, Status, CreatedAt FROM AlertState \
@@ -288,7 +291,7 @@ pub(super) fn request_batch(
         from.send_port,
         from.created_at,
         from.alert,
-        STEP
+        MOST_MET
     ];
     let mut statement = connection.prepare_cached(statement)?;
     let rows = statement.query_map(values, |row| {
@@ -314,7 +317,7 @@ pub(super) fn next(request: &RequestLine, rows: &[MetRow]) -> Option<RequestCurs
     let other_port = request.filter.send_port.as_ref();
     let other_port =
         other_port.is_some_and(|it| is_live && it.trim_end() != last.send_port.trim_end());
-    let is_last = rows.len() < STEP as usize || request.filter.alert_id.is_some() || other_port;
+    let is_last = rows.len() < MOST_MET as usize || request.filter.alert_id.is_some() || other_port;
     (!is_last).then(|| last.clone())
 }
 

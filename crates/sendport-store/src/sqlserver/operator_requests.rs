@@ -21,7 +21,7 @@ use super::statement::with_parts;
 use super::values::{Fields, list_length, placeholders, stored};
 use crate::operator_requests::{
     CANCELLED, CloseResult, InForce, MOST_OPEN, MatchingAlerts, NewRequest, OperatorRequests,
-    RequestCursor, RequestFilter, RequestLine, RequestStep, STEP, statuses,
+    RequestCursor, RequestFilter, RequestLine, RequestStep, statuses,
 };
 use crate::{ColumnError, StoreError, SweepResult};
 
@@ -36,6 +36,9 @@ static OPEN_REQUESTS: LazyLock<String> =
 static REQUESTS: LazyLock<String> = LazyLock::new(|| with_parts(include_str!("sql/requests.sql")));
 static RELEASE_HELD: LazyLock<String> =
     LazyLock::new(|| with_parts(include_str!("sql/release_held.sql")));
+
+/// So many rows are looked at in one step, and at most as many are changed in one transaction.
+const STEP: u32 = 500;
 
 /// Before every row of a status and send port.
 const FIRST_DAY: &str = "0001-01-01 00:00:00.000";
