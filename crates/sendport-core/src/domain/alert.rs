@@ -289,12 +289,16 @@ impl Alert {
         self.requeued_at.unwrap_or(self.created_at)
     }
 
-    /// The paths in `FileAttachments`, in its order.
+    /// The paths in `FileAttachments`, in its order. A list of separators alone is one path, which is none.
     pub fn named_files(&self) -> impl Iterator<Item = &str> {
-        let list = self.file_attachments.as_deref().unwrap_or_default();
-        list.split(';')
-            .map(str::trim)
-            .filter(|path| !path.is_empty())
+        let list = self.file_attachments.as_deref().unwrap_or_default().trim();
+        let paths = || {
+            list.split(';')
+                .map(str::trim)
+                .filter(|path| !path.is_empty())
+        };
+        let separators = Some(list).filter(|list| !list.is_empty() && paths().next().is_none());
+        paths().chain(separators)
     }
 
     /// Removes trailing blanks of names and keys, which `nchar` variables add. Databases ignore them in

@@ -204,11 +204,20 @@ mod tests {
             ("night", "/srv/all/../../etc/shadow", "contains '..'"),
             ("night", r"C:\Reports\..\b.pdf", "contains '..'"),
             ("night", "b.pdf", "is no absolute path"),
+            ("night", ";", "is no absolute path"),
+            ("night", " ; ;", "is no absolute path"),
+            ("night", "//files/share/b.pdf", other),
+            ("night", "/srv/all/a;b.pdf", "is no absolute path"),
             ("night", "/srv/all/a.pdf; /etc/passwd", other),
         ] {
             let refusal = resolved(login, path).expect_err(path);
             assert_eq!(refusal.explanation, "file-not-allowed");
             let last = path.rsplit("; ").next().unwrap_or_default();
+            let last = match path {
+                " ; ;" => "; ;",
+                "/srv/all/a;b.pdf" => "b.pdf",
+                _ => last,
+            };
             let start = format!("FileAttachments: '{last}' {why}");
             assert!(refusal.reason.starts_with(&start), "{}", refusal.reason);
         }

@@ -62,20 +62,48 @@ impl FileFolderConfig {
                 ),
             ));
         }
+        if written.contains(';') {
+            found.push(Problem::new(
+                format!("{key}.{below}"),
+                format!("'{written}' contains ';', which separates paths: no alert can name it; use another path"),
+            ));
+        }
         if self.allow_principals.is_empty() {
             found.push(Problem::new(
                 format!("{key}.allow_principals"),
                 "no login may name its files; write logins, or \"*\" for every login that may use the send port",
             ));
         }
-        let stars = self.allow_principals.iter();
-        for login in stars.filter(|it| it.contains('*') && *it != EVERY_PRINCIPAL) {
-            found.push(Problem::new(
-                format!("{key}.allow_principals"),
-                format!("'{login}' contains '*', which means every login, and only alone; write each login"),
-            ));
+        let is_alone = self.allow_principals.len() == 1;
+        let mut wrong = |what: String| {
+            found.push(Problem::new(format!("{key}.allow_principals"), what));
+        };
+        for login in &self.allow_principals {
+            if login.trim().is_empty() {
+                wrong(format!(
+                    "'{login}' is no login; write logins, or only \"*\""
+                ));
+            } else if login.contains('*') && (login != EVERY_PRINCIPAL || !is_alone) {
+                wrong(format!(
+                    "'{login}' contains '*', which means every login, and only alone; write each login, or only \"*\""
+                ));
+            }
         }
         found
+    }
+
+    /// Whether some login may use both, and writes the same path for both.
+    fn is_like(&self, other: &Self) -> bool {
+        let [own, others] = [self, other].map(|it| WrittenPath::parse(&it.written()));
+        let is_same_path = own
+            .zip(others)
+            .is_some_and(|(own, others)| own.is_same(&others));
+        let is_for = |folder: &Self, login: &str| {
+            let mut logins = folder.allow_principals.iter();
+            logins.any(|it| it == EVERY_PRINCIPAL || it.eq_ignore_ascii_case(login))
+        };
+        let has_login_of = |a: &Self, b: &Self| b.allow_principals.iter().any(|it| is_for(a, it));
+        is_same_path && (has_login_of(self, other) || has_login_of(other, self))
     }
 }
 
@@ -116,6 +144,15 @@ impl AttachmentsConfig {
         }
         for (n, folder) in self.folders.iter().enumerate() {
             found.extend(folder.problems(&format!("{key}.folders[{n}]")));
+            if let Some(first) = self.folders[..n].iter().position(|it| it.is_like(folder)) {
+                found.push(Problem::new(
+                    format!("{key}.folders[{n}]"),
+                    format!(
+                        "'{}' is folders[{first}] too, for a login of both; write another path (written_as), or other logins",
+                        folder.written()
+                    ),
+                ));
+            }
         }
         found
     }
@@ -182,6 +219,27 @@ mod tests {
                 r"folder = '/srv', allow_principals = ['CONTOSO\*']",
                 "folders[0].allow_principals: 'CONTOSO\\*' contains '*'",
             ),
+            (
+                "folder = '/srv', allow_principals = ['*', 'x']",
+                "folders[0].allow_principals: '*' contains '*', which means every login, and only alone",
+            ),
+            (
+                "folder = '/srv', allow_principals = ['']",
+                "folders[0].allow_principals: '' is no login",
+            ),
+            (
+                "folder = '/srv/a;b', allow_principals = ['x']",
+                "folders[0].folder: '/srv/a;b' contains ';'",
+            ),
+            (
+                r"folder = '/a', written_as = 'C:\x', allow_principals = ['a', 'b'] },
+                  { folder = '/b', written_as = 'c:/X/', allow_principals = ['B']",
+                "folders[1]: 'c:/X/' is folders[0] too, for a login of both",
+            ),
+            (
+                "folder = '/a', allow_principals = ['x'] }, { folder = '/a', allow_principals = ['*']",
+                "folders[1]: '/a' is folders[0] too",
+            ),
         ] {
             let found = problems(&format!("folders = [{{ {folder} }}]"));
             assert_eq!(found.len(), 1, "{found:?}");
@@ -190,7 +248,8 @@ mod tests {
         let fine = r"folders = [
             { folder = '/srv/reports', allow_principals = ['CONTOSO\orders'] },
             { folder = 'reports', written_as = 'C:\Reports\', allow_principals = ['*'] },
-            { folder = '/mnt/reports', written_as = '\\files\reports', allow_principals = ['*'] },
+            { folder = '/mnt/reports', written_as = '\\files\reports', allow_principals = ['a'] },
+            { folder = '/mnt/others', written_as = '\\files\reports', allow_principals = ['b'] },
         ]";
         let none: [String; 0] = [];
         assert_eq!(problems(fine), none);

@@ -185,6 +185,14 @@ impl SendPortConfig {
         }
         found.extend(notify::problem(key, self.notify_interval));
         found.extend(self.wildcard_problems(key));
+        for login in self
+            .allow_principals
+            .iter()
+            .filter(|it| it.trim().is_empty())
+        {
+            let what = format!("'{login}' is no login; write logins such as \"CONTOSO\\\\orders\"");
+            found.push(Problem::new(format!("{key}.allow_principals"), what));
+        }
         if let Some(retention) = &self.retention {
             found.extend(retention.problems(&format!("{key}.retention")));
         }

@@ -58,6 +58,11 @@ impl WrittenPath {
         is_beneath.then(|| &self.parts[folder.parts.len()..])
     }
 
+    /// Whether both are one path.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.beneath(other).is_some_and(<[_]>::is_empty)
+    }
+
     /// How many parts it has.
     pub fn depth(&self) -> usize {
         self.parts.len()
