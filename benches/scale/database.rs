@@ -7,7 +7,7 @@ use sendport_store::Store;
 use sendport_store::sqlite::SqliteStore;
 use sendport_store::sqlserver::SqlServerStore;
 
-use crate::site::Site;
+use crate::site::{Service, Site};
 use crate::tsql;
 
 /// Sends to nobody, at once.
@@ -107,6 +107,12 @@ impl Database {
             None => Some(self.site.value(&query)),
         };
         text.and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+
+    /// Stops the service, which must have run until then.
+    pub(crate) fn stop(&self, service: Service) {
+        let code = service.stop();
+        assert_eq!(code, Some(0), "the service says:\n{}", self.site.log());
     }
 
     pub(crate) async fn remove(self) {

@@ -15,6 +15,9 @@ const RATE: u32 = 200;
 const ROWS_OF_AN_ALERT: u32 = 6;
 /// After the start of a service, before anything is measured.
 const WARM_UP: Duration = Duration::from_secs(5);
+/// The same on a server: on Babelfish the first execution of a statement on a connection takes seconds, and a service
+/// has several connections.
+const SERVER_WARM_UP: Duration = Duration::from_secs(40);
 const MOST_TURNS: u32 = 60;
 
 pub(crate) async fn measure(database: &Database, rows: u32, seconds: u32) {
@@ -60,12 +63,13 @@ async fn one_turn(
 ) {
     set_retention(database, purges);
     database.execute(END_LEASE).await;
-    let before = database.number(PURGED).await;
     let service = database.site.run();
-    insert(database, RATE, WARM_UP).await;
+    let warm_up = database.connection().map_or(WARM_UP, |_| SERVER_WARM_UP);
+    insert(database, RATE, warm_up).await;
+    let before = database.number(PURGED).await;
     let took = insert(database, RATE, turn).await;
-    assert_eq!(service.stop(), Some(0));
     let purged = database.number(PURGED).await - before;
+    database.stop(service);
     let mut latencies = Latencies::default();
     latencies.extend(took.clone());
     all.extend(took);
