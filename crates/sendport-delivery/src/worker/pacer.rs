@@ -10,8 +10,9 @@ const SLOW: Duration = Duration::from_millis(500);
 /// The pace becomes no smaller than this part of the configured one.
 const SLOWEST: f64 = 1.0 / 64.0;
 
-/// How much faster the next batch may be after one that was not slow.
-const RECOVERY: f64 = 1.1;
+/// How much faster the next batch may be after one that was not slow. A few slow ones in a row, such as the first ones
+/// after a failover or a restart, must not slow a purge down for many minutes.
+const RECOVERY: f64 = 1.25;
 
 /// The configured pace.
 #[derive(Debug, Clone, Copy, PartialEq)]
