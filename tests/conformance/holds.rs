@@ -60,6 +60,22 @@ pub(crate) async fn a_release_of_nothing_says_so(f: &dyn Fixture) {
     }
 }
 
+pub(crate) async fn a_release_spares_what_is_held_after_it(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let id = named(f, "order-late").await;
+    let releases = [
+        add(&store, &request(OperatorVerb::Release, of_all())).await,
+        add(&store, &request(OperatorVerb::Release, of_alert(id))).await,
+    ];
+    let held = add(&store, &hold(of_alert(id))).await;
+    assert_eq!(pass(&store, &held).await.applied, 1);
+    for release in &releases {
+        assert_eq!(pass(&store, release).await.applied, 0);
+    }
+    assert_eq!(status(&store, id).await, AlertStatus::Held);
+    assert_eq!(crate::fixture::release(&store, Some(id)).await.applied, 1);
+}
+
 pub(crate) async fn a_held_alert_name_is_passed_over(f: &dyn Fixture) {
     let store = f.fresh().await;
     let a = instance(&store, "a").await;

@@ -230,6 +230,7 @@ macro_rules! scenarios {
             holds {
                 a_held_send_port_is_not_asked;
                 a_release_of_nothing_says_so;
+                a_release_spares_what_is_held_after_it;
                 a_held_alert_name_is_passed_over;
                 one_alert_is_held_and_released;
                 holds_that_overlap_end_one_by_one;

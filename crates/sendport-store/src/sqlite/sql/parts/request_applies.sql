@@ -3,11 +3,12 @@ CASE replace(q.Verb, 'redirect', 'hold')
     WHEN 'cancel' THEN s.Status IN ('queued', 'delayed', 'held')
         AND (s.StatusReasonCode = 'cancelling' AND s.RequestId = q.RequestId OR {request_matches})
     WHEN 'hold' THEN s.Status IN ('queued', 'delayed') AND {request_matches}
-    WHEN 'release' THEN s.Status = 'held' AND s.StatusReasonCode IS NOT 'cancelling'
+    -- What was held before the release.
+    WHEN 'release' THEN s.Status = 'held' AND s.StatusReasonCode IS NOT 'cancelling' AND coalesce(s.RequestId, 0) < q.RequestId
         AND (s.AlertId = q.AlertId OR q.MatchesAll
              OR s.StatusReasonCode = 'operator-hold'
                 AND EXISTS (SELECT 1 FROM OperatorRequest h
-                            WHERE h.RequestId = s.RequestId AND h.RequestId < q.RequestId
+                            WHERE h.RequestId = s.RequestId
                               AND (h.RequestId = q.HoldRequestId OR h.SendPort = q.SendPort OR h.AlertName = q.AlertName)))
     -- What failed before the request, so that nothing is sent again and again.
     WHEN 'requeue' THEN s.FinalAt <= q.RequestedAt

@@ -1,11 +1,13 @@
 -- The request q changes the alert a, as it is now.
 (q.Verb = N'cancel' AND a.Status IN (N'queued', N'delayed', N'held')
      AND a.StatusReasonCode = N'cancelling' AND a.RequestId = q.RequestId
+ -- What was held before the release.
  OR q.Verb = N'release' AND a.Status = N'held' AND COALESCE(a.StatusReasonCode, N'') <> N'cancelling'
+     AND COALESCE(a.RequestId, 0) < q.RequestId
      AND (a.AlertId = q.AlertId OR q.MatchesAll = 1
           OR a.StatusReasonCode = N'operator-hold'
              AND EXISTS (SELECT 1 FROM sendport.OperatorRequest h WITH (READUNCOMMITTED)
-                         WHERE h.RequestId = a.RequestId AND h.RequestId < q.RequestId
+                         WHERE h.RequestId = a.RequestId
                            AND (h.RequestId = q.HoldRequestId OR h.SendPort = q.SendPort OR h.AlertName = q.AlertName)))
  OR (q.Verb = N'cancel' AND a.Status IN (N'queued', N'delayed', N'held')
      OR q.Verb IN (N'hold', N'redirect') AND a.Status IN (N'queued', N'delayed')
