@@ -37,10 +37,12 @@ impl Database {
     pub(crate) async fn create() -> Self {
         let Some(server) = tsql::configured() else {
             let site = Site::new(RELAY_AND_SEND_PORT);
+            set_default_lease(&site);
             return Self { site, server: None };
         };
         let name = format!("sendport_bench_{}", uuid::Uuid::new_v4().simple());
         let site = Site::on(&format!("{server};Database={name}"), RELAY_AND_SEND_PORT);
+        set_default_lease(&site);
         let server = Some(Server {
             connection: server,
             name,
@@ -123,4 +125,14 @@ impl Database {
             dropped.expect("drop the database");
         }
     }
+}
+
+/// Tests have a short one, which a service on a busy machine loses.
+fn set_default_lease(site: &Site) {
+    let file = site.config();
+    let text = std::fs::read_to_string(&file).expect("read");
+    let is_of_lease =
+        |line: &&str| line.starts_with("lease =") || line.starts_with("renew_interval =");
+    let kept: Vec<_> = text.lines().filter(|line| !is_of_lease(line)).collect();
+    std::fs::write(&file, kept.join("\n")).expect("write");
 }

@@ -3,7 +3,7 @@
 //! The real service works on a real database with a relay that discards, in a folder of its own that is removed
 //! afterwards, or, where `SENDPORT_TEST_SQLSERVER` holds a connection string, in a database of its own on that server.
 //!
-//!     cargo bench --bench scale -- purge [<rows> [<seconds of a turn>]]
+//!     cargo bench --bench scale -- purge [<rows> [<seconds of a turn> [<turns>]]]
 //!     cargo bench --bench scale -- cancel [<alerts>]
 //!     cargo bench --bench scale -- views [<alerts>]
 
@@ -47,7 +47,14 @@ async fn main() {
     let database = Database::create().await;
     print(&format!("{what} on {}", database.engine()));
     match what {
-        "purge" => purge::measure(&database, number(1, 1_000_000), number(2, 60)).await,
+        "purge" => {
+            let plan = purge::Plan {
+                rows: number(1, 1_000_000),
+                seconds: number(2, 60),
+                turns: number(3, 60),
+            };
+            purge::measure(&database, plan).await;
+        }
         "cancel" => cancel::measure(&database, number(1, 1_000_000)).await,
         _ => views::measure(&database, number(1, 10_000_000)).await,
     }

@@ -1,5 +1,5 @@
-//! Whether a purge slows down the applications that insert: turns with and without it, one after the other, so that a
-//! busy machine is equally unfair to both.
+//! Whether a purge slows down the applications that insert: turns with and without it, one after the other beside one
+//! service, so that a busy machine is equally unfair to both.
 
 use std::time::Duration;
 
@@ -13,14 +13,29 @@ use crate::print;
 const RATE: u32 = 200;
 /// Rows of an alert: itself, its recipient, its attempt, and three replies.
 const ROWS_OF_AN_ALERT: u32 = 6;
-/// After the start of a service, before anything is measured.
-const WARM_UP: Duration = Duration::from_secs(5);
-/// The same on a server: on Babelfish the first execution of a statement on a connection takes seconds, and a service
-/// has several connections.
-const SERVER_WARM_UP: Duration = Duration::from_secs(40);
-const MOST_TURNS: u32 = 60;
+/// After the start of the service, before anything is measured. On Babelfish the first execution of a statement on a
+/// connection takes seconds, and a service has several connections.
+const WARM_UP: Duration = Duration::from_secs(40);
+/// The service looks every minute whether it may purge.
+const BETWEEN: Duration = Duration::from_secs(5);
+const MOST_WAITS: u32 = 15;
 
-pub(crate) async fn measure(database: &Database, rows: u32, seconds: u32) {
+/// What to measure.
+pub(crate) struct Plan {
+    /// Old ones, of all tables.
+    pub(crate) rows: u32,
+    /// Seconds of a turn.
+    pub(crate) seconds: u32,
+    /// Most pairs of turns; fewer where all is purged before.
+    pub(crate) turns: u32,
+}
+
+pub(crate) async fn measure(database: &Database, plan: Plan) {
+    let Plan {
+        rows,
+        seconds,
+        turns,
+    } = plan;
     let alerts = rows / ROWS_OF_AN_ALERT;
     let old = Rows {
         count: alerts,
@@ -37,14 +52,17 @@ pub(crate) async fn measure(database: &Database, rows: u32, seconds: u32) {
     ));
     print("|---|---|---|---|---|---|---|---|");
     let turn = Duration::from_secs(u64::from(seconds));
+    let service = database.site.run();
+    insert(database, RATE, WARM_UP).await;
     let (mut with, mut without) = (Latencies::default(), Latencies::default());
-    for number in 1..=MOST_TURNS {
+    for number in 1..=turns {
         one_turn(database, number, false, turn, &mut without).await;
         one_turn(database, number, true, turn, &mut with).await;
         if database.number(OLDEST).await > i64::from(alerts) {
             break;
         }
     }
+    database.stop(service);
     for (name, latencies) in [("off", &mut without), ("on", &mut with)] {
         print(&format!("| all | {name} | | {} |", latencies.cells()));
     }
@@ -61,15 +79,17 @@ async fn one_turn(
     turn: Duration,
     all: &mut Latencies,
 ) {
-    set_retention(database, purges);
-    database.execute(END_LEASE).await;
-    let service = database.site.run();
-    let warm_up = database.connection().map_or(WARM_UP, |_| SERVER_WARM_UP);
-    insert(database, RATE, warm_up).await;
+    let before = database.number(PURGED).await;
+    database.execute(if purges { ALLOW } else { FORBID }).await;
+    insert(database, RATE, BETWEEN).await;
+    let mut waits = 0;
+    while purges && waits < MOST_WAITS && database.number(PURGED).await == before {
+        insert(database, RATE, BETWEEN).await;
+        waits += 1;
+    }
     let before = database.number(PURGED).await;
     let took = insert(database, RATE, turn).await;
     let purged = database.number(PURGED).await - before;
-    database.stop(service);
     let mut latencies = Latencies::default();
     latencies.extend(took.clone());
     all.extend(took);
@@ -80,21 +100,10 @@ async fn one_turn(
     ));
 }
 
-/// The service of the turn before may purge for three minutes more.
-const END_LEASE: &str = "UPDATE sendport.RetentionState SET LeaseUntil = NULL";
+/// No instance has the right to purge, until one may take it again.
+const FORBID: &str = "UPDATE sendport.RetentionState SET InstanceId = '00000000-0000-0000-0000-000000000000', LeaseUntil = '2199-01-01T00:00:00.000Z'";
+const ALLOW: &str = "UPDATE sendport.RetentionState SET LeaseUntil = NULL";
 const PURGED: &str = "SELECT COALESCE(SUM(PurgedRowsToday), 0) FROM sendport.RetentionProgress";
 
 /// The key of the oldest alert.
 const OLDEST: &str = "SELECT MIN(AlertId) FROM sendport.AlertRow";
-
-/// What the next service does.
-fn set_retention(database: &Database, is_enabled: bool) {
-    let file = database.site.config();
-    let text = std::fs::read_to_string(&file).expect("read");
-    let text = text.split("\n[retention]").next().unwrap_or_default();
-    std::fs::write(
-        &file,
-        format!("{text}\n[retention]\nenabled = {is_enabled}\n"),
-    )
-    .expect("write");
-}
