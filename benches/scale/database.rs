@@ -1,6 +1,7 @@
 //! One database, of either engine.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sendport_core::clock::SystemClock;
 use sendport_store::Store;
@@ -121,7 +122,16 @@ impl Database {
         let Self { site, server } = self;
         drop(site);
         if let Some(Server { connection, name }) = server {
-            let dropped = tsql::run(&connection, &format!("DROP DATABASE {name}")).await;
+            let drop = format!("DROP DATABASE {name}");
+            let mut dropped = tsql::run(&connection, &drop).await;
+            // The server ends the sessions of the service a moment after it.
+            for _ in 0..30 {
+                if dropped.is_ok() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                dropped = tsql::run(&connection, &drop).await;
+            }
             dropped.expect("drop the database");
         }
     }
