@@ -140,6 +140,8 @@ word_enum! {
         Application = "application",
         /// A failure digest of the service. Its own failure is not reported in a digest.
         Digest = "digest",
+        /// A client submitted the whole message over SMTP.
+        Smtp = "smtp",
     }
 }
 

@@ -20,6 +20,7 @@ mod envelope;
 mod instance;
 mod name;
 mod operator_request;
+mod received;
 mod recipient;
 mod reply;
 mod server_limits;
@@ -56,6 +57,10 @@ pub use instance::{
 };
 pub use name::{shown_name, shown_names};
 pub use operator_request::{OperatorVerb, Redirect, RequestId, RequeueRecipients};
+pub use received::{
+    BodyType, EnvelopeRecipient, IntakeClient, ReceivedContent, ReceivedEnvelope, ReceivedHeader,
+    ReceivedMessage, TransactionId,
+};
 pub use recipient::{
     MOST_RECIPIENTS, Recipient, RecipientAddress, RecipientKind, RecipientStatus,
     expand_recipient_lists, expand_recipients, has_too_many_recipients,

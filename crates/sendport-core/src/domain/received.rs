@@ -1,0 +1,199 @@
+//! A message that a client submitted whole, instead of an alert that the service renders.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::net::IpAddr;
+
+use uuid::Uuid;
+
+use super::alert::word_enum;
+use super::{Address, AlertOrigin, DsnReturn, Notify, RecipientKind, ReversePath};
+
+/// Identifies one accepted mail transaction. It is random, never the Message-ID or a digest of the content: one
+/// message may come in several transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TransactionId(pub Uuid);
+
+impl TransactionId {
+    /// An id that no other transaction has.
+    pub fn random() -> Self {
+        Self(Uuid::new_v4())
+    }
+}
+
+word_enum! {
+    /// `BODY` of MAIL (RFC 6152).
+    pub enum BodyType {
+        /// No octet above 127 was announced.
+        SevenBit = "7bit",
+        /// Octets above 127 may occur.
+        EightBitMime = "8bitmime",
+    }
+}
+
+/// One accepted RCPT.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvelopeRecipient {
+    /// Its forward-path.
+    pub address: Address,
+    /// The header field that names it; `Bcc` where none does.
+    pub kind: RecipientKind,
+    /// `NOTIFY` (RFC 3461 section 4.1).
+    pub notify: Option<Notify>,
+    /// `ORCPT` (RFC 3461 section 4.2): address type and address, decoded: `rfc822;ann@contoso.com`.
+    pub original: Option<String>,
+}
+
+/// The envelope as the client gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceivedEnvelope {
+    /// The path of MAIL.
+    pub reverse_path: ReversePath,
+    /// At least one, no address twice.
+    pub recipients: Vec<EnvelopeRecipient>,
+    /// `BODY` of MAIL.
+    pub body: BodyType,
+    /// `SMTPUTF8` of MAIL (RFC 6531 section 3.4).
+    pub smtp_utf8: bool,
+    /// `ENVID` (RFC 3461 section 4.4), decoded.
+    pub envelope_id: Option<String>,
+    /// `RET` (RFC 3461 section 4.3).
+    pub returns: Option<DsnReturn>,
+}
+
+/// Who submitted a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IntakeClient {
+    /// Its address; `None` where it came without a network.
+    pub address: Option<IpAddr>,
+    /// The name in HELO or EHLO.
+    pub helo: Option<String>,
+    /// The authenticated user.
+    pub user: Option<String>,
+}
+
+/// What the header section of a received message says, for people and for the rules of a send port.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReceivedHeader {
+    /// `Message-ID` with its angle brackets.
+    pub message_id: String,
+    /// The mailboxes of `From`, as they are written, at most 1,000 characters.
+    pub from: Option<String>,
+    /// `Subject`, decoded, at most 998 characters.
+    pub subject: Option<String>,
+}
+
+/// A message that an intake accepted. It becomes one alert.
+#[derive(Debug)]
+pub struct ReceivedMessage {
+    /// Its key in the database: a repeated insert changes nothing.
+    pub transaction: TransactionId,
+    /// Name of the intake.
+    pub intake: String,
+    /// How it came.
+    pub origin: AlertOrigin,
+    /// Name of the send port.
+    pub send_port: String,
+    /// Who submitted it.
+    pub client: IntakeClient,
+    /// Its envelope.
+    pub envelope: ReceivedEnvelope,
+    /// From its header section.
+    pub header: ReceivedHeader,
+    /// Its octets, with the header fields that the intake added (RFC 6409 section 8, RFC 5321 section 4.4).
+    pub content: ReceivedContent,
+}
+
+/// The octets of a received message: CRLF line endings only, not dot-stuffed.
+#[derive(Debug)]
+pub enum ReceivedContent {
+    /// In memory.
+    Memory(Vec<u8>),
+    /// In a file without a name, because there are many.
+    File {
+        /// Open for reading.
+        file: File,
+        /// Its length in bytes.
+        length: u64,
+    },
+}
+
+impl ReceivedContent {
+    /// The number of octets.
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::File { length, .. } => *length,
+        }
+    }
+
+    /// Passes all octets to `take`, at most `piece` of them at a time, in order; none where there are none.
+    ///
+    /// # Errors
+    /// That of `take`, or of reading the file, which ends before its length in [`io::ErrorKind::UnexpectedEof`].
+    pub fn pieces<E: From<io::Error>>(
+        &self,
+        piece: usize,
+        mut take: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match self {
+            Self::Memory(bytes) => bytes.chunks(piece).try_for_each(take),
+            Self::File { file, length } => {
+                let mut file = file;
+                file.seek(SeekFrom::Start(0))?;
+                let mut buffer = vec![0; piece];
+                let mut left = *length;
+                while left > 0 {
+                    let next = usize::try_from(left).map_or(piece, |left| left.min(piece));
+                    file.read_exact(&mut buffer[..next])?;
+                    take(&buffer[..next])?;
+                    left -= next as u64;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn a_file_and_memory_give_the_same_pieces() {
+        let bytes: Vec<u8> = (0..=255).cycle().take(1000).collect();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&bytes).unwrap();
+        let length = bytes.len() as u64;
+        for content in [
+            ReceivedContent::Memory(bytes.clone()),
+            ReceivedContent::File { file, length },
+        ] {
+            for _again in 0..2 {
+                let mut pieces: Vec<Vec<u8>> = Vec::new();
+                let take = |piece: &[u8]| {
+                    pieces.push(piece.to_vec());
+                    Ok::<_, io::Error>(())
+                };
+                content.pieces(300, take).unwrap();
+                assert_eq!(
+                    pieces.iter().map(Vec::len).collect::<Vec<_>>(),
+                    [300, 300, 300, 100]
+                );
+                assert_eq!(pieces.concat(), bytes);
+            }
+            assert_eq!(content.size(), 1000);
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_cut_is_an_error() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"short").unwrap();
+        let content = ReceivedContent::File { file, length: 6 };
+        let read = content.pieces(4, |_| Ok::<_, io::Error>(()));
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+}
