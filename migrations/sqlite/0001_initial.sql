@@ -101,7 +101,8 @@ CREATE TABLE AlertState (
     AttemptCount    INTEGER NOT NULL DEFAULT 0,
     TemplateVersion TEXT,
     FinalAt         TEXT,
-    -- 'digest': inserted by the service to report failures. Applications cannot write it.
+    -- 'digest': inserted by the service to report failures. 'smtp': a client submitted the whole message (table
+    -- ReceivedMessage). Applications cannot write it.
     Origin          TEXT NOT NULL DEFAULT 'application',
     -- When the service stored the files that FileAttachments names as rows of Attachment.
     FilesStoredAt   TEXT,
@@ -124,7 +125,7 @@ CREATE TABLE AlertState (
     CONSTRAINT CK_AlertState_DueAt CHECK (DueAt GLOB
         '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
     CONSTRAINT CK_AlertState_BodyPurged CHECK (BodyPurged IN (0, 1)),
-    CONSTRAINT CK_AlertState_Origin CHECK (Origin IN ('application', 'digest'))
+    CONSTRAINT CK_AlertState_Origin CHECK (Origin IN ('application', 'digest', 'smtp'))
 ) STRICT;
 
 -- Each index covers only rows that are live, failed or final, so that a claim costs the same beside many finished rows.
@@ -208,6 +209,39 @@ WHEN EXISTS (SELECT 1 FROM Alert a JOIN AlertState s ON s.AlertId = a.AlertId
 BEGIN
     SELECT RAISE(ABORT, 'an attachment of an alert that is not final cannot be deleted');
 END;
+
+-- How a message came in that a client submitted whole: one row per alert of the origin 'smtp'.
+CREATE TABLE ReceivedMessage (
+    AlertId       INTEGER PRIMARY KEY REFERENCES Alert (AlertId) ON DELETE CASCADE,
+    Intake        TEXT NOT NULL,
+    ClientAddress TEXT,
+    -- The name that the client gave itself in HELO or EHLO.
+    HeloName      TEXT,
+    -- The authenticated user.
+    UserName      TEXT,
+    -- Empty for the null reverse-path.
+    ReversePath   TEXT NOT NULL,
+    MessageId     TEXT NOT NULL,
+    SizeBytes     INTEGER NOT NULL,
+    -- BODY and SMTPUTF8 of MAIL (RFC 6152, RFC 6531).
+    BodyType      TEXT NOT NULL,
+    SmtpUtf8      INTEGER NOT NULL,
+    -- ENVID and RET of MAIL (RFC 3461), and a JSON object with NOTIFY and ORCPT of those recipients that have them.
+    EnvelopeId    TEXT,
+    DsnReturn     TEXT,
+    RecipientDsn  TEXT,
+    CONSTRAINT CK_ReceivedMessage_BodyType CHECK (BodyType IN ('7bit', '8bitmime')),
+    CONSTRAINT CK_ReceivedMessage_DsnReturn CHECK (DsnReturn IN ('headers', 'full')),
+    CONSTRAINT CK_ReceivedMessage_SmtpUtf8 CHECK (SmtpUtf8 IN (0, 1))
+) STRICT;
+
+-- The octets of such a message, in pieces of at most 1 MiB. They are deleted when the body of another alert would be.
+CREATE TABLE ReceivedContent (
+    AlertId INTEGER NOT NULL REFERENCES ReceivedMessage (AlertId) ON DELETE CASCADE,
+    Ordinal INTEGER NOT NULL,
+    Content BLOB NOT NULL,
+    PRIMARY KEY (AlertId, Ordinal)
+) STRICT;
 
 -- One row per recipient of an alert. The status of an alert follows from the statuses of its recipients.
 CREATE TABLE Recipient (
@@ -896,11 +930,16 @@ WHERE w.Place = 1;
 CREATE VIEW AlertExplanation AS
 -- What happened.
 SELECT a.AlertId, 1 AS Part, 0 AS Number, 'history' AS Kind, a.CreatedAt AS At,
-       CASE s.Origin WHEN 'digest' THEN 'the service' ELSE a.CreatedBy END ||
-       ' inserted the alert for send port ''' || a.SendPort || '''' ||
+       CASE WHEN m.AlertId IS NOT NULL
+            THEN coalesce('user ' || m.UserName || ' at ', '') || coalesce(m.ClientAddress, 'a client') ||
+                 coalesce(' (' || m.HeloName || ')', '') || ' submitted the message to intake ''' || m.Intake || ''''
+            WHEN s.Origin = 'digest' THEN 'the service inserted the alert'
+            ELSE a.CreatedBy || ' inserted the alert' END ||
+       ' for send port ''' || a.SendPort || '''' ||
        CASE s.Origin WHEN 'digest' THEN ', to report failures' ELSE '' END AS Sentence
 FROM Alert a
 JOIN AlertState s ON s.AlertId = a.AlertId
+LEFT JOIN ReceivedMessage m ON m.AlertId = a.AlertId
 UNION ALL
 SELECT t.AlertId, 1, t.AttemptId, 'history', t.EndedAt,
        'attempt ' || t.AttemptNumber || coalesce(' over relay ''' || t.Relay || '''', '') ||

@@ -64,8 +64,8 @@ CREATE TABLE sendport.AlertRow (
     AttemptCount    int NOT NULL CONSTRAINT DF_AlertRow_AttemptCount DEFAULT 0,
     TemplateVersion nvarchar(128) NULL,
     FinalAt         datetime2(3) NULL,
-    -- 'digest': inserted by the service to report failures. The view Alert does not have this column, so
-    -- applications cannot write it.
+    -- 'digest': inserted by the service to report failures. 'smtp': a client submitted the whole message (table
+    -- ReceivedMessage). The view Alert does not have this column, so applications cannot write it.
     Origin          nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_AlertRow_Origin DEFAULT N'application',
     -- When the service stored the files that FileAttachments names as rows of AttachmentRow.
     FilesStoredAt   datetime2(3) NULL,
@@ -93,7 +93,7 @@ CREATE TABLE sendport.AlertRow (
     CONSTRAINT CK_AlertRow_StatusReasonCode CHECK (StatusReasonCode IN (N'waiting', N'in-doubt', N'no-such-send-port',
         N'operator-hold', N'cancelling')),
     CONSTRAINT CK_AlertRow_BodyPurged CHECK (BodyPurged IN (0, 1)),
-    CONSTRAINT CK_AlertRow_Origin CHECK (Origin IN (N'application', N'digest'))
+    CONSTRAINT CK_AlertRow_Origin CHECK (Origin IN (N'application', N'digest', N'smtp'))
 );
 GO
 -- Babelfish decides by itself what it stores off the row.
@@ -163,6 +163,43 @@ ELSE
                 DELETE FROM sendport.AttachmentRow WHERE AlertId IN (SELECT d.AlertId FROM deleted d);
                 DELETE FROM sendport.DatabaseMailItem WHERE AlertId IN (SELECT d.AlertId FROM deleted d);
             END');
+GO
+
+-- How a message came in that a client submitted whole: one row per alert of the origin 'smtp'.
+CREATE TABLE sendport.ReceivedMessage (
+    AlertId       bigint NOT NULL,
+    Intake        nvarchar(64) NOT NULL,
+    ClientAddress nvarchar(64) NULL,
+    -- The name that the client gave itself in HELO or EHLO.
+    HeloName      nvarchar(255) NULL,
+    -- The authenticated user.
+    UserName      nvarchar(255) NULL,
+    -- Empty for the null reverse-path.
+    ReversePath   nvarchar(320) NOT NULL,
+    MessageId     nvarchar(1000) NOT NULL,
+    SizeBytes     bigint NOT NULL,
+    -- BODY and SMTPUTF8 of MAIL (RFC 6152, RFC 6531).
+    BodyType      nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL,
+    SmtpUtf8      bit NOT NULL,
+    -- ENVID and RET of MAIL (RFC 3461), and a JSON object with NOTIFY and ORCPT of those recipients that have them.
+    EnvelopeId    nvarchar(100) NULL,
+    DsnReturn     nvarchar(16) COLLATE Latin1_General_BIN2 NULL,
+    RecipientDsn  nvarchar(max) NULL,
+    CONSTRAINT PK_ReceivedMessage PRIMARY KEY (AlertId),
+    CONSTRAINT FK_ReceivedMessage_AlertRow FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE,
+    CONSTRAINT CK_ReceivedMessage_BodyType CHECK (BodyType IN (N'7bit', N'8bitmime')),
+    CONSTRAINT CK_ReceivedMessage_DsnReturn CHECK (DsnReturn IN (N'headers', N'full'))
+);
+GO
+
+-- The octets of such a message, in pieces of at most 1 MiB. They are deleted when the body of another alert would be.
+CREATE TABLE sendport.ReceivedContent (
+    AlertId bigint NOT NULL,
+    Ordinal int NOT NULL,
+    Content varbinary(max) NOT NULL,
+    CONSTRAINT PK_ReceivedContent PRIMARY KEY (AlertId, Ordinal),
+    CONSTRAINT FK_ReceivedContent_ReceivedMessage FOREIGN KEY (AlertId) REFERENCES sendport.ReceivedMessage (AlertId) ON DELETE CASCADE
+);
 GO
 
 -- One row per recipient of an alert. The status of an alert follows from the statuses of its recipients.
@@ -1014,10 +1051,17 @@ GO
 CREATE VIEW sendport.AlertExplanation AS
 -- What happened.
 SELECT a.AlertId, 1 AS Part, CAST(0 AS bigint) AS Number, N'history' AS Kind, a.CreatedAt AS At,
-       CASE a.Origin WHEN N'digest' THEN N'the service' ELSE a.CreatedBy COLLATE Latin1_General_BIN2 END +
-       N' inserted the alert for send port ''' + a.SendPort COLLATE Latin1_General_BIN2 + N'''' +
+       CASE WHEN m.AlertId IS NOT NULL
+            THEN COALESCE(N'user ' + m.UserName COLLATE Latin1_General_BIN2 + N' at ', N'') +
+                 COALESCE(m.ClientAddress COLLATE Latin1_General_BIN2, N'a client') +
+                 COALESCE(N' (' + m.HeloName COLLATE Latin1_General_BIN2 + N')', N'') +
+                 N' submitted the message to intake ''' + m.Intake COLLATE Latin1_General_BIN2 + N''''
+            WHEN a.Origin = N'digest' THEN N'the service inserted the alert'
+            ELSE a.CreatedBy COLLATE Latin1_General_BIN2 + N' inserted the alert' END +
+       N' for send port ''' + a.SendPort COLLATE Latin1_General_BIN2 + N'''' +
        CASE a.Origin WHEN N'digest' THEN N', to report failures' ELSE N'' END AS Sentence
 FROM sendport.AlertRow a
+LEFT JOIN sendport.ReceivedMessage m ON m.AlertId = a.AlertId
 UNION ALL
 SELECT t.AlertId, 1, t.AttemptId, N'history', t.EndedAt,
        N'attempt ' + CONVERT(nvarchar(10), t.AttemptNumber) + COALESCE(N' over relay ''' + t.Relay COLLATE Latin1_General_BIN2 + N'''', N'') +
@@ -2937,6 +2981,8 @@ GRANT SELECT ON sendport.MinuteCount TO sendport_reader;
 GRANT SELECT ON sendport.MinuteLatency TO sendport_reader;
 GRANT SELECT ON sendport.OperatorRequest TO sendport_reader;
 GRANT SELECT ON sendport.Queue TO sendport_reader;
+GRANT SELECT ON sendport.ReceivedContent TO sendport_reader;
+GRANT SELECT ON sendport.ReceivedMessage TO sendport_reader;
 GRANT SELECT ON sendport.Recipient TO sendport_reader;
 GRANT SELECT ON sendport.Relay TO sendport_reader;
 GRANT SELECT ON sendport.RelayAuthentication TO sendport_reader;
@@ -2993,6 +3039,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.MinuteCount TO sendport_service
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.MinuteLatency TO sendport_service;
 GRANT SELECT, INSERT, UPDATE ON sendport.OperatorRequest TO sendport_service;
 GRANT SELECT ON sendport.Queue TO sendport_service;
+GRANT SELECT, INSERT, DELETE ON sendport.ReceivedContent TO sendport_service;
+GRANT SELECT, INSERT, DELETE ON sendport.ReceivedMessage TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.Recipient TO sendport_service;
 GRANT SELECT ON sendport.Relay TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayAuthentication TO sendport_service;
@@ -3130,6 +3178,8 @@ DENY SELECT, INSERT, UPDATE, DELETE ON sendport.OwnMailAttachment TO sendport_wr
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.OwnMailEvent TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.OwnMailItem TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Queue TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.ReceivedContent TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.ReceivedMessage TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Recipient TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Relay TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayAuthentication TO sendport_writer;

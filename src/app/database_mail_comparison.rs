@@ -46,6 +46,7 @@ pub async fn compare_database_mail(
     let sources = Sources {
         templates: &templates,
         contents: &DryRunError(&[]),
+        received: &DryRunError(&[]),
         certificates: &Arc::new(CertificateCache::of_folders()),
     };
     let replies = reply_table(config)?;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sendport_core::domain::{Alert, AlertId, Attachment, AttachmentId, PublicId};
+use sendport_core::domain::{Alert, AlertId, Attachment, AttachmentId, PublicId, StoredMessage};
 use sendport_delivery::ComposeError;
 use sendport_message::template::sample_alert;
 use sendport_store::attachments::AttachmentSource;
+use sendport_store::received::ReceivedSource;
 use sendport_store::{LoadResult, NewAlert, NewAttachment, Store, StoreError};
 use uuid::Uuid;
 
@@ -143,5 +144,17 @@ impl AttachmentSource for DryRunError<'_> {
         let from = usize::try_from(from).unwrap_or(usize::MAX);
         let rest = content.map(|content| content.get(from..).unwrap_or_default());
         Ok(rest.map(|rest| rest[..rest.len().min(at_most as usize)].to_vec()))
+    }
+}
+
+/// Alerts that are not inserted have none.
+#[async_trait]
+impl ReceivedSource for DryRunError<'_> {
+    async fn received(&self, _: AlertId) -> Result<Option<StoredMessage>, StoreError> {
+        Ok(None)
+    }
+
+    async fn received_piece(&self, _: AlertId, _: u32) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(None)
     }
 }

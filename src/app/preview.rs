@@ -85,6 +85,7 @@ pub(super) async fn made(
     let sources = Sources {
         templates: &templates,
         contents,
+        received: &**store,
         certificates: &Arc::new(CertificateCache::new(store.clone())),
     };
     let replies = reply_table(config)?;

@@ -274,6 +274,7 @@ impl Service {
             registry: registry.clone(),
             auditors,
             contents: self.store.clone(),
+            received: self.store.clone(),
             files: self.store.clone(),
             requests: self.store.clone(),
             templates: self.templates.clone(),

@@ -206,6 +206,7 @@ fn envelope(plan: &Plan, message_id: &str) -> Envelope {
             envelope_id: message_id.trim_matches(['<', '>'].as_slice()).to_owned(),
             notify: Some(notify),
             returns: Some(DsnReturn::Headers),
+            ..DsnRequest::default()
         }),
     }
 }

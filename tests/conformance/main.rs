@@ -31,6 +31,7 @@ mod not_run;
 mod operators;
 mod purge_requests;
 mod queue;
+mod received;
 mod record;
 mod redirects;
 mod refused;
@@ -351,6 +352,15 @@ macro_rules! scenarios {
                 nothing_is_added_behind_the_files;
                 a_thousand_files_are_stored;
                 files_go_with_their_alert;
+            }
+            received {
+                a_received_message_is_one_alert_with_the_same_octets;
+                its_envelope_comes_back_as_it_was;
+                a_long_message_comes_out_of_a_file;
+                many_clients_at_once_get_an_alert_each;
+                a_message_that_is_refused_keeps_no_other;
+                its_octets_are_purged_as_a_body_is;
+                it_is_explained_who_submitted_it;
             }
             digest {
                 each_failed_recipient_is_a_line;

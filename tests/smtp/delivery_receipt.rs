@@ -20,6 +20,7 @@ fn asking(recipients: &[&str], notify: Notify) -> Envelope {
             envelope_id: ENVELOPE_ID.to_owned(),
             notify: Some(notify),
             returns: Some(DsnReturn::Headers),
+            ..DsnRequest::default()
         }),
         ..envelope(recipients)
     }

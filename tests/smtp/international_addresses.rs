@@ -141,6 +141,7 @@ async fn send_to_three(postfix: &Postfix) -> SubmissionReport {
         envelope_id: "4711".to_owned(),
         notify: Some(Notify::always()),
         returns: None,
+        ..DsnRequest::default()
     });
     let report = relay.submit(&envelope, &small_message(), &Open).await;
     relay.close().await;

@@ -1,5 +1,5 @@
 //! From an alert to a message: templates (alert → `RenderedAlert`) and MIME (`RenderedAlert` →
-//! `Message`).
+//! `Message`); and messages that come whole (`received`).
 
 #[cfg(test)]
 #[path = "../../../tests/support/fixture.rs"]
@@ -8,4 +8,5 @@ pub mod mime;
 #[cfg(test)]
 #[path = "../../../tests/support/not_run.rs"]
 mod not_run;
+pub mod received;
 pub mod template;

@@ -1,7 +1,8 @@
 //! The database: the queue, the truth about every recipient, and the only coordinator.
 //!
 //! [`AlertStore`] is the queue as the worker uses it, [`StoreAdmin`] serves `migrate`, `adopt` and `check`,
-//! [`OperatorQueries`] the other commands, [`AttachmentSource`] and [`FileStore`] the composition of messages. [`Coordination`],
+//! [`OperatorQueries`] the other commands, [`AttachmentSource`] and [`FileStore`] the composition of messages, [`ReceivedMessages`]
+//! keeps those that come whole. [`Coordination`],
 //! [`OperatorRequests`], [`AuditStore`] and [`FailureDigestStore`] hold what instances share beside the queue,
 //! [`TemplateStore`] the templates, [`CertificateStore`] the recipients' certificates, [`RetentionStore`] deletes what is
 //! old, [`RollupStore`] counts what the monitoring views show. Two implementations,
@@ -21,6 +22,7 @@ mod lines;
 pub mod migration;
 pub mod operator_requests;
 pub mod purge_requests;
+pub mod received;
 pub mod retention;
 pub mod rollup;
 pub mod spool;
@@ -45,6 +47,7 @@ use coordination::Coordination;
 use digest::FailureDigestStore;
 use operator_requests::OperatorRequests;
 use purge_requests::PurgeRequests;
+use received::{ReceivedMessages, ReceivedSource};
 use retention::RetentionStore;
 use rollup::RollupStore;
 use templates::TemplateStore;
@@ -317,6 +320,8 @@ pub trait Store:
     + AuditStore
     + AttachmentSource
     + FileStore
+    + ReceivedMessages
+    + ReceivedSource
     + FailureDigestStore
     + TemplateStore
     + CertificateStore
@@ -335,6 +340,10 @@ impl<T> Store for T where
         + AuditStore
         + AttachmentSource
         + FileStore
+        + ReceivedMessages
+        + ReceivedSource
+        + ReceivedMessages
+        + ReceivedSource
         + FailureDigestStore
         + TemplateStore
         + CertificateStore

@@ -145,6 +145,13 @@ word_enum! {
     }
 }
 
+impl AlertOrigin {
+    /// A client submitted the message whole; the service renders nothing.
+    pub fn is_received(self) -> bool {
+        matches!(self, Self::Smtp)
+    }
+}
+
 word_enum! {
     /// The class in the queue. Not the header `Importance`.
     pub enum Priority {

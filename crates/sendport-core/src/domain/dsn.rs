@@ -1,9 +1,10 @@
 //! Requests for delivery status notifications (RFC 3461).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::RecipientDsn;
 use super::alert::{UnknownWord, word_enum};
 
 word_enum! {
@@ -104,14 +105,16 @@ impl TryFrom<WrittenNotify> for Notify {
 }
 
 /// The request of one message, for a relay with `DSN`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DsnRequest {
-    /// `ENVID` (RFC 3461 section 4.4) before its encoding; the notification contains it.
+    /// `ENVID` (RFC 3461 section 4.4) before its encoding; the notification contains it. Empty: none.
     pub envelope_id: String,
-    /// `NOTIFY`, the same for every recipient; `None` leaves it to the relay.
+    /// `NOTIFY` of every recipient without its own; `None` leaves it to the relay.
     pub notify: Option<Notify>,
     /// `RET`; `None` leaves it to the relay.
     pub returns: Option<DsnReturn>,
+    /// What the client that submitted the message asked for, by the ordinal of the recipient.
+    pub recipients: BTreeMap<u32, RecipientDsn>,
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ pub use name::{shown_name, shown_names};
 pub use operator_request::{OperatorVerb, Redirect, RequestId, RequeueRecipients};
 pub use received::{
     BodyType, EnvelopeRecipient, IntakeClient, ReceivedContent, ReceivedEnvelope, ReceivedHeader,
-    ReceivedMessage, TransactionId,
+    ReceivedMessage, RecipientDsn, StoredMessage, TransactionId,
 };
 pub use recipient::{
     MOST_RECIPIENTS, Recipient, RecipientAddress, RecipientKind, RecipientStatus,

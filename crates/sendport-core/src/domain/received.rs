@@ -1,9 +1,11 @@
 //! A message that a client submitted whole, instead of an alert that the service renders.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::alert::word_enum;
@@ -102,6 +104,50 @@ pub struct ReceivedMessage {
     pub header: ReceivedHeader,
     /// Its octets, with the header fields that the intake added (RFC 6409 section 8, RFC 5321 section 4.4).
     pub content: ReceivedContent,
+}
+
+/// NOTIFY and ORCPT of one recipient (RFC 3461 section 4.1 and 4.2).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RecipientDsn {
+    /// `NOTIFY`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notify: Option<Notify>,
+    /// `ORCPT`, decoded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub original: Option<String>,
+}
+
+impl EnvelopeRecipient {
+    /// Its NOTIFY and ORCPT; `None` where the client gave neither.
+    pub fn dsn(&self) -> Option<RecipientDsn> {
+        let dsn = RecipientDsn {
+            notify: self.notify.clone(),
+            original: self.original.clone(),
+        };
+        (dsn != RecipientDsn::default()).then_some(dsn)
+    }
+}
+
+/// A received message as the database keeps it, without its recipients, which are the alert's, and its octets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredMessage {
+    /// The path of MAIL.
+    pub reverse_path: ReversePath,
+    /// `Message-ID` with its angle brackets.
+    pub message_id: String,
+    /// The number of octets.
+    pub size_bytes: u64,
+    /// `BODY` of MAIL.
+    pub body: BodyType,
+    /// `SMTPUTF8` of MAIL.
+    pub smtp_utf8: bool,
+    /// `ENVID`, decoded.
+    pub envelope_id: Option<String>,
+    /// `RET`.
+    pub returns: Option<DsnReturn>,
+    /// By the address of the recipient, of those that have any.
+    pub recipient_dsn: BTreeMap<String, RecipientDsn>,
 }
 
 /// The octets of a received message: CRLF line endings only, not dot-stuffed.

@@ -10,6 +10,7 @@ use sendport_message::mime::{self, LegacyDisplay, MessageSettings};
 use sendport_smime::{Hide, Protection};
 use sendport_store::LoadResult;
 use sendport_store::attachments::AttachmentSource;
+use sendport_store::received::ReceivedSource;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::memory_budget::MemoryPermit;
@@ -52,11 +53,21 @@ pub struct Sources<'a> {
     pub templates: &'a TemplateCache,
     /// Attachments, read while a message is made.
     pub contents: &'a dyn AttachmentSource,
+    /// Messages that clients submitted whole.
+    pub received: &'a dyn ReceivedSource,
     /// The recipients' certificates.
     pub certificates: &'a Arc<CertificateCache>,
 }
 
-impl Sources<'_> {
+impl<'a> Sources<'a> {
+    /// The same with other attachments.
+    pub(super) fn with<'b>(&self, contents: &'b dyn AttachmentSource) -> Sources<'b>
+    where
+        'a: 'b,
+    {
+        Sources { contents, ..*self }
+    }
+
     /// The attachments of the alert, all of them allowed. They are looked at only where there are
     /// any, and their contents are not read yet.
     pub(super) async fn attachments(
@@ -70,7 +81,9 @@ impl Sources<'_> {
         }
         let read = self.contents.attachments(alert.id).await;
         let attachments = read.map_err(|error| ComposeError::unread("its attachments", error))?;
-        port.check_attachments(&attachments)?;
+        if !alert.origin.is_received() {
+            port.check_attachments(&attachments)?;
+        }
         Ok(attachments)
     }
 
@@ -190,14 +203,10 @@ impl Dispatcher {
         port: &SendPort,
         envelope: &Envelope,
         certificates: &Certificates,
+        sources: &Sources<'_>,
     ) -> Result<ReadyMessage, ComposeError> {
         let alert = &lease.value;
         attempts_left(alert, port)?;
-        let sources = Sources {
-            templates: &self.parts.templates,
-            contents: &*self.parts.contents,
-            certificates: &self.parts.certificates,
-        };
         let attachments = sources.attachments(alert, port).await?;
         let memory_permit = match memory_permit {
             Some(memory_permit) => memory_permit,
@@ -225,8 +234,18 @@ impl Dispatcher {
         })
     }
 
+    /// Where the dispatcher takes its messages from.
+    pub(super) fn sources(&self) -> Sources<'_> {
+        Sources {
+            templates: &self.parts.templates,
+            contents: &*self.parts.contents,
+            received: &*self.parts.received,
+            certificates: &self.parts.certificates,
+        }
+    }
+
     /// How often a message of the send port is in memory: an audit holds copies, and protection makes another one.
-    fn copies(&self, send_port: &str) -> u64 {
+    pub(super) fn copies(&self, send_port: &str) -> u64 {
         let port = self.parts.send_ports.get(send_port);
         let protects = port.is_some_and(|port| port.protector.is_able());
         let audits = self.parts.auditors.contains_key(send_port);

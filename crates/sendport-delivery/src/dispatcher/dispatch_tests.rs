@@ -77,6 +77,7 @@ impl MemoryBudget {
             )),
             auditors: BTreeMap::from([("default".to_owned(), auditor)]),
             contents: store.clone(),
+            received: store.clone(),
             files: store.clone(),
             requests: store,
             templates: Arc::new(TemplateCache::of_folder(TemplateSource::empty())),

@@ -10,6 +10,7 @@ mod files;
 mod memory_budget;
 mod preparation;
 mod preview;
+mod received;
 mod request_reader;
 mod submit;
 mod template_cache;
@@ -41,13 +42,15 @@ use sendport_core::clock::Clock;
 use sendport_core::clock::utc_text;
 use sendport_core::domain::{
     Alert, AlertId, Decision, Envelope, ForwardPath, Lease, LeaseToken, MOST_RECIPIENTS, Outcome,
-    OutcomeKind, SubmissionEnd, SubmissionIntent, Timestamp, has_too_many_recipients,
+    OutcomeKind, StoredMessage, SubmissionEnd, SubmissionIntent, Timestamp,
+    has_too_many_recipients,
 };
 use sendport_core::replies::ReplyTable;
 use sendport_smime::SecuredMessage;
 use sendport_smtp::relay::SubmissionGate;
 use sendport_store::attachments::{AttachmentSource, FileStore};
 use sendport_store::operator_requests::OperatorRequests;
+use sendport_store::received::ReceivedSource;
 
 use crate::audit::Auditor;
 use crate::digest;
@@ -73,6 +76,8 @@ pub struct DispatcherDependencies {
     pub auditors: BTreeMap<String, Auditor>,
     /// Attachments, read while a message is made.
     pub contents: Arc<dyn AttachmentSource>,
+    /// Messages that clients submitted whole.
+    pub received: Arc<dyn ReceivedSource>,
     /// Stores the files that an alert names.
     pub files: Arc<dyn FileStore>,
     /// What operators want of an alert, read right before its transaction.
@@ -242,6 +247,11 @@ impl Dispatcher {
         if let Err(why) = recipients.redirect(alert, port) {
             return refused_or_waiting(why, recipients, port);
         }
+        let received = match received::stored(alert, &*self.parts.received).await {
+            Ok(received) => received,
+            Err(why) => return refused_or_waiting(why, recipients, port),
+        };
+        let passed_on = received.as_ref().filter(|_| alert.redirect.is_none());
         let certificates = &self.parts.certificates;
         let found =
             Certificates::of_those_waiting(alert, port, certificates, &mut recipients, now).await;
@@ -249,16 +259,21 @@ impl Dispatcher {
             Ok(certificates) => certificates,
             Err(why) => return refused_or_waiting(why, recipients, port),
         };
-        let envelope = envelope(
-            alert,
-            port,
-            certificates.together(recipients.forward_paths()),
-        );
+        let forward_paths = certificates.together(recipients.forward_paths());
+        let envelope = envelope(alert, port, passed_on, forward_paths);
         if certificates.all_refused(&envelope.forward_paths) {
             return decided(recipients.into_decision(None, port.in_doubt, None));
         }
-        let composed = self.compose(memory_permit, lease, port, &envelope, &certificates);
-        let composed = match composed.await {
+        let composed = self
+            .composed(
+                memory_permit,
+                lease,
+                port,
+                (&envelope, received.as_ref()),
+                &certificates,
+            )
+            .await;
+        let composed = match composed {
             Ok(composed) => composed,
             Err(why) => return refused_or_waiting(why, recipients, port),
         };
@@ -274,6 +289,44 @@ impl Dispatcher {
         };
         let submitted = self.submit(&job, expected).await;
         self.judged(submitted, &job, recipients, &mut rules)
+    }
+
+    /// The message of the alert: made, or passed on as it was received.
+    async fn composed(
+        &self,
+        memory_permit: Option<MemoryPermit>,
+        lease: &Lease<Alert>,
+        port: &SendPort,
+        (envelope, received): (&Envelope, Option<&StoredMessage>),
+        certificates: &Certificates,
+    ) -> Result<ReadyMessage, ComposeError> {
+        let mut sources = self.sources();
+        let Some(stored) = received else {
+            return self
+                .compose(memory_permit, lease, port, envelope, certificates, &sources)
+                .await;
+        };
+        if lease.value.redirect.is_none() {
+            return self.compose_received(lease, port, stored).await;
+        }
+        let lease = Lease {
+            token: lease.token,
+            value: received::without_from(lease.value.clone()),
+        };
+        let contents = received::AsFile {
+            stored,
+            received: &*self.parts.received,
+        };
+        sources.contents = &contents;
+        self.compose(
+            memory_permit,
+            &lease,
+            port,
+            envelope,
+            certificates,
+            &sources,
+        )
+        .await
     }
 
     /// The outcome of an alert after a submission.
@@ -303,7 +356,16 @@ impl Dispatcher {
     }
 }
 
-fn envelope(alert: &Alert, port: &SendPort, forward_paths: Vec<ForwardPath>) -> Envelope {
+/// The envelope of the message: that of a client whose message is passed on, or the send port's.
+fn envelope(
+    alert: &Alert,
+    port: &SendPort,
+    passed_on: Option<&StoredMessage>,
+    forward_paths: Vec<ForwardPath>,
+) -> Envelope {
+    if let Some(stored) = passed_on {
+        return received::envelope(alert, port, stored, forward_paths);
+    }
     Envelope {
         reverse_path: port.return_path.clone(),
         forward_paths,

@@ -10,16 +10,19 @@ use sendport_core::domain::{
 };
 use sendport_core::replies::ReplyTable;
 use sendport_message::mime;
+use sendport_message::received::texts;
 use sendport_message::template::RenderedAlert;
 use sendport_smime::SecuredMessage;
 use sendport_smime::{HeaderProtected, Protection};
 
 use super::compose::{Sources, protection, settings};
 use super::files::WithFiles;
+use super::received::{self, AsFile};
 use super::{
     ComposeError, Draft, ProtectionError, attempts_left, envelope, expiry, few_enough, window,
 };
 use crate::digest;
+use crate::protection::encryption_group::Variant;
 use crate::protection::securing::{Certificates, protection_plan, secured};
 use crate::recipients::recipient_set::{RecipientSet, Rules};
 use crate::send_port::{Refusal, SendPort};
@@ -93,6 +96,17 @@ pub struct PreviewTexts {
 }
 
 impl PreviewTexts {
+    /// Those of a message that a client submitted.
+    fn received(message: &[u8]) -> Self {
+        let (subject, text, html) = texts(message);
+        Self {
+            subject,
+            text,
+            html,
+            attachments: Vec::new(),
+        }
+    }
+
     /// Those of a rendered template, without attachments.
     pub fn of(rendered: &RenderedAlert<'_>) -> Self {
         Self {
@@ -128,6 +142,27 @@ pub struct PreviewReader {
     pub unencrypted_remark: Option<String>,
 }
 
+/// The message of an alert that is rendered, and its texts.
+async fn rendered(
+    alert: &Alert,
+    port: &SendPort,
+    variant: &Variant,
+    sources: &Sources<'_>,
+) -> Result<(Draft, PreviewTexts), ComposeError> {
+    let attachments = sources.attachments(alert, port).await?;
+    let turn = sources.templates.turn(alert).await?;
+    let draft = sources.draft(alert, port, variant, &attachments, turn);
+    let draft = draft.await?;
+    let turn = sources.templates.turn(alert).await?;
+    let offset = port.wall_clock(alert);
+    let rendered = sources.templates.render(turn, alert, offset).await?;
+    let texts = PreviewTexts {
+        attachments,
+        ..PreviewTexts::of(&rendered)
+    };
+    Ok((draft, texts))
+}
+
 /// Follows the steps of a dispatcher up to the relay. Changes nothing.
 ///
 /// # Errors
@@ -154,27 +189,29 @@ pub async fn preview(
     let cache = sources.certificates;
     let certificates =
         Certificates::of_those_waiting(&alert, port, cache, &mut recipients, now).await?;
-    let envelope = envelope(
-        &alert,
-        port,
-        certificates.together(recipients.forward_paths()),
-    );
+    let stored = received::stored(&alert, sources.received).await?;
+    let passed_on = stored.as_ref().filter(|_| alert.redirect.is_none());
+    let forward_paths = certificates.together(recipients.forward_paths());
+    let envelope = envelope(&alert, port, passed_on, forward_paths);
     let variant = certificates.variant(&alert, &envelope.forward_paths);
-    let contents = WithFiles::read(&alert, port, sources.contents).await?;
-    let sources = &Sources {
-        contents: &contents,
-        ..*sources
-    };
-    let attachments = sources.attachments(&alert, port).await?;
-    let turn = sources.templates.turn(&alert).await?;
-    let draft = sources.draft(&alert, port, &variant, &attachments, turn);
-    let draft = draft.await?;
-    let turn = sources.templates.turn(&alert).await?;
-    let offset = port.wall_clock(&alert);
-    let rendered = sources.templates.render(turn, &alert, offset).await?;
-    let texts = PreviewTexts {
-        attachments,
-        ..PreviewTexts::of(&rendered)
+    let (draft, texts) = match (&stored, passed_on) {
+        (_, Some(stored)) => {
+            let draft = sources.received_draft(&alert, port, stored).await?;
+            let texts = PreviewTexts::received(&draft.message.bytes);
+            (draft, texts)
+        }
+        (Some(stored), None) => {
+            alert = received::without_from(alert);
+            let contents = AsFile {
+                stored,
+                received: sources.received,
+            };
+            rendered(&alert, port, &variant, &sources.with(&contents)).await?
+        }
+        (None, None) => {
+            let contents = WithFiles::read(&alert, port, sources.contents).await?;
+            rendered(&alert, port, &variant, &sources.with(&contents)).await?
+        }
     };
     let never = never(&alert, &rules, now);
     let not_now = never

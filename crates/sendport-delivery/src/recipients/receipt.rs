@@ -30,6 +30,7 @@ pub(crate) fn request(alert: &Alert, port: &SendPort) -> Option<DsnRequest> {
         envelope_id: alert.public_id.to_string(),
         notify,
         returns,
+        ..DsnRequest::default()
     })
 }
 

@@ -202,15 +202,15 @@ impl SendPort {
         }
     }
 
-    /// Whether the login that inserted the alert may use this send port. The service itself,
-    /// which inserts digests of failures, may.
+    /// Whether the login that inserted the alert may use this send port. The service itself, which inserts digests of
+    /// failures and received messages, may.
     ///
     /// # Errors
     /// The refusal that fails the alert.
     pub fn check_principal(&self, alert: &Alert) -> Result<(), Refusal> {
         let open = self.allow_principals.is_empty();
         if open
-            || alert.origin == AlertOrigin::Digest
+            || alert.origin != AlertOrigin::Application
             || self
                 .allow_principals
                 .iter()

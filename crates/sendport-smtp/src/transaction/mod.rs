@@ -274,7 +274,7 @@ impl Transaction<'_> {
     fn queue_recipients(&mut self, group: &[&ForwardPath]) {
         for path in group {
             let address = &path.address;
-            let requested = |request| dsn::of_recipient(request, address);
+            let requested = |request| dsn::of_recipient(request, path);
             let parameters = self.dsn.map(requested).unwrap_or_default();
             let line = format!("RCPT TO:<{address}>{parameters}");
             self.session.stream.queue(&line);

@@ -122,10 +122,8 @@ fn content(
     if bytes.is_empty() {
         return Ok(Some(bytes));
     }
-    let read = blob
-        .seek(SeekFrom::Start(from))
-        .and_then(|_| blob.read_exact(&mut bytes));
-    read.map_err(SqliteError::Content)?;
+    blob.seek(SeekFrom::Start(from))?;
+    blob.read_exact(&mut bytes)?;
     Ok(Some(bytes))
 }
 

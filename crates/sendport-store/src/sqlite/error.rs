@@ -13,7 +13,7 @@ pub(super) enum SqliteError {
     Engine(rusqlite::Error),
     /// A value of a row that cannot be read.
     Unreadable(ColumnError),
-    /// The content of an attachment cannot be read.
+    /// The content of an attachment or of a received message cannot be read.
     Content(std::io::Error),
     /// Ours.
     Own(StoreErrorKind, String),
@@ -28,6 +28,13 @@ impl From<rusqlite::Error> for SqliteError {
             }
             other => other,
         })
+    }
+}
+
+/// Of the octets that are read or written.
+impl From<std::io::Error> for SqliteError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Content(error)
     }
 }
 

@@ -26,6 +26,7 @@ mod operator_requests;
 mod purge_requests;
 #[cfg(test)]
 mod query_plans;
+mod received;
 mod record;
 mod requests_in_force;
 mod resolve;
@@ -45,6 +46,7 @@ use sendport_core::clock::Clock;
 use crate::{StoreError, StoreErrorKind};
 use connection::{Role, Worker};
 use insert_watch::Watch;
+use received::Arrivals;
 pub use schema::migration_script;
 
 /// The text of `sql/<name>.sql`.
@@ -65,11 +67,12 @@ pub fn engine_version() -> &'static str {
 pub struct SqliteStore {
     path: PathBuf,
     clock: Arc<dyn Clock>,
-    writer: Worker,
+    writer: Arc<Worker>,
     reader: Worker,
     operator_reader: Worker,
     contents: Worker,
     watch: Watch,
+    arrivals: Arc<Arrivals>,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -104,11 +107,12 @@ impl SqliteStore {
         Ok(Self {
             path: path.to_owned(),
             clock,
-            writer: start(Role::Writer)?,
+            writer: Arc::new(start(Role::Writer)?),
             reader: start(Role::Reader)?,
             operator_reader: start(Role::Reader)?,
             contents: start(Role::Contents)?,
             watch: Watch::default(),
+            arrivals: Arc::default(),
         })
     }
 }

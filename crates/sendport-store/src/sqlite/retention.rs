@@ -34,6 +34,9 @@ pub(super) const PURGE_COUNTS: &str = "DELETE FROM DailyCount WHERE (Day, SendPo
 /// With the row of `FailureNotification` and all that is still there.
 pub(super) const PURGE_ALERTS_ALERT: &str = "DELETE FROM Alert WHERE AlertId = ?1";
 
+/// The octets of a message that came whole.
+const PURGE_BODIES_RECEIVED: &str = "DELETE FROM ReceivedContent WHERE AlertId = ?1";
+
 /// How many a request of an operator deleted: alerts, or bodies where it is about bodies alone.
 const PURGE_APPLIED: &str = "UPDATE OperatorRequest SET AppliedCount = AppliedCount + ?2 \
     WHERE RequestId = ?1 AND BodiesOnly = ?3";
@@ -304,9 +307,9 @@ impl Purge<'_> {
             .tx
             .prepare_cached(sql!("purge_bodies_note"))?
             .execute(params![id.0, now, is_whole])?;
-        self.tx
-            .prepare_cached(sql!("purge_bodies_body"))?
-            .execute([id.0])?;
+        for statement in [sql!("purge_bodies_body"), PURGE_BODIES_RECEIVED] {
+            self.tx.prepare_cached(statement)?.execute([id.0])?;
+        }
         Ok(noted)
     }
 

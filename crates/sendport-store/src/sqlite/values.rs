@@ -219,6 +219,16 @@ impl<'row, 'stmt> Columns<'row, 'stmt> {
             .map_err(|error| ColumnError::unreadable(column, error))
     }
 
+    /// `None` where it is NULL.
+    pub(super) fn optional_word<T: FromStr<Err: Display>>(
+        &self,
+        column: &str,
+    ) -> Result<Option<T>, ColumnError> {
+        let text = self.optional_text(column)?;
+        let word = text.map(|text| text.parse()).transpose();
+        word.map_err(|error| ColumnError::unreadable(column, error))
+    }
+
     pub(super) fn uuid(&self, column: &str) -> Result<Uuid, ColumnError> {
         let text = self.text(column)?;
         Uuid::try_parse(&text).map_err(|error| {

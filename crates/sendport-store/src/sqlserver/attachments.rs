@@ -74,7 +74,7 @@ impl FileStore for SqlServerStore {
 }
 
 /// Taken out of the row, not copied.
-fn content(row: Row) -> Result<Vec<u8>, ColumnError> {
+pub(super) fn content(row: Row) -> Result<Vec<u8>, ColumnError> {
     match row.into_iter().next() {
         Some(ColumnData::Binary(Some(bytes))) => Ok(bytes.into_owned()),
         other => Err(ColumnError::new(

@@ -34,6 +34,7 @@ mod operator_queries;
 mod operator_requests;
 mod pool;
 mod purge_requests;
+mod received;
 mod record;
 mod requests_in_force;
 mod resolve;
@@ -67,6 +68,7 @@ use settings::Settings;
 pub struct SqlServerStore {
     pool: Pool,
     known_relays: KnownRelays,
+    large_messages: tokio::sync::Mutex<()>,
 }
 
 impl std::fmt::Debug for SqlServerStore {
@@ -105,6 +107,7 @@ impl SqlServerStore {
         Ok(Self {
             pool: Pool::new(Settings::parse(connection_string, authentication)?),
             known_relays: KnownRelays::default(),
+            large_messages: tokio::sync::Mutex::default(),
         })
     }
 

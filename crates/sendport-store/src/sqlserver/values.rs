@@ -64,6 +64,17 @@ impl<'a> Fields<'a> {
             .map_err(|e| ColumnError::unreadable(self.name(self.at - 1), e))
     }
 
+    /// `None` where it is NULL.
+    pub(super) fn maybe_word<T: FromStr<Err: Display>>(
+        &mut self,
+    ) -> Result<Option<T>, ColumnError> {
+        let text = self.maybe::<&str>()?;
+        let word = text
+            .map(|text| text.trim_end_matches(' ').parse())
+            .transpose();
+        word.map_err(|e| ColumnError::unreadable(self.name(self.at - 1), e))
+    }
+
     /// Stored without a zone, in UTC.
     pub(super) fn maybe_time(&mut self) -> Result<Option<Timestamp>, ColumnError> {
         Ok(self.maybe::<NaiveDateTime>()?.map(|time| time.and_utc()))

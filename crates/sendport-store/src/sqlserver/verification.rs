@@ -65,6 +65,7 @@ impl SqlServerStore {
         Self {
             pool: Pool::new(self.pool.settings().with_database(name)),
             known_relays: KnownRelays::default(),
+            large_messages: tokio::sync::Mutex::default(),
         }
     }
 

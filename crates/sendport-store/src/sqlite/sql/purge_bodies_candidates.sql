@@ -1,7 +1,7 @@
 -- purge_bodies: the oldest ones, with the bytes of their bodies and attachments, whose lengths are read without them.
 SELECT s.AlertId AS AlertId,
        coalesce(octet_length(a.Body), 0) + coalesce(octet_length(a.Payload), 0) + coalesce(octet_length(a.Headers), 0)
-           AS Bytes,
+           + coalesce((SELECT m.SizeBytes FROM ReceivedMessage m WHERE m.AlertId = s.AlertId), 0) AS Bytes,
        coalesce((SELECT sum(octet_length(t.Content)) FROM Attachment t WHERE t.AlertId = s.AlertId), 0) AS FileBytes
 FROM AlertState s
 JOIN Alert a ON a.AlertId = s.AlertId

@@ -30,7 +30,9 @@ SELECT s.AlertId, s.Bytes, SUM(s.Bytes + s.FileBytes) OVER (ORDER BY s.CreatedAt
                            - s.Bytes - s.FileBytes
 FROM (SELECT c.AlertId, c.CreatedAt,
              CAST(COALESCE(DATALENGTH(a.Body), 0) AS bigint) + COALESCE(DATALENGTH(a.Payload), 0)
-                 + COALESCE(DATALENGTH(a.Headers), 0) AS Bytes,
+                 + COALESCE(DATALENGTH(a.Headers), 0)
+                 + COALESCE((SELECT m.SizeBytes FROM sendport.ReceivedMessage m WITH (INDEX (PK_ReceivedMessage), FORCESEEK)
+                             WHERE m.AlertId = c.AlertId), 0) AS Bytes,
              COALESCE((SELECT SUM(CAST(DATALENGTH(t.Content) AS bigint))
                        FROM sendport.AttachmentRow t WITH (INDEX (PK_AttachmentRow), FORCESEEK)
                        WHERE t.AlertId = c.AlertId), 0) AS FileBytes
@@ -53,6 +55,9 @@ DELETE t
 FROM @attachments x
 JOIN sendport.AttachmentRow t WITH (ROWLOCK, INDEX (PK_AttachmentRow), FORCESEEK)
   ON t.AlertId = x.AlertId AND t.AttachmentId = x.AttachmentId;
+DELETE c
+FROM @sizes s
+JOIN sendport.ReceivedContent c WITH (ROWLOCK, INDEX (PK_ReceivedContent), FORCESEEK) ON c.AlertId = s.AlertId;
 -- From here on the alert is not sent again, even if some of its attachments are left for the next call.
 UPDATE a
 SET Body = NULL, Payload = NULL, Headers = NULL, BodyPurgedAt = COALESCE(a.BodyPurgedAt, @now),
