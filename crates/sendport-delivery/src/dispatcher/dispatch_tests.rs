@@ -18,6 +18,9 @@ use sendport_store::Event;
 use sendport_store::sqlite::SqliteStore;
 use tokio::sync::mpsc;
 
+#[path = "received_tests.rs"]
+mod received_messages;
+
 use super::*;
 use crate::audit::{AuditTrail, FolderTrail};
 
@@ -39,6 +42,7 @@ impl SubmitGuard for Uncontested {
 
 struct MemoryBudget {
     folder: tempfile::TempDir,
+    store: Arc<SqliteStore>,
     dispatcher: Dispatcher,
     _events: mpsc::UnboundedReceiver<Event>,
 }
@@ -79,7 +83,7 @@ impl MemoryBudget {
             contents: store.clone(),
             received: store.clone(),
             files: store.clone(),
-            requests: store,
+            requests: store.clone(),
             templates: Arc::new(TemplateCache::of_folder(TemplateSource::empty())),
             certificates: Arc::new(CertificateCache::of_folders()),
             replies,
@@ -90,6 +94,7 @@ impl MemoryBudget {
         });
         Self {
             folder,
+            store,
             dispatcher,
             _events: received,
         }
