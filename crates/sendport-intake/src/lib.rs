@@ -1,40 +1,27 @@
 //! The intake: accepts whole messages over SMTP (RFC 5321, RFC 6409) and commits each of them as one alert.
 //!
 //! It knows no database: [`MessageQueue`] is where an accepted message goes.
+//!
+//! [`SmtpIntake`] listens; `listener` → `session` (one task for each connection: `connection`, `command`, `tls`, `auth`)
+//! → `access` (who may send what) → `content` (what arrives, checked, bounded, completed) → [`MessageQueue::commit`] →
+//! `250`.
 
-use async_trait::async_trait;
-use sendport_core::domain::{AlertId, ReceivedMessage};
+mod access;
+mod auth;
+mod client_limits;
+mod command;
+mod connection;
+mod content;
+mod listener;
+pub mod observer;
+mod queue;
+mod reply;
+mod session;
+pub mod settings;
+mod tls;
+mod users;
 
-/// Where accepted messages go.
-#[async_trait]
-pub trait MessageQueue: Send + Sync {
-    /// Commits the message as one alert; afterwards no crash loses it. May be called from many tasks at once.
-    ///
-    /// A dropped future may leave the message committed or not. A repeated call with the same
-    /// [`TransactionId`](sendport_core::domain::TransactionId) commits it once.
-    ///
-    /// # Errors
-    /// [`QueueError`]: the reply to the client. The message is not certain to be uncommitted after
-    /// [`QueueError::Unavailable`].
-    async fn commit(&self, message: ReceivedMessage) -> Result<AlertId, QueueError>;
-
-    /// Whether a message of so many bytes could be committed now; asked before the client sends it.
-    ///
-    /// # Errors
-    /// As [`MessageQueue::commit`].
-    async fn check(&self, bytes: Option<u64>) -> Result<(), QueueError>;
-}
-
-/// Why a message cannot be committed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum QueueError {
-    /// The database does not answer: 451 4.3.0 (RFC 3463 section 3.4).
-    #[error("the database cannot be used now: {0}")]
-    Unavailable(String),
-    /// There is no space: 452 4.3.1.
-    #[error("there is not enough space for the message: {0}")]
-    Full(String),
-    /// The database never takes this message: 554 5.3.0.
-    #[error("the database refused the message: {0}")]
-    Refused(String),
-}
+pub use listener::{IntakeDependencies, SmtpIntake, StartError};
+pub use queue::{MessageQueue, QueueError};
+pub use tls::{PemError, TlsSettingsError};
+pub use users::{PasswordHash, PasswordHashError};

@@ -1,0 +1,46 @@
+//! The activity of an intake, for metrics.
+
+use std::time::Duration;
+
+/// Records the activity of one intake. Every command calls it: it must not wait.
+pub trait IntakeObserver: Send + Sync {
+    /// Records one measurement.
+    fn record(&self, activity: IntakeActivity);
+}
+
+/// One measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IntakeActivity {
+    /// A client connected.
+    ConnectionOpened,
+    /// Its connection is closed.
+    ConnectionClosed,
+    /// A connection was closed at once, because there were too many.
+    ConnectionRefused,
+    /// A TLS handshake failed.
+    HandshakeFailed,
+    /// A user authenticated, or tried to.
+    Authentication {
+        /// True unless it was refused.
+        succeeded: bool,
+    },
+    /// A command, or a message, was answered with this 4xx or 5xx.
+    Refused(u16),
+    /// A message was committed.
+    Accepted {
+        /// Its size in bytes.
+        bytes: u64,
+        /// Its recipients.
+        recipients: u32,
+        /// How long the commit took.
+        commit: Duration,
+    },
+}
+
+/// Records nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoObserver;
+
+impl IntakeObserver for NoObserver {
+    fn record(&self, _activity: IntakeActivity) {}
+}

@@ -1,0 +1,36 @@
+//! Defaults of the limits of `[intake.<name>]`.
+
+use sendport_core::byte_size::ByteSize;
+
+/// Most `Received` fields where `hop_limit` is not set. RFC 5321 section 6.3 suggests 100, for servers between
+/// organisations. A submitted message has one for each server inside of one; a loop costs a row each time round.
+pub const MOST_HOPS: u32 = 30;
+
+pub(super) fn message_size() -> ByteSize {
+    ByteSize(50 << 20)
+}
+
+/// RFC 5321 section 4.5.3.1.8 asks for 100.
+pub(super) fn recipients() -> u32 {
+    1000
+}
+
+pub(super) fn connections() -> u32 {
+    1000
+}
+
+pub(super) fn connections_per_client() -> u32 {
+    200
+}
+
+pub(super) fn messages_per_connection() -> u32 {
+    1000
+}
+
+pub(super) fn errors() -> u32 {
+    20
+}
+
+pub(super) fn hops() -> u32 {
+    MOST_HOPS
+}
