@@ -15,6 +15,7 @@ mod dry_run;
 mod health_check;
 mod health_server;
 mod instance;
+mod intake;
 mod owner;
 mod preview;
 mod probe;

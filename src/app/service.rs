@@ -33,6 +33,7 @@ use super::components::{
 };
 use super::health_server;
 use super::instance::instance;
+use super::intake::Intakes;
 use super::protection::crl_folder;
 use super::purge::retention_plan;
 use super::running_transactions::RunningTransactions;
@@ -95,6 +96,7 @@ impl Service {
         let metrics = Metrics::new(
             config.send_port.keys().map(String::as_str),
             config.relay.keys().map(String::as_str),
+            config.intake.keys().map(String::as_str),
         );
         Ok(Self {
             templates: Arc::new(template_cache(&config, &store).await?),
@@ -141,6 +143,16 @@ impl Service {
         self,
         stop: CancellationToken,
     ) -> Result<Option<UnrecordedOutcomes>, AppError> {
+        let intakes = Intakes::start(&self.config, &self.store, &self.metrics, &stop).await?;
+        let drain_timeout = self.config.service.drain_timeout;
+        let ended = self.work(stop).await;
+        if ended.is_ok() {
+            intakes.end(drain_timeout).await;
+        }
+        ended
+    }
+
+    async fn work(self, stop: CancellationToken) -> Result<Option<UnrecordedOutcomes>, AppError> {
         let (events_in, mut events) = mpsc::unbounded_channel();
         self.templates.report_to(&events_in);
         let registry = self.registry(&events_in);

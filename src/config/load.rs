@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use config::{File, FileFormat};
 use regex::Regex;
 use sendport_core::problem::Problem;
+use sendport_intake::settings::IntakeConfig;
 use sendport_smtp::settings::relay::RelayConfig;
 
 use super::Config;
@@ -145,6 +146,9 @@ impl Config {
             let files = files.map(|it| &mut it.folder);
             let own = audit.chain(signing).chain(encryption);
             own.chain(files).for_each(rebase);
+        }
+        for IntakeConfig::Smtp(intake) in self.intake.values_mut() {
+            intake.files().for_each(rebase);
         }
         self.database.rebase(folder);
     }

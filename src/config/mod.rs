@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use sendport_delivery::settings::{RetentionConfig, SendPortConfig};
+use sendport_intake::settings::IntakeConfig;
 use sendport_smtp::settings::relay::RelayConfig;
 use serde::{Deserialize, Serialize};
 
@@ -72,4 +73,7 @@ pub struct Config {
     /// `[send_port.<name>]`
     #[serde(default)]
     pub send_port: BTreeMap<String, SendPortConfig>,
+    /// `[intake.<name>]`
+    #[serde(default)]
+    pub intake: BTreeMap<String, IntakeConfig>,
 }

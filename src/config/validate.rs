@@ -6,6 +6,7 @@ use std::time::Duration;
 use sendport_core::domain::{shown_name, shown_names};
 use sendport_core::problem::Problem;
 use sendport_delivery::settings::SendPortConfig;
+use sendport_intake::settings::{IntakeConfig, SmtpIntakeConfig};
 use sendport_smtp::settings::relay::{RelayConfig, SmtpRelay};
 use sendport_smtp::settings::tls::TlsMode;
 
@@ -45,6 +46,9 @@ impl Config {
                 check_smtp(name, smtp, &mut found);
             }
         }
+        for (name, IntakeConfig::Smtp(intake)) in &self.intake {
+            self.check_intake(name, intake, &mut found);
+        }
         for problem in &mut found.0 {
             problem.key = self.variables.with_origin(&problem.key);
         }
@@ -74,6 +78,10 @@ impl Config {
                     "the password may travel over an unencrypted connection",
                 );
             }
+        }
+        for (name, IntakeConfig::Smtp(intake)) in &self.intake {
+            let section = section("intake", name);
+            found.0.extend(below(&section, intake.warnings()));
         }
         for name in self.relay.keys() {
             if !self
@@ -110,6 +118,32 @@ impl Config {
         }
         found.0.extend(port.problems(&section));
     }
+
+    fn check_intake(&self, name: &str, intake: &SmtpIntakeConfig, found: &mut Problems) {
+        let section = section("intake", name);
+        check_name(&section, name, found);
+        found.0.extend(below(&section, intake.problems()));
+        for (key, port) in intake.send_ports() {
+            if !self.send_port.contains_key(port) {
+                let (wanted, known) = (
+                    self::section("send_port", port),
+                    shown_names(self.send_port.keys()),
+                );
+                found.add(
+                    format!("{section}.{key}"),
+                    format!("there is no [{wanted}]; there are: {known}"),
+                );
+            }
+        }
+    }
+}
+
+/// With the section in front of their keys.
+fn below(section: &str, problems: Vec<Problem>) -> impl Iterator<Item = Problem> {
+    problems.into_iter().map(move |problem| Problem {
+        key: format!("{section}.{}", problem.key),
+        ..problem
+    })
 }
 
 /// How a key begins of what has this name: `send_port."a b"`, as TOML has it.

@@ -167,6 +167,25 @@ catalogue! {
         "How often throttling began.";
     CERTIFICATE_NOT_AFTER = "sendport_certificate_not_after_timestamp_seconds", Gauge, ["relay", "certificate"],
         "When a certificate expires, in seconds since 1970: relay (as last presented), client, ca (of ca_file, the first to expire), oauth2 (of the application).";
+
+    INTAKE_CONNECTIONS = "sendport_intake_connections", Gauge, ["intake"],
+        "Connections of clients.";
+    INTAKE_CONNECTIONS_REFUSED = "sendport_intake_connections_refused_total", Counter, ["intake"],
+        "Connections that were closed at once, because there were too many.";
+    INTAKE_HANDSHAKES_FAILED = "sendport_intake_tls_handshakes_failed_total", Counter, ["intake"],
+        "TLS handshakes with clients that failed.";
+    INTAKE_AUTHENTICATIONS = "sendport_intake_authentications_total", Counter, ["intake", "result"],
+        "Authentications of clients that succeeded or failed.";
+    INTAKE_REFUSALS = "sendport_intake_refusals_total", Counter, ["intake", "code"],
+        "Commands and messages that were answered with this 4yz or 5yz reply.";
+    INTAKE_MESSAGES = "sendport_intake_messages_total", Counter, ["intake"],
+        "Messages that were committed to the database and answered with 250.";
+    INTAKE_RECIPIENTS = "sendport_intake_recipients_total", Counter, ["intake"],
+        "Recipients of these messages.";
+    INTAKE_BYTES = "sendport_intake_message_bytes_total", Counter, ["intake"],
+        "Bytes of these messages.";
+    INTAKE_COMMIT = "sendport_intake_commit_seconds", Histogram(OF_THE_DATABASE), ["intake"],
+        "Time until the database had committed a message.";
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 pub mod catalogue;
 mod family;
+mod intake;
 mod queue;
 mod relay;
 mod send_port;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use prometheus::{Registry, TextEncoder};
 
 use family::Maker;
+pub use intake::IntakeMetrics;
 pub use queue::{Depth, QueueMetrics};
 pub use relay::RelayMetrics;
 pub use send_port::SendPortMetrics;
@@ -36,13 +38,15 @@ pub struct Metrics {
     pub queue: QueueMetrics,
     send_ports: BTreeMap<String, Arc<SendPortMetrics>>,
     relays: BTreeMap<String, Arc<RelayMetrics>>,
+    intakes: BTreeMap<String, Arc<IntakeMetrics>>,
 }
 
 impl Metrics {
-    /// Everything at zero, for these send ports and relays.
+    /// Everything at zero, for these send ports, relays and intakes.
     pub fn new<'n>(
         send_ports: impl IntoIterator<Item = &'n str>,
         relays: impl IntoIterator<Item = &'n str>,
+        intakes: impl IntoIterator<Item = &'n str>,
     ) -> Self {
         let registry = Registry::new();
         let maker = Maker(&registry);
@@ -54,7 +58,11 @@ impl Metrics {
         let of_relays = relay::Families::new(&maker);
         let relays = relays.into_iter();
         let relays = relays.map(|name| (name.to_owned(), Arc::new(of_relays.of(name))));
+        let of_intakes = intake::Families::new(&maker);
+        let intakes = intakes.into_iter();
+        let intakes = intakes.map(|name| (name.to_owned(), Arc::new(of_intakes.of(name))));
         Self {
+            intakes: intakes.collect(),
             queue: QueueMetrics::new(&maker, send_ports.keys().cloned().collect()),
             relays: relays.collect(),
             send_ports,
@@ -71,6 +79,11 @@ impl Metrics {
     /// The handles of a relay; `None` if it was not named at the start.
     pub fn relay(&self, name: &str) -> Option<&Arc<RelayMetrics>> {
         self.relays.get(name)
+    }
+
+    /// The handles of an intake; `None` if it was not named at the start.
+    pub fn intake(&self, name: &str) -> Option<&Arc<IntakeMetrics>> {
+        self.intakes.get(name)
     }
 
     /// All of it in the text exposition format, sorted by name.

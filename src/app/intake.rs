@@ -1,0 +1,161 @@
+//! The intakes of the service: what clients submit becomes rows.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sendport_core::domain::{AlertId, ReceivedMessage};
+use sendport_intake::settings::IntakeConfig;
+use sendport_intake::{IntakeDependencies, MessageQueue, QueueError, SmtpIntake};
+use sendport_smtp::ehlo_name;
+use sendport_store::{Store, StoreError, StoreErrorKind};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::instance::host_name;
+use super::{AppError, SettingError, schema_problem, system_clock};
+use crate::config::{Config, section, sqlite_file};
+use crate::observability::metrics::Metrics;
+
+/// Free space that a SQLite database keeps beyond a message: its log and the outcomes of alerts need some.
+const FREE_BYTES: u64 = 64 << 20;
+
+/// The intakes that run. Dropping it ends their sessions at once.
+pub(super) struct Intakes {
+    tasks: JoinSet<()>,
+}
+
+impl Intakes {
+    /// Listens at once, so that clients get a reply while the database is away, until `stop`.
+    ///
+    /// # Errors
+    /// [`AppError::Config`] with the key that cannot be used.
+    pub(super) async fn start(
+        config: &Config,
+        store: &Arc<dyn Store>,
+        metrics: &Metrics,
+        stop: &CancellationToken,
+    ) -> Result<Self, AppError> {
+        let mut tasks = JoinSet::new();
+        if config.intake.is_empty() {
+            return Ok(Self { tasks });
+        }
+        let queue = Arc::new(DatabaseQueue::new(config, store));
+        let mut bound = Vec::new();
+        for (name, intake) in &config.intake {
+            let IntakeConfig::Smtp(settings) = intake;
+            let Some(observer) = metrics.intake(name).cloned() else {
+                continue;
+            };
+            let dependencies = IntakeDependencies {
+                queue: queue.clone(),
+                observer,
+                clock: system_clock(),
+                folder: config.service.state_folder.clone(),
+                default_hostname: ehlo_name::of_this_host().unwrap_or_else(host_name),
+            };
+            let intake = SmtpIntake::bind(name, settings, dependencies).await;
+            bound.push(intake.map_err(|error| SettingError::below(section("intake", name), error))?);
+        }
+        for intake in bound {
+            tasks.spawn(intake.run(stop.clone()));
+        }
+        Ok(Self { tasks })
+    }
+
+    /// Waits after a stop until the clients have the replies to what they submitted, at most so long.
+    pub(super) async fn end(mut self, at_most: Duration) {
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(at_most, ended).await.is_err() {
+            tracing::warn!("SMTP sessions ended without a reply to their message");
+        }
+    }
+}
+
+/// The alert table as the queue of an intake.
+struct DatabaseQueue {
+    store: Arc<dyn Store>,
+    environment: String,
+    /// Of a SQLite database.
+    folder: Option<PathBuf>,
+    /// The database answered last, and it is the one that the configuration means.
+    is_known: AtomicBool,
+}
+
+impl DatabaseQueue {
+    fn new(config: &Config, store: &Arc<dyn Store>) -> Self {
+        let connection = config.database.resolve().ok();
+        let file = connection.and_then(|it| sqlite_file(it.expose()));
+        Self {
+            store: store.clone(),
+            environment: config.environment.clone(),
+            folder: file.and_then(|file| Some(file.parent()?.to_owned())),
+            is_known: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether this is the database that the configuration means, with the tables that this program knows.
+    async fn probe(&self) -> Result<(), QueueError> {
+        if let Some(what) = schema_problem(&*self.store).await.map_err(queue_error)? {
+            return Err(QueueError::Unavailable(what));
+        }
+        match self.store.environment().await.map_err(queue_error)? {
+            Some(found) if found == self.environment => Ok(()),
+            _ => Err(QueueError::Unavailable(
+                "the database has not the environment of this service".to_owned(),
+            )),
+        }
+    }
+}
+
+#[async_trait]
+impl MessageQueue for DatabaseQueue {
+    async fn commit(&self, message: ReceivedMessage) -> Result<AlertId, QueueError> {
+        let inserted = self.store.insert_received(message).await;
+        inserted.map_err(|error| {
+            self.is_known.store(!error.is_transient(), Ordering::Relaxed);
+            queue_error(error)
+        })
+    }
+
+    async fn check(&self, bytes: Option<u64>) -> Result<(), QueueError> {
+        if !self.is_known.load(Ordering::Relaxed) {
+            self.probe().await?;
+            self.is_known.store(true, Ordering::Relaxed);
+        }
+        match &self.folder {
+            Some(folder) => check_space(folder, bytes.unwrap_or(0)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn queue_error(error: StoreError) -> QueueError {
+    match error.kind() {
+        StoreErrorKind::Rejected => QueueError::Refused(error.to_string()),
+        _ => QueueError::Unavailable(error.to_string()),
+    }
+}
+
+/// Whether the file system of the folder has space for so many bytes, which the log of SQLite holds once more.
+#[cfg(unix)]
+fn check_space(folder: &Path, bytes: u64) -> Result<(), QueueError> {
+    let Ok(found) = rustix::fs::statvfs(folder) else {
+        return Ok(());
+    };
+    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    let needed = bytes.saturating_mul(2).saturating_add(FREE_BYTES);
+    match free < needed {
+        true => Err(QueueError::Full(format!(
+            "{free} bytes are free on the disk of the database, {needed} are needed"
+        ))),
+        false => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+fn check_space(_folder: &Path, _bytes: u64) -> Result<(), QueueError> {
+    Ok(())
+}
