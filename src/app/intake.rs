@@ -57,7 +57,8 @@ impl Intakes {
                 default_hostname: ehlo_name::of_this_host().unwrap_or_else(host_name),
             };
             let intake = SmtpIntake::bind(name, settings, dependencies).await;
-            bound.push(intake.map_err(|error| SettingError::below(section("intake", name), error))?);
+            bound
+                .push(intake.map_err(|error| SettingError::below(section("intake", name), error))?);
         }
         for intake in bound {
             tasks.spawn(intake.run(stop.clone()));
@@ -115,7 +116,8 @@ impl MessageQueue for DatabaseQueue {
     async fn commit(&self, message: ReceivedMessage) -> Result<AlertId, QueueError> {
         let inserted = self.store.insert_received(message).await;
         inserted.map_err(|error| {
-            self.is_known.store(!error.is_transient(), Ordering::Relaxed);
+            self.is_known
+                .store(!error.is_transient(), Ordering::Relaxed);
             queue_error(error)
         })
     }

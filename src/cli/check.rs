@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sendport_core::domain::{ExpiringCertificate, TemplateRow, shown_names};
 use sendport_core::file_beneath;
 use sendport_core::replies::ReplyTable;
+use sendport_intake::settings::IntakeConfig;
 use sendport_smtp::relay::Relay;
 use sendport_smtp::settings::relay::RelayConfig;
 use sendport_store::{FixedRoleMember, Store};
@@ -92,6 +93,26 @@ fn check_config(config: &Config, findings: &mut Findings) {
             &section,
             format_args!("from {}, relays {relays}", port.from),
         );
+    }
+    for (name, IntakeConfig::Smtp(intake)) in &config.intake {
+        let section = section("intake", name);
+        if is_fine(&format!("{section}.")) {
+            let listen: Vec<_> = intake.listen.iter().map(ToString::to_string).collect();
+            let clients: Vec<_> = intake
+                .allow_clients
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            findings.ok(
+                &section,
+                format_args!(
+                    "listens on {}, clients {}, send port {}",
+                    listen.join(", "),
+                    clients.join(", "),
+                    intake.send_port
+                ),
+            );
+        }
     }
     for (port, state) in app::window_states(config) {
         findings.ok(

@@ -89,6 +89,7 @@ mod slow_templates_do_not_delay_others;
 mod status_shows_certificates_and_authentications;
 mod stop_cuts_off_a_hung_relay;
 mod stop_drains;
+mod submitted_over_smtp;
 mod templates_are_imported_and_exported;
 mod templates_stay_at_their_version;
 mod ten_thousand_on_sqlserver;

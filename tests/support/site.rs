@@ -59,12 +59,25 @@ impl Site {
 
     /// Where the service that was started last shows them.
     pub(crate) async fn health_address(&self) -> SocketAddr {
+        self.address_in_log("metrics listener started address=")
+            .await
+    }
+
+    /// Where the only intake of the service that was started last listens.
+    #[allow(dead_code, reason = "not every binary that uses sites has an intake")]
+    pub(crate) async fn intake_address(&self) -> SocketAddr {
+        self.address_in_log("SMTP intake listens intake=\"local\" address=")
+            .await
+    }
+
+    /// The address behind the last of these texts in the log.
+    async fn address_in_log(&self, before: &str) -> SocketAddr {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         let mut look = tokio::time::interval(Duration::from_millis(20));
         loop {
             look.tick().await;
             let log = self.log();
-            let shown = log.rsplit_once("metrics listener started address=");
+            let shown = log.rsplit_once(before);
             let address = shown.and_then(|(_, rest)| rest.split_whitespace().next());
             if let Some(address) = address.and_then(|address| address.parse().ok()) {
                 return address;
