@@ -1,7 +1,8 @@
 //! What an alert, a recipient, a reply and an attempt are, and the rules over them.
 //!
 //! The bottom of the program: every other crate depends on this one. Nothing here waits, and nothing
-//! does I/O beside the clock, files of the configuration, and files that alerts name.
+//! does I/O beside the clock, files of the configuration, files that alerts name, and
+//! the temporary file of a long received message.
 
 #[cfg(test)]
 extern crate self as sendport_core;
@@ -16,6 +17,7 @@ pub mod file_watch;
 #[path = "../../../tests/support/fixture.rs"]
 mod fixture;
 pub mod problem;
+pub mod received_content;
 pub mod regular_file;
 pub mod replies;
 pub mod retry;

@@ -26,6 +26,7 @@ mod reply;
 mod server_limits;
 mod template;
 
+pub use crate::received_content::ReceivedContent;
 pub use address::{
     Address, AddressError, AddressList, Mailbox, STAND_IN_ADDRESS, parse_address_list,
     parse_mailbox,
@@ -58,8 +59,8 @@ pub use instance::{
 pub use name::{shown_name, shown_names};
 pub use operator_request::{OperatorVerb, Redirect, RequestId, RequeueRecipients};
 pub use received::{
-    BodyType, EnvelopeRecipient, IntakeClient, ReceivedContent, ReceivedEnvelope, ReceivedHeader,
-    ReceivedMessage, RecipientDsn, StoredMessage, TransactionId,
+    BodyType, EnvelopeRecipient, IntakeClient, ReceivedEnvelope, ReceivedHeader, ReceivedMessage,
+    RecipientDsn, StoredMessage, TransactionId,
 };
 pub use recipient::{
     MOST_RECIPIENTS, Recipient, RecipientAddress, RecipientKind, RecipientStatus,
