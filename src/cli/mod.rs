@@ -11,6 +11,7 @@ mod config_file;
 mod demo;
 mod filter_check;
 mod findings;
+mod hash_password;
 mod health;
 mod hold;
 mod import;
@@ -33,6 +34,7 @@ mod requests;
 mod requeue;
 mod resolve;
 mod run;
+mod secret_prompt;
 mod send;
 mod sink;
 mod status;
@@ -148,6 +150,8 @@ enum Verb {
     Requests(requests::Args),
     /// Resolve an alert that may have been sent, or list those in doubt
     Resolve(resolve::Args),
+    /// Hash a password for a user of an intake
+    HashPassword(hash_password::Args),
     /// Print shell completions
     Completions(manual::Completions),
     /// Write the manual pages
@@ -330,6 +334,7 @@ impl Cli {
             Verb::Init(args) => init::run(&args),
             Verb::Config(args) => config::run(&args, self.config),
             Verb::Import(args) => import::run(args).await,
+            Verb::HashPassword(args) => hash_password::run(args).await,
             Verb::Run(args) => run::run(args, load(self.config)?).await,
             Verb::Migrate(args) => migrate::run(args, load(self.config)?).await,
             Verb::Adopt(args) => adopt::run(args, load(self.config)?).await,

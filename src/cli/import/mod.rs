@@ -2,7 +2,6 @@
 
 mod comparison;
 mod output;
-mod secret_prompt;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};

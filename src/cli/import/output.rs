@@ -7,9 +7,9 @@ use sendport_core::secret::Secret;
 
 use super::super::init::{new_file, write_new};
 use super::super::one_alert::one_line;
+use super::super::secret_prompt::ask;
 use super::super::terminal::note;
 use super::super::{Failure, put, say};
-use super::secret_prompt::ask;
 use crate::import::ImportedConfig;
 
 #[derive(Debug, clap::Args)]

@@ -2,17 +2,17 @@
 
 use sendport_core::secret::Secret;
 
-use super::super::Failure;
+use super::Failure;
 
 /// Prints the question on standard error, and reads a line from the terminal.
 #[cfg(target_os = "linux")]
 pub(super) async fn ask(question: String) -> Result<Secret, Failure> {
-    use super::super::{progress, stop_signal};
+    use super::{progress, stop_signal};
     progress::end();
     let stop = stop_signal();
     let mut hidden = linux::Hidden::begin()?;
     eprint(&question);
-    let read = tokio::task::spawn_blocking(linux::line);
+    let read = tokio::task::spawn_blocking(line);
     let answer = tokio::select! {
         answer = read => answer.map_err(Failure::other)?,
         () = stop.cancelled() => Err(std::io::ErrorKind::Interrupted.into()),
@@ -20,6 +20,27 @@ pub(super) async fn ask(question: String) -> Result<Secret, Failure> {
     hidden.end();
     eprint("\n");
     answer.map_err(|error| Failure::Other(format!("no password was read: {error}")))
+}
+
+/// The first line of standard input.
+///
+/// # Errors
+/// There is none.
+pub(super) async fn from_input() -> Result<Secret, Failure> {
+    let read = tokio::task::spawn_blocking(line).await;
+    let read = read.map_err(Failure::other)?;
+    read.map_err(|error| Failure::Other(format!("no password was read: {error}")))
+}
+
+/// A line without its end.
+fn line() -> std::io::Result<Secret> {
+    use std::io::BufRead as _;
+    let mut line = String::new();
+    if std::io::stdin().lock().read_line(&mut line)? == 0 {
+        return Err(std::io::ErrorKind::UnexpectedEof.into());
+    }
+    line.truncate(line.trim_end_matches(['\r', '\n']).len());
+    Ok(Secret::new(line))
 }
 
 #[cfg(target_os = "linux")]
@@ -34,19 +55,17 @@ fn eprint(text: &str) {
 #[expect(clippy::unused_async, reason = "the other one waits")]
 pub(super) async fn ask(_question: String) -> Result<Secret, Failure> {
     Err(Failure::Other(
-        "--ask-passwords needs a terminal of Linux; leave it out, and write the files by hand"
+        "a password can be typed at a terminal of Linux only; write it into a file, or into standard input"
             .to_owned(),
     ))
 }
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::io::{BufRead as _, IsTerminal as _};
-
-    use rustix::termios::{LocalModes as Local, OptionalActions, Termios, tcgetattr, tcsetattr};
-    use sendport_core::secret::Secret;
+    use std::io::IsTerminal as _;
 
     use super::Failure;
+    use rustix::termios::{LocalModes as Local, OptionalActions, Termios, tcgetattr, tcsetattr};
 
     /// The terminal of standard input does not echo while this lives.
     pub(super) struct Hidden(Option<Termios>);
@@ -56,7 +75,7 @@ mod linux {
             let stdin = std::io::stdin();
             if !stdin.is_terminal() {
                 return Err(Failure::Other(
-                    "--ask-passwords needs a terminal; leave it out, and write the files by hand"
+                    "a password can be typed at a terminal only; write the files by hand"
                         .to_owned(),
                 ));
             }
@@ -79,15 +98,5 @@ mod linux {
         fn drop(&mut self) {
             self.end();
         }
-    }
-
-    /// A line without its end.
-    pub(super) fn line() -> std::io::Result<Secret> {
-        let mut line = String::new();
-        if std::io::stdin().lock().read_line(&mut line)? == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-        line.truncate(line.trim_end_matches(['\r', '\n']).len());
-        Ok(Secret::new(line))
     }
 }
