@@ -66,14 +66,16 @@ impl ReceivedMessages for SqlServerStore {
             Ok::<_, std::io::Error>(())
         });
         read.map_err(|error| StoreError::caused_by(StoreErrorKind::Unavailable, DOING, error))?;
-        let insert = |ordinal: usize| {
-            let parameter = PARAMETERS + 1 + ordinal;
-            format!(
-                "INSERT INTO sendport.ReceivedContent (AlertId, Ordinal, Content) VALUES (@id, {ordinal}, @P{parameter});\n"
-            )
+        let row = |ordinal: usize| format!("(@id, {ordinal}, @P{})", PARAMETERS + 1 + ordinal);
+        let rows: Vec<_> = (0..pieces.len()).map(row).collect();
+        let insert = match rows.is_empty() {
+            true => String::new(),
+            false => format!(
+                "INSERT INTO sendport.ReceivedContent (AlertId, Ordinal, Content) VALUES {};",
+                rows.join(", ")
+            ),
         };
-        let inserts: String = (0..pieces.len()).map(insert).collect();
-        let sql = include_str!("sql/insert_received.sql").replace("{content}", &inserts);
+        let sql = include_str!("sql/insert_received.sql").replace("{content}", &insert);
         let contents: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
         let contents = contents.iter().map(|it| it as &dyn ToSql);
         let values: Vec<_> = values.into_iter().chain(contents).collect();
