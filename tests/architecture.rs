@@ -53,6 +53,14 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ),
     ("ldap3", &["ldap"]),
     ("roxmltree", &["import/biztalk"]),
+    ("ipnet", &["sendport-intake/settings/network.rs"]),
+    (
+        "mail_parser",
+        &[
+            "sendport-intake/content/header.rs",
+            "sendport-message/received.rs",
+        ],
+    ),
     ("lettre", &["sendport-message/mime"]),
     ("html2text", &["sendport-message/mime"]),
     ("native_tls", &["ldap"]),
@@ -201,7 +209,7 @@ fn a_library_is_known_in_its_room_alone() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Beside the clock it reads secrets, watches files, and opens those that alerts name; its Cargo.toml says what it may depend on.
+/// Beside the clock it reads secrets, watches files, opens those that alerts name, and reads those that contain received messages; its Cargo.toml says what it may depend on.
 #[test]
 fn the_core_does_no_io() {
     for (path, code) in sources() {

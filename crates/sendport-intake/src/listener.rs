@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::access::AccessRules;
-use crate::client_limits::{ClientRate, ConnectionLimits, ConnectionRefusal};
+use crate::client_limits::{ClientRate, ConnectionLimits, ConnectionPlace, ConnectionRefusal};
 use crate::content::incoming::ContentLimits;
 use crate::content::memory::MemoryBudget;
 use crate::observer::{IntakeActivity, IntakeObserver};
@@ -242,6 +242,28 @@ fn report_panic(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
+/// Records the end of a connection however it comes.
+struct OpenConnection {
+    _place: ConnectionPlace,
+    observer: Arc<dyn IntakeObserver>,
+}
+
+impl OpenConnection {
+    fn new(place: ConnectionPlace, observer: Arc<dyn IntakeObserver>) -> Self {
+        observer.record(IntakeActivity::ConnectionOpened);
+        Self {
+            _place: place,
+            observer,
+        }
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.observer.record(IntakeActivity::ConnectionClosed);
+    }
+}
+
 fn admit(intake: &Arc<Intake>, tcp: TcpStream, client: SocketAddr, sessions: &mut JoinSet<()>) {
     let address = client.ip().to_canonical();
     let place = match intake.connections.place(address) {
@@ -254,12 +276,10 @@ fn admit(intake: &Arc<Intake>, tcp: TcpStream, client: SocketAddr, sessions: &mu
     }
     let span = tracing::info_span!("smtp_session", intake = intake.name, client = %address);
     let intake = Arc::clone(intake);
+    let open = OpenConnection::new(place, Arc::clone(&intake.observer));
     let session = async move {
-        let _place = place;
-        intake.observer.record(IntakeActivity::ConnectionOpened);
-        let observer = Arc::clone(&intake.observer);
+        let _open = open;
         serve(intake, Box::new(tcp), address).await;
-        observer.record(IntakeActivity::ConnectionClosed);
     };
     sessions.spawn(session.instrument(span));
 }

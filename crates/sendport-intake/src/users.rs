@@ -73,6 +73,20 @@ impl PasswordHash {
         Ok(hash)
     }
 
+    /// One that takes a test no time.
+    #[cfg(test)]
+    pub(crate) fn cheap(password: &str) -> Self {
+        let mut hash = Self {
+            log_n: 10,
+            r: 8,
+            p: 1,
+            salt: vec![1; 8],
+            hash: vec![0; 32],
+        };
+        hash.hash = hash.derive(password).unwrap().to_vec();
+        hash
+    }
+
     /// Parses the text.
     ///
     /// # Errors
@@ -289,17 +303,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_is_known_in_any_case_and_an_unknown_one_is_no_error() {
-        let hash = PasswordHash {
-            log_n: 10,
-            r: 8,
-            p: 1,
-            salt: vec![1; 8],
-            hash: vec![0; 32],
-        };
-        let hash = PasswordHash {
-            hash: hash.derive("secret").unwrap().to_vec(),
-            ..hash
-        };
+        let hash = PasswordHash::cheap("secret");
         let user = UserRule {
             password_hash: Some(sendport_core::secret::Secret::new(hash.to_string())),
             ..UserRule::default()

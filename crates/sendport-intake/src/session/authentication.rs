@@ -69,6 +69,9 @@ impl Session {
     }
 
     fn chosen(&self, name: &str) -> Result<Mechanism, Reply> {
+        if self.helo.is_none() {
+            return Err(Reply::new(503, "5.5.1", "send EHLO first"));
+        }
         if self.auth_user.is_some() {
             return Err(Reply::new(503, "5.5.1", "already authenticated"));
         }
@@ -81,12 +84,10 @@ impl Session {
         }
         let offered = self.mechanisms();
         let known = Mechanism::from_name(name);
+        let is_password = matches!(known, Some(Mechanism::Plain | Mechanism::Login));
         match known.filter(|mechanism| offered.contains(mechanism)) {
             Some(mechanism) => Ok(mechanism),
-            None if known.is_some()
-                && !self.is_encrypted()
-                && !self.intake.passwords.is_empty() =>
-            {
+            None if is_password && !self.is_encrypted() && !self.intake.passwords.is_empty() => {
                 Err(Reply::new(
                     538,
                     "5.7.11",

@@ -152,3 +152,6 @@ fn loopback() -> Vec<ClientNetwork> {
 fn any_domain() -> Vec<DomainPattern> {
     vec![DomainPattern::Any]
 }
+
+#[cfg(test)]
+mod tests;

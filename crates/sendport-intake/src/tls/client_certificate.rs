@@ -28,6 +28,8 @@ pub(super) fn note_trust(ssl: &mut Ssl) -> Arc<AtomicBool> {
         ssl.set_verify_callback(SslVerifyMode::PEER, move |good, _| {
             if !good {
                 noted.store(false, Ordering::Relaxed);
+                // What OpenSSL noted would fail the next call for any connection of this thread.
+                drop(ErrorStack::get());
             }
             true
         });

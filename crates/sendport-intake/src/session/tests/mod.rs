@@ -1,5 +1,6 @@
 //! Sessions over a connection in memory, with a queue that records.
 
+mod authentication;
 mod content;
 mod hostile;
 mod lifecycle;
