@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sendport_core::clock::Clock;
 use sendport_core::domain::domain_to_ascii;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -31,6 +31,9 @@ const CONTENT_MEMORY: usize = 64 << 20;
 /// Failed authentications of one client in the window before the next attempts are refused.
 const MOST_AUTH_FAILURES: u32 = 10;
 const AUTH_FAILURE_WINDOW: Duration = Duration::from_secs(300);
+
+/// Connections that wait for [`SmtpIntake::run`] to accept them.
+const BACKLOG: u32 = 1024;
 
 /// The pause after a failed accept, mostly for want of descriptors: sessions that end free some.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -169,7 +172,7 @@ impl SmtpIntake {
         let intake = Intake::new(name.to_owned(), settings.clone(), dependencies)?;
         let mut listeners = Vec::new();
         for &address in &settings.listen {
-            let bound = TcpListener::bind(address).await;
+            let bound = listen(address);
             listeners.push(bound.map_err(|source| StartError::Bind { address, source })?);
         }
         Ok(Self {
@@ -211,6 +214,18 @@ impl SmtpIntake {
         }
         tracing::info!(intake = self.intake.name, "SMTP intake stopped");
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A restart does not wait for connections of the process before it. On Windows it would share the port.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Accepts until the intake stops, then waits for the sessions.

@@ -32,17 +32,21 @@ pub(crate) struct DotProgress {
 }
 
 impl DotReader {
-    /// Passes what belongs to the content to `take`.
+    /// Passes what belongs to the content to `take`, in as few parts as possible.
     pub(crate) fn feed(&mut self, piece: &[u8], mut take: impl FnMut(&[u8])) -> DotProgress {
-        let mut at = 0;
+        // Where the octets begin that are not passed on yet, and the next one to look at.
+        let (mut start, mut at) = (0, 0);
         while let Some(&byte) = piece.get(at) {
             self.0 = match (self.0, byte) {
                 (State::LineStart, b'.') => {
+                    take(&piece[start..at]);
                     at += 1;
+                    start = at;
                     State::Dot
                 }
                 (State::Dot, b'\r') => {
                     at += 1;
+                    start = at;
                     State::DotCr
                 }
                 (State::DotCr, b'\n') => {
@@ -57,22 +61,17 @@ impl DotReader {
                     State::Cr
                 }
                 (State::Cr, b'\n') => {
-                    take(b"\n");
                     at += 1;
                     State::LineStart
                 }
                 (State::LineStart | State::Dot | State::Line | State::Cr, _) => {
-                    let rest = &piece[at..];
-                    let (end, state) = match memchr(b'\r', rest) {
-                        Some(cr) => (cr + 1, State::Cr),
-                        None => (rest.len(), State::Line),
-                    };
-                    take(&rest[..end]);
-                    at += end;
-                    state
+                    let cr = memchr(b'\r', &piece[at..]);
+                    at = cr.map_or(piece.len(), |cr| at + cr + 1);
+                    if cr.is_some() { State::Cr } else { State::Line }
                 }
             };
         }
+        take(&piece[start..at]);
         DotProgress {
             consumed: at,
             is_complete: false,
