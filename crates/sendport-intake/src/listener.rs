@@ -195,7 +195,7 @@ impl SmtpIntake {
     pub async fn run(self, stop: CancellationToken) {
         for listener in &self.listeners {
             if let Ok(address) = listener.local_addr() {
-                tracing::info!(intake = self.intake.name, %address, "SMTP intake listens");
+                tracing::info!(intake = self.intake.name, %address, "SMTP intake started");
             }
         }
         let stopping = self.intake.stop.clone();
