@@ -24,4 +24,4 @@ mod users;
 pub use listener::{IntakeDependencies, SmtpIntake, StartError};
 pub use queue::{MessageQueue, QueueError};
 pub use tls::{PemError, TlsSettingsError};
-pub use users::{PasswordHash, PasswordHashError};
+pub use users::{PasswordHash, PasswordHashError, UsersError};

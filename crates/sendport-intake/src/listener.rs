@@ -23,7 +23,7 @@ use crate::reply::Reply;
 use crate::session::serve;
 use crate::settings::{IntakeTls, SmtpIntakeConfig};
 use crate::tls::{ReloadableTls, TlsSettingsError};
-use crate::users::{PasswordHashError, Passwords};
+use crate::users::{Passwords, UsersError};
 
 /// Content of all connections together that is in memory beyond the first 64 KiB of each message.
 const CONTENT_MEMORY: usize = 64 << 20;
@@ -66,9 +66,9 @@ pub enum StartError {
     /// A certificate or a key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsSettingsError),
-    /// The hash of a user's password cannot be used.
-    #[error("password_hash: {0}")]
-    PasswordHash(#[from] PasswordHashError),
+    /// A user cannot be used.
+    #[error("user: {0}")]
+    Users(#[from] UsersError),
     /// The name in the greeting is no domain.
     #[error("hostname: expected a name such as \"mail.contoso.com\", found \"{found}\": {problem}")]
     Hostname {

@@ -355,3 +355,42 @@ proptest! {
         prop_assert_eq!(defect, None);
     }
 }
+
+/// Fields whose parts are repeated to the longest header section.
+#[test]
+fn what_a_hostile_header_section_says_is_bounded() {
+    let parts = [
+        "(",
+        "<",
+        "\"",
+        "\\",
+        "=?a?q?",
+        "=?utf-8?q?x?= ",
+        "a@b,",
+        ":",
+        ";",
+        "a:;",
+        "@",
+        "\r\n ",
+        "\u{fc}",
+        "<a@b>",
+        "=?utf-8?b?",
+        "\u{1}",
+    ];
+    for (part, name) in parts
+        .iter()
+        .flat_map(|part| ["From", "To", "Subject", "Message-ID"].map(|name| (part, name)))
+    {
+        let text = part.repeat(200_000 / part.len());
+        let header = HeaderSection::read(format!("{name}: {text}\r\n").as_bytes());
+        for (shown, longest) in [
+            (header.from, 1000),
+            (header.subject, 998),
+            (header.message_id, 998),
+        ] {
+            let shown = shown.unwrap_or_default();
+            assert!(shown.chars().count() <= longest, "{name}: {part:?}");
+            assert!(!shown.contains(char::is_control), "{name}: {part:?}");
+        }
+    }
+}

@@ -15,6 +15,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 /// The shortest limit of a message (RFC 5321 section 4.5.3.1.7).
 const SMALLEST_MESSAGE: u64 = 64 * 1024;
 
+/// The largest one, with room for what is added. SQLite's longest value has 1,000,000,000 bytes.
+const LARGEST_MESSAGE: u64 = 900_000_000;
+
 impl SmtpIntakeConfig {
     /// Everything that has to be corrected before the intake starts; keys are relative to `[intake.<name>]`. The
     /// files are not read.
@@ -218,11 +221,11 @@ impl SmtpIntakeConfig {
                 format!("expected at most {MOST_RECIPIENTS}, found {found}"),
             );
         }
-        if self.max_message_size.0 < SMALLEST_MESSAGE {
+        if !(SMALLEST_MESSAGE..=LARGEST_MESSAGE).contains(&self.max_message_size.0) {
             let found = self.max_message_size;
             add(
                 "max_message_size",
-                format!("expected at least \"64KiB\", found \"{found}\""),
+                format!("expected \"64KiB\" to \"900MB\", found \"{found}\""),
             );
         }
         for (key, wait) in self.timeout.by_key() {

@@ -82,7 +82,7 @@ pub struct SmtpIntakeConfig {
     /// Lowest TLS version.
     #[serde(default)]
     pub min_tls_version: MinTlsVersion,
-    /// Longest message, as `SIZE` announces it.
+    /// Longest message, as `SIZE` announces it; at most 900MB.
     #[serde(default = "limits::message_size")]
     pub max_message_size: ByteSize,
     /// Most recipients of one message; at most 10,000.

@@ -175,6 +175,7 @@ fn a_setting_that_cannot_work_is_a_problem() {
         ),
         ("max_recipients = 10001".to_owned(), &["max_recipients"]),
         ("max_message_size = '1KB'".to_owned(), &["max_message_size"]),
+        ("max_message_size = '1GB'".to_owned(), &["max_message_size"]),
         (
             "[timeout]\ncommit = '0s'\ncommand = '2d'".to_owned(),
             &["timeout.command", "timeout.commit"],

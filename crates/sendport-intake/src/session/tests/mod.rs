@@ -5,6 +5,7 @@ mod content;
 mod hostile;
 mod lifecycle;
 mod mail;
+mod pieces;
 
 use std::net::IpAddr;
 use std::sync::Arc;
