@@ -40,19 +40,19 @@ pub struct SmtpIntakeConfig {
     pub hostname: Option<String>,
     /// The send port of the messages, unless a sender, a user or a client has one of its own.
     pub send_port: String,
-    /// Send ports by reverse-path: an address, a domain or `*.domain`. The most specific one counts, before
+    /// Send ports by reverse-path: an address, a domain or `.domain`. The most specific one counts, before
     /// that of a user or a client.
     #[serde(default)]
     pub send_port_by_sender: BTreeMap<AddressPattern, String>,
     /// Addresses and networks of clients that may relay without authentication.
     #[serde(default = "loopback")]
     pub allow_clients: Vec<ClientNetwork>,
-    /// Reverse-paths that clients may use: addresses, domains, `*.domain`, or `*` for any.
+    /// Reverse-paths that clients may use: addresses, domains, `.domain`, or `*` for any.
     pub allow_senders: Vec<AddressPattern>,
     /// Accept the null reverse-path `<>`, which notifications have.
     #[serde(default)]
     pub allow_null_sender: bool,
-    /// Domains that clients may send to: `contoso.com`, `*.contoso.com`, `[192.0.2.1]`, or `*` for any domain,
+    /// Domains that clients may send to: `contoso.com`, `.contoso.com`, `[192.0.2.1]`, or `*` for any domain,
     /// which has no address literal in it.
     #[serde(default = "any_domain")]
     pub allow_recipient_domains: Vec<DomainPattern>,

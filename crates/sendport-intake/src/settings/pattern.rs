@@ -5,7 +5,7 @@ use std::fmt;
 use sendport_core::domain::{Address, domain_to_ascii};
 use serde::{Deserialize, Serialize};
 
-/// `contoso.com`, `*.contoso.com`, `[192.0.2.1]` or `*`.
+/// `contoso.com`, `.contoso.com`, `[192.0.2.1]` or `*`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum DomainPattern {
@@ -89,7 +89,7 @@ impl TryFrom<String> for DomainPattern {
         if text == "*" {
             return Ok(Self::Any);
         }
-        let (domain, is_parent) = match text.strip_prefix("*.") {
+        let (domain, is_parent) = match text.strip_prefix('.') {
             Some(parent) => (parent, true),
             None => (&*text, false),
         };
@@ -99,7 +99,7 @@ impl TryFrom<String> for DomainPattern {
             Ok(ascii) if !is_parent => Ok(Self::Exact(ascii)),
             other => Err(NotAPattern {
                 expected: "a domain",
-                example: "\"contoso.com\", \"*.contoso.com\" or \"*\"",
+                example: "\"contoso.com\", \".contoso.com\" or \"*\"",
                 problem: other
                     .err()
                     .unwrap_or("an address literal has no subdomains")
@@ -121,7 +121,7 @@ impl TryFrom<String> for AddressPattern {
             Ok(address) => Ok(Self::Address(address.to_ascii_lowercase())),
             Err(error) => Err(NotAPattern {
                 expected: "an address or a domain",
-                example: "\"alerts@contoso.com\", \"contoso.com\", \"*.contoso.com\" or \"*\"",
+                example: "\"alerts@contoso.com\", \"contoso.com\", \".contoso.com\" or \"*\"",
                 found: text,
                 problem: error.problem.to_owned(),
             }),
@@ -133,7 +133,7 @@ impl fmt::Display for DomainPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => f.write_str("*"),
-            Self::Subdomains(parent) => write!(f, "*.{parent}"),
+            Self::Subdomains(parent) => write!(f, ".{parent}"),
             Self::Exact(domain) => f.write_str(domain),
         }
     }
@@ -181,7 +181,7 @@ mod tests {
                 ][..],
             ),
             (
-                "*.contoso.com",
+                ".contoso.com",
                 &["a@x.contoso.com", "a@x.y.Contoso.COM"],
                 &["a@contoso.com", "a@xcontoso.com", "a@x.contoso.com.example"],
             ),
@@ -220,13 +220,7 @@ mod tests {
 
     #[test]
     fn an_address_is_more_specific_than_a_domain_than_its_parent() {
-        let order = [
-            "*",
-            "*.com",
-            "*.contoso.com",
-            "contoso.com",
-            "a@contoso.com",
-        ];
+        let order = ["*", ".com", ".contoso.com", "contoso.com", "a@contoso.com"];
         let specificity: Vec<_> = order.map(|text| pattern(text).specificity()).to_vec();
         assert!(specificity.is_sorted_by(|a, b| a < b), "{specificity:?}");
     }
@@ -236,15 +230,15 @@ mod tests {
         for text in [
             "",
             "a b",
-            "*contoso.com",
-            "*.[192.0.2.1]",
+            "*.contoso.com",
+            ".[192.0.2.1]",
             "@contoso.com",
             "contoso..com",
         ] {
             let error = AddressPattern::try_from(text.to_owned())
                 .unwrap_err()
                 .to_string();
-            assert!(error.contains("\"*.contoso.com\""), "{error}");
+            assert!(error.contains("\".contoso.com\""), "{error}");
         }
     }
 }

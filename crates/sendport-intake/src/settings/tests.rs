@@ -5,7 +5,7 @@ const EVERY_KEY: &str = r#"
     listen = ["0.0.0.0:25", "[::1]:2525"]
     hostname = "mail.contoso.com"
     send_port = "default"
-    send_port_by_sender = { "erp@contoso.com" = "erp", "*.contoso.com" = "other" }
+    send_port_by_sender = { "erp@contoso.com" = "erp", ".contoso.com" = "other" }
     allow_clients = ["127.0.0.0/8", "10.1.0.0/16"]
     allow_senders = ["contoso.com"]
     allow_null_sender = true
@@ -81,7 +81,7 @@ fn every_key_is_read_and_no_secret_is_shown() {
         ports,
         [
             "send_port default",
-            "send_port_by_sender.\"*.contoso.com\" other",
+            "send_port_by_sender.\".contoso.com\" other",
             "send_port_by_sender.\"erp@contoso.com\" erp",
             "client.erp.send_port erp",
             "user.backup@contoso.com.send_port backup",
