@@ -4,6 +4,7 @@
 //! On SQLite always; on a T-SQL engine where `SENDPORT_TEST_SQLSERVER` holds a connection
 //! string, in databases of its own.
 
+mod clients;
 mod count;
 mod database;
 mod disk;

@@ -1,6 +1,7 @@
 //! What is done to the service while alerts come in.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use sendport::sink::{Sink, SinkOptions};
 
+use crate::clients::Clients;
 use crate::count::{Counts, count};
 use crate::database::{Database, Engine};
 use crate::disk::Disk;
@@ -18,6 +20,7 @@ use crate::proxy::{Mode, Proxy};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scenario {
     Kill,
+    KillBesideClients,
     RelayCutAfterDot,
     FreezeProcess,
     DatabaseCut,
@@ -29,8 +32,9 @@ pub(crate) enum Scenario {
     DiskFull,
 }
 
-pub(crate) const ALL: [Scenario; 10] = [
+pub(crate) const ALL: [Scenario; 11] = [
     Scenario::Kill,
+    Scenario::KillBesideClients,
     Scenario::RelayCutAfterDot,
     Scenario::FreezeProcess,
     Scenario::DatabaseCut,
@@ -47,7 +51,9 @@ impl Scenario {
     /// full. A server's disk and locks are its own.
     pub(crate) fn applies_to(self, engine: &Engine) -> bool {
         match self {
-            Self::Kill | Self::RelayCutAfterDot | Self::FreezeProcess => true,
+            Self::Kill | Self::KillBesideClients | Self::RelayCutAfterDot | Self::FreezeProcess => {
+                true
+            }
             Self::FileLocked | Self::DiskFull => matches!(engine, Engine::Sqlite),
             _ => matches!(engine, Engine::TSql(_)),
         }
@@ -77,6 +83,7 @@ impl Scenario {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Kill => "kill -9 at random points",
+            Self::KillBesideClients => "kill -9 while two clients submit messages",
             Self::RelayCutAfterDot => "relay cut after the final dot",
             Self::FreezeProcess => "SIGSTOP longer than the lease",
             Self::DatabaseCut => "database link cut at random",
@@ -173,6 +180,8 @@ struct Run<'a> {
     relay: Option<Proxy>,
     link: Option<Proxy>,
     sink: Sink,
+    /// Where the only instance takes messages, if it does.
+    intake: Option<SocketAddr>,
 }
 
 pub(crate) async fn run(scenario: &Scenario, engine: &Engine, plan: &Plan) -> Row {
@@ -198,8 +207,10 @@ pub(crate) async fn run(scenario: &Scenario, engine: &Engine, plan: &Plan) -> Ro
         Some(address) => Some(Proxy::start(address, None).await),
         None => None,
     };
+    let intake = (*scenario == Scenario::KillBesideClients).then(free_port);
     let run = Run {
         plan,
+        intake,
         disk,
         folder,
         database,
@@ -208,8 +219,14 @@ pub(crate) async fn run(scenario: &Scenario, engine: &Engine, plan: &Plan) -> Ro
         sink,
     };
     run.configure();
-    let (faults, alerts) = run.work(*scenario).await;
-    let counts = count(&run.database, &run.folder.path().join("mails"), alerts).await;
+    let (faults, counts) = match intake {
+        Some(intake) => run.kill_beside_clients(intake).await,
+        None => {
+            let (faults, alerts) = run.work(*scenario).await;
+            let mails = run.folder.path().join("mails");
+            (faults, count(&run.database, &mails, alerts).await)
+        }
+    };
     run.sink.stop().await;
     run.database.remove().await;
     Row {
@@ -230,11 +247,12 @@ impl Run<'_> {
              [service]\nlease = '{}s'\nrenew_interval = '1s'\nsweep_interval = '500ms'\npoll_interval = '200ms'\n\
              [relay.main]\nkind = 'smtp'\nhost = '{}'\nport = {}\ntls = 'none'\nehlo_name = 'crash.test'\n\
              [send_port.default]\nfrom = 'a@example.test'\nrelays = ['main']\n\
-             [send_port.default.retry]\nfirst_delay = '1s'\nlongest_delay = '2s'\n",
+             [send_port.default.retry]\nfirst_delay = '1s'\nlongest_delay = '2s'\n{}",
             self.database.connection(link),
             self.plan.lease.as_secs(),
             relay.ip(),
-            relay.port()
+            relay.port(),
+            self.intake.map(intake_section).unwrap_or_default()
         );
         std::fs::write(self.config(), text).expect("write the configuration");
         // Making a database can take a busy server longer than the time-out of a command.
@@ -366,6 +384,20 @@ impl Run<'_> {
         self.plan.kills
     }
 
+    /// What a client was told is compared with the rows; whether they were relayed is what the other scenarios are about.
+    async fn kill_beside_clients(&self, intake: SocketAddr) -> (u32, Counts) {
+        let clients = Clients::start(2, intake);
+        let longest = if self.link.is_some() { 2_500 } else { 300 };
+        let mut service = self.start();
+        for _ in 0..self.plan.kills {
+            pause(Duration::from_millis(u64::from(random(longest)) + 100)).await;
+            service.signal("KILL");
+            let _ = service.0.wait();
+            service = self.start();
+        }
+        (self.plan.kills, clients.count(&self.database).await)
+    }
+
     async fn wait_for_cuts(&self) -> u32 {
         let cuts = &self.relay.as_ref().expect("a proxy").cuts;
         for _ in 0..1_200 {
@@ -456,6 +488,18 @@ impl Drop for Service {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+fn intake_section(listen: SocketAddr) -> String {
+    format!(
+        "[intake.local]\nkind = 'smtp'\nlisten = ['{listen}']\nsend_port = 'default'\nallow_senders = ['*']\n"
+    )
+}
+
+/// The service listens there again after each kill.
+fn free_port() -> SocketAddr {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("its address")
 }
 
 fn log_file(folder: &Path) -> std::fs::File {

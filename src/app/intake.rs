@@ -99,10 +99,18 @@ impl DatabaseQueue {
 
     /// Whether this is the database that the configuration means, with the tables that this program knows.
     async fn probe(&self) -> Result<(), QueueError> {
-        if let Some(what) = schema_problem(&*self.store).await.map_err(queue_error)? {
+        if let Some(what) = schema_problem(&*self.store)
+            .await
+            .map_err(|error| queue_error(&error))?
+        {
             return Err(QueueError::Unavailable(what));
         }
-        match self.store.environment().await.map_err(queue_error)? {
+        match self
+            .store
+            .environment()
+            .await
+            .map_err(|error| queue_error(&error))?
+        {
             Some(found) if found == self.environment => Ok(()),
             _ => Err(QueueError::Unavailable(
                 "the database has not the environment of this service".to_owned(),
@@ -118,7 +126,7 @@ impl MessageQueue for DatabaseQueue {
         inserted.map_err(|error| {
             self.is_known
                 .store(!error.is_transient(), Ordering::Relaxed);
-            queue_error(error)
+            queue_error(&error)
         })
     }
 
@@ -134,7 +142,7 @@ impl MessageQueue for DatabaseQueue {
     }
 }
 
-fn queue_error(error: StoreError) -> QueueError {
+fn queue_error(error: &StoreError) -> QueueError {
     match error.kind() {
         StoreErrorKind::Rejected => QueueError::Refused(error.to_string()),
         _ => QueueError::Unavailable(error.to_string()),
