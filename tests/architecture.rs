@@ -58,7 +58,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
         "mail_parser",
         &[
             "sendport-intake/content/header.rs",
-            "sendport-message/received.rs",
+            "sendport-message/received",
         ],
     ),
     ("lettre", &["sendport-message/mime"]),

@@ -24,6 +24,7 @@ mod support {
     pub(crate) mod recording_peer;
     pub(crate) mod scripted_peer;
     pub(crate) mod slapd;
+    pub(crate) mod submitted;
     pub(crate) mod tds_server;
     pub(crate) mod unanswered_auth;
 }
@@ -71,6 +72,7 @@ mod preview_is_what_arrives;
 mod protected_headers_are_read_back;
 mod purged_by_an_operator;
 mod ready_while_it_can_work;
+mod received_for_relays_without_8bitmime;
 mod recipients_decrypt_their_email;
 mod recipients_without_usable_certificate_fail;
 mod redirected_to_one_address;

@@ -49,14 +49,14 @@ pub(super) fn reject_by_extensions(
 }
 
 /// A message names its recipients: those whose addresses need SMTPUTF8 are rejected one by one
-/// ([`reject_recipient`]). Any other message needs it for From or Reply-To.
+/// ([`reject_recipient`]). Any other message needs it for From or Reply-To; one that a client submitted for any field.
 fn reject_international(envelope: &Envelope) -> Option<Reply> {
     let ascii = |path: &ForwardPath| !path.address.is_international();
     let paths = &envelope.forward_paths;
     if !paths.is_empty() && !paths.iter().any(ascii) {
         return None;
     }
-    let what = "an address in From or Reply-To is not ASCII, and the relay does not offer SMTPUTF8";
+    let what = "a header field such as From or Reply-To is not ASCII, and the relay does not offer SMTPUTF8";
     Some(rejection(553, (5, 6, 7), what))
 }
 

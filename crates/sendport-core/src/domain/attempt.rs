@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    AlertId, AlertStatus, Command, EnhancedStatusCode, Fault, LeaseToken, RecipientAddress,
-    RecipientKind, RecipientStatus, Reply, ServerLimits, Timestamp, alert::word_enum,
+    AlertId, AlertStatus, Command, EnhancedStatusCode, Fault, LeaseToken, LocalCause,
+    RecipientAddress, RecipientKind, RecipientStatus, Reply, ServerLimits, Timestamp,
+    alert::word_enum,
 };
 
 /// Names one attempt, so that writing it twice writes it once.
@@ -158,6 +159,13 @@ impl SubmissionReport {
                 .replies
                 .iter()
                 .all(|said| said.reply.code == 553 && said.reply.enhanced == Some(unsupported))
+    }
+
+    /// The relay was asked for nothing, because it does not offer 8BITMIME (RFC 6152), which the message needs; another
+    /// one may, and this one may take another form of the message.
+    pub fn wants_8bitmime(&self) -> bool {
+        let lacks = |said: &CommandReply| said.reply.local == Some(LocalCause::EightBitNotOffered);
+        self.end == SubmissionEnd::Answered && self.replies.iter().any(lacks)
     }
 
     /// The relay answered the final dot with 2yz.

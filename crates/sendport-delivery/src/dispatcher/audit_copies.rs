@@ -1,9 +1,9 @@
 //! The audit of a send port: a copy before each transaction.
 
 use sendport_core::domain::{Alert, AttemptKey, Envelope, Lease, Message, OutcomeKind};
-use sendport_smime::Protection;
+use sendport_smime::{Protection, SecuredMessage};
 
-use super::{Dispatcher, ReadyMessage};
+use super::Dispatcher;
 use crate::audit::{AuditError, Submission};
 use crate::send_port::SendPort;
 
@@ -21,17 +21,17 @@ impl Dispatcher {
         differ.then(|| message.bytes.clone())
     }
 
-    /// Keeps a copy of the message that `key` submits to `relay`, if the send port has an audit.
+    /// Keeps a copy of the message that `key` submits to `relay`, if the send port has an audit; `before` it was
+    /// protected.
     ///
     /// # Errors
     /// [`AuditError`]: the message must not be submitted.
     pub(super) async fn keep_copies(
         &self,
         lease: &Lease<Alert>,
-        key: AttemptKey,
-        relay: &str,
+        (key, relay): (AttemptKey, &str),
         envelope: &Envelope,
-        composed: &ReadyMessage,
+        (before, message): (Option<&[u8]>, &SecuredMessage),
     ) -> Result<(), AuditError> {
         let Some(auditor) = self.parts.auditors.get(&lease.value.send_port) else {
             return Ok(());
@@ -42,8 +42,8 @@ impl Dispatcher {
             relay,
             at: self.parts.clock.now(),
             envelope,
-            before: composed.bytes_before.as_deref(),
-            message: &composed.message,
+            before,
+            message,
         };
         auditor.keep(&submission).await
     }

@@ -230,6 +230,7 @@ impl Dispatcher {
             message: secured(draft.message, plan).await?,
             bytes_before,
             template_version: draft.template_version,
+            is_passed_on: false,
             _memory: memory_permit,
         })
     }
@@ -316,7 +317,7 @@ fn text_bytes(alert: &Alert) -> usize {
 }
 
 /// Runs `work`; long work runs where it delays no other task.
-fn aside<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
+pub(super) fn aside<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
     let has_others = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
     if bytes > LARGE && has_others {
         tokio::task::block_in_place(work)

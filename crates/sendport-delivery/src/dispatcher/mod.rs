@@ -12,6 +12,7 @@ mod preparation;
 mod preview;
 mod received;
 mod request_reader;
+mod seven_bit;
 mod submit;
 mod template_cache;
 mod window;
@@ -148,6 +149,8 @@ struct ReadyMessage {
     /// The message before protection, if an audit keeps it.
     bytes_before: Option<Vec<u8>>,
     template_version: Option<String>,
+    /// It came whole, and is passed on without protection.
+    is_passed_on: bool,
     _memory: MemoryPermit,
 }
 
@@ -343,7 +346,8 @@ impl Dispatcher {
                 rules.throttled_for = it.throttled_for;
                 recipients.apply(&it.relay, &it.carried, &it.report, rules);
                 recipients.remark(receipt::remark(alert, port, &it.report.facts));
-                let attempt = recipients.attempt(it.key, &it.relay, it.report, &composed.message);
+                let sent = it.changed.as_ref().unwrap_or(&composed.message);
+                let attempt = recipients.attempt(it.key, &it.relay, it.report, sent);
                 let version = composed.template_version.clone();
                 let mut decision = recipients.into_decision(attempt, port.in_doubt, version);
                 window::fit(&mut decision, alert, port, self.parts.clock.now());

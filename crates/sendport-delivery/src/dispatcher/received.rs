@@ -141,6 +141,7 @@ impl Dispatcher {
             bytes_before: self.bytes_before(&draft.message, port, draft.protection),
             message: secured(draft.message, ProtectionPlan::Unprotected).await?,
             template_version: None,
+            is_passed_on: true,
             _memory: memory_permit,
         })
     }

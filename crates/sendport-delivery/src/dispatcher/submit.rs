@@ -5,6 +5,8 @@ use std::time::Duration;
 use sendport_core::domain::{
     Alert, AttemptKey, Envelope, ForwardPath, Lease, SubmissionIntent, SubmissionReport,
 };
+use sendport_smime::SecuredMessage;
+use sendport_smtp::relay::Relay;
 use tracing::{Instrument, Span};
 
 use super::{Dispatcher, LeaseGate, ReadyMessage, digest};
@@ -22,6 +24,10 @@ const REST: Duration = Duration::from_secs(1);
 /// The available relays do not offer SMTPUTF8; those that may offer it are unavailable.
 const NO_SMTPUTF8: &str =
     "waits for a relay that may offer SMTPUTF8, which an address that is not ASCII needs";
+
+/// The same of 8BITMIME.
+const NO_8BITMIME: &str =
+    "waits for a relay that may offer 8BITMIME, which bytes above 127 in the message need";
 
 /// A message to submit.
 pub(super) struct SubmitJob<'a> {
@@ -48,6 +54,8 @@ pub(super) struct RelayAttempt {
     /// The forward-paths that were part of it.
     pub(super) carried: Vec<ForwardPath>,
     pub(super) report: SubmissionReport,
+    /// What was submitted, if that is not the message of the job.
+    pub(super) changed: Option<SecuredMessage>,
     /// If the relay refused for a limit, when it may be used again.
     pub(super) throttled_for: Option<Duration>,
 }
@@ -58,8 +66,8 @@ enum Step {
     NextRelay,
     /// It refused before MAIL, for a limit.
     Limited(Box<RelayAttempt>),
-    /// It cannot take these addresses; another one may.
-    NextForAddresses,
+    /// It lacks an extension that another one may have: the reason to wait for that one.
+    NextForExtension(&'static str),
     SameRelay,
 }
 
@@ -107,8 +115,8 @@ impl Dispatcher {
                         (limited, passed_over) = (Some(refusal), true);
                         break;
                     }
-                    Step::NextForAddresses => {
-                        (rest, why) = (job.port.retry.first_delay, Some(NO_SMTPUTF8.to_owned()));
+                    Step::NextForExtension(reason) => {
+                        (rest, why) = (job.port.retry.first_delay, Some(reason.to_owned()));
                         break;
                     }
                     Step::SameRelay if asked < ASKED_AGAIN => {}
@@ -128,26 +136,23 @@ impl Dispatcher {
         job: &SubmitJob<'_>,
         another: bool,
     ) -> Step {
-        // A key for each relay: a copy names its relay.
-        let key = AttemptKey::fresh();
         let registry = &self.parts.registry;
         let carried = job.envelope.with_at_most(registry.recipients_limit(name));
-        let kept = self
-            .keep_copies(job.lease, key, name, &carried, job.composed)
-            .await;
-        if let Err(why) = kept {
-            return Step::Done(SubmitResult::AuditFailed(why));
-        }
-        let gate = LeaseGate {
-            submit_guard: &*self.parts.submit_guard,
-            requests: &self.requests,
-            alert: &job.lease.value,
-            note: self.note(job, key, name),
+        let relay = &**permit.relay;
+        let submitted = self.transact(relay, job, &carried, &job.composed.message);
+        let (mut key, mut report) = match submitted.await {
+            Ok(submitted) => submitted,
+            Err(why) => return Step::Done(SubmitResult::AuditFailed(why)),
         };
-        let message = &job.composed.message;
-        let submission = permit.relay.submit(&carried, message, &gate);
-        let report = submission.instrument(attempt_span(&gate.note)).await;
-        let bytes = message.bytes().len();
+        let changed = job.composed.for_relay_without_8bitmime(&mut report);
+        if let Some(message) = &changed {
+            (key, report) = match self.transact(relay, job, &carried, message).await {
+                Ok(submitted) => submitted,
+                Err(why) => return Step::Done(SubmitResult::AuditFailed(why)),
+            };
+        }
+        let sent = changed.as_ref().unwrap_or(&job.composed.message);
+        let bytes = sent.bytes().len();
         let after = registry.report(permit, job.lease.value.id, bytes, &report);
         let reported = |report: SubmissionReport, throttled_for| {
             Box::new(RelayAttempt {
@@ -161,11 +166,17 @@ impl Dispatcher {
                     .into_owned()
                     .forward_paths,
                 report,
+                changed,
                 throttled_for,
             })
         };
         match after {
-            NextStep::Final(_) if another && report.wants_smtp_utf8() => Step::NextForAddresses,
+            NextStep::Final(_) if another && report.wants_smtp_utf8() => {
+                Step::NextForExtension(NO_SMTPUTF8)
+            }
+            NextStep::Final(_) if another && report.wants_8bitmime() => {
+                Step::NextForExtension(NO_8BITMIME)
+            }
             NextStep::Final(throttled_for) => {
                 Step::Done(SubmitResult::Transaction(reported(report, throttled_for)))
             }
@@ -175,8 +186,37 @@ impl Dispatcher {
         }
     }
 
-    fn note(&self, job: &SubmitJob<'_>, key: AttemptKey, relay: &str) -> SubmissionIntent {
-        let (lease, message) = (job.lease, &job.composed.message);
+    /// One transaction, after its audit copies are kept. Its key is its own: a copy names its relay, and contains what
+    /// was submitted to it.
+    async fn transact(
+        &self,
+        relay: &dyn Relay,
+        job: &SubmitJob<'_>,
+        carried: &Envelope,
+        message: &SecuredMessage,
+    ) -> Result<(AttemptKey, SubmissionReport), AuditError> {
+        let key = AttemptKey::fresh();
+        let before = job.composed.bytes_before.as_deref();
+        let copies = self.keep_copies(job.lease, (key, relay.name()), carried, (before, message));
+        copies.await?;
+        let gate = LeaseGate {
+            submit_guard: &*self.parts.submit_guard,
+            requests: &self.requests,
+            alert: &job.lease.value,
+            note: self.note(job, (key, relay.name()), message),
+        };
+        let submission = relay.submit(carried, message, &gate);
+        let report = submission.instrument(attempt_span(&gate.note)).await;
+        Ok((key, report))
+    }
+
+    fn note(
+        &self,
+        job: &SubmitJob<'_>,
+        (key, relay): (AttemptKey, &str),
+        message: &SecuredMessage,
+    ) -> SubmissionIntent {
+        let lease = job.lease;
         SubmissionIntent {
             alert: lease.value.id,
             token: lease.token,

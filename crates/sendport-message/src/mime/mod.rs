@@ -21,7 +21,7 @@ mod body;
 mod custom_headers;
 mod draft;
 mod encoded_word;
-mod encoding;
+pub(crate) mod encoding;
 mod error;
 mod file_name;
 mod guard;

@@ -11,7 +11,7 @@ const LOOK_AHEAD: usize = 5;
 
 /// Encodes a content that comes in pieces.
 #[derive(Debug)]
-pub(in crate::mime) struct Encoder {
+pub(crate) struct Encoder {
     encoding: TransferEncoding,
     /// Octets that wait for the next piece.
     pending: Vec<u8>,
@@ -21,7 +21,7 @@ pub(in crate::mime) struct Encoder {
 }
 
 impl Encoder {
-    pub(in crate::mime) fn new(encoding: TransferEncoding) -> Self {
+    pub(crate) fn new(encoding: TransferEncoding) -> Self {
         Self {
             encoding,
             pending: Vec::new(),
@@ -31,7 +31,7 @@ impl Encoder {
     }
 
     /// Appends the next piece.
-    pub(in crate::mime) fn append(&mut self, out: &mut Vec<u8>, piece: &[u8]) {
+    pub(crate) fn append(&mut self, out: &mut Vec<u8>, piece: &[u8]) {
         if self.pending.is_empty() {
             self.encode(out, piece, false);
         } else {
@@ -42,7 +42,7 @@ impl Encoder {
     }
 
     /// Appends the pending octets: there is no other piece.
-    pub(in crate::mime) fn finish(mut self, out: &mut Vec<u8>) {
+    pub(crate) fn finish(mut self, out: &mut Vec<u8>) {
         let rest = std::mem::take(&mut self.pending);
         self.encode(out, &rest, true);
     }
@@ -113,7 +113,10 @@ impl Encoder {
         let starts_line = self.column == 0 || self.column + 1 >= QUOTED_LINE;
         match rest[0] {
             b'=' => false,
-            b'!'..=b'~' => !(starts_line && rest.starts_with(b"From ")),
+            // Mailbox files change the first, and the second may become the line of a boundary.
+            b'!'..=b'~' => {
+                !(starts_line && (rest.starts_with(b"From ") || rest.starts_with(b"--")))
+            }
             b' ' | b'\t' => !matches!(rest.get(1), None | Some(b'\r')),
             _ => false,
         }

@@ -7,7 +7,7 @@
 mod encoder;
 mod survey;
 
-pub(super) use encoder::Encoder;
+pub(crate) use encoder::Encoder;
 pub(super) use survey::Survey;
 
 use sendport_core::domain::TransferEncoding;

@@ -1,7 +1,16 @@
 //! Messages that a client submitted whole: a relay gets their octets as they came, without the fields that only
 //! a client or a final delivery may write.
 
-use memchr::memmem;
+mod content_type;
+mod fields;
+mod inspection;
+mod part;
+mod seven_bit;
+
+pub use inspection::{AlreadyProtected, FromProblem, already_protected, from_field};
+pub use seven_bit::{NotChanged, for_a_signature, for_seven_bits};
+
+use fields::fields;
 
 /// Fields that are not passed on: `Bcc` would name its recipients to the others (RFC 5322 section 3.6.3), and only the
 /// final delivery writes `Return-Path` (RFC 5321 section 4.4).
@@ -15,40 +24,6 @@ pub fn passed_on(mut message: Vec<u8>) -> Vec<u8> {
         }
     }
     message
-}
-
-/// The octets of one field of a header section, its folded lines and the last CRLF included.
-struct Field {
-    start: usize,
-    end: usize,
-}
-
-impl Field {
-    fn is(&self, message: &[u8], name: &[u8]) -> bool {
-        let field = &message[self.start..self.end];
-        let colon = field.iter().position(|&byte| byte == b':');
-        colon.is_some_and(|colon| field[..colon].trim_ascii_end().eq_ignore_ascii_case(name))
-    }
-}
-
-/// Those up to the first empty line.
-fn fields(message: &[u8]) -> Vec<Field> {
-    let mut fields: Vec<Field> = Vec::new();
-    let mut start = 0;
-    while start < message.len() {
-        let rest = &message[start..];
-        if rest.starts_with(b"\r\n") {
-            break;
-        }
-        let length = memmem::find(rest, b"\r\n").map_or(rest.len(), |at| at + 2);
-        let end = start + length;
-        match fields.last_mut() {
-            Some(folded) if matches!(rest[0], b' ' | b'\t') => folded.end = end,
-            _ => fields.push(Field { start, end }),
-        }
-        start = end;
-    }
-    fields
 }
 
 /// The texts of a message as mail readers show them: subject, text, and HTML if there is any.
