@@ -83,6 +83,9 @@ impl Config {
             let section = section("intake", name);
             found.0.extend(below(&section, intake.warnings()));
         }
+        for (name, port) in &self.send_port {
+            found.0.extend(port.warnings(&section("send_port", name)));
+        }
         for name in self.relay.keys() {
             if !self
                 .send_port

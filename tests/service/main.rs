@@ -73,6 +73,7 @@ mod protected_headers_are_read_back;
 mod purged_by_an_operator;
 mod ready_while_it_can_work;
 mod received_for_relays_without_8bitmime;
+mod received_signed_and_encrypted;
 mod recipients_decrypt_their_email;
 mod recipients_without_usable_certificate_fail;
 mod redirected_to_one_address;

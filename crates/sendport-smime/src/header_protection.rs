@@ -120,11 +120,12 @@ impl HeaderProtected {
         match self {
             Self::No => Ok((header, entity.alone())),
             Self::Clear => {
-                let inside = protected_fields(&header)?.concat();
+                let (_, fields) = fields(&header)?;
+                let inside = fields.concat();
                 Ok((header, entity.with_fields(inside.as_bytes(), "clear")))
             }
             Self::Cipher(hide) => {
-                let fields = protected_fields(&header)?;
+                let (trace, fields) = fields(&header)?;
                 let outer: Vec<_> = fields
                     .iter()
                     .filter_map(|it| outer_field(hide, it))
@@ -132,7 +133,7 @@ impl HeaderProtected {
                 let mut inside = String::with_capacity(3 * header.len());
                 inside.extend(fields);
                 outer.iter().for_each(|it| push_hp_outer(it, &mut inside));
-                let outer = outer.concat() + MIME_VERSION;
+                let outer = trace.concat() + &outer.concat() + MIME_VERSION;
                 let entity = entity.with_fields(inside.as_bytes(), "cipher");
                 Ok((outer.into_bytes(), entity))
             }
@@ -145,9 +146,10 @@ const MIME_VERSION: &str = "MIME-Version: 1.0\r\n";
 /// Longest line of a field with encoded-words (RFC 2047 section 2).
 const LINE: usize = 76;
 
-/// All fields except MIME-Version, which is structural (RFC 9787 section 1.1.1); each with its folds
-/// and its line ending. Bcc is never written: it is envelope only.
-fn protected_fields(header: &[u8]) -> Result<Vec<&str>, SmimeError> {
+/// The trace fields, which a server on the way wrote and which stay outside; and all that are protected: not
+/// MIME-Version, which is structural (RFC 9787 section 1.1.1). Each with its folds and its line ending. Bcc is never
+/// written: it is envelope only.
+fn fields(header: &[u8]) -> Result<(Vec<&str>, Vec<&str>), SmimeError> {
     let header = std::str::from_utf8(header);
     let header = header.map_err(|_| SmimeError::Malformed("its header is not UTF-8"))?;
     let mut fields = Vec::new();
@@ -160,15 +162,13 @@ fn protected_fields(header: &[u8]) -> Result<Vec<&str>, SmimeError> {
         end += line.len();
     }
     fields.push(&header[begin..end]);
-    let is_protected = |field: &&str| {
+    let is_one_of = |field: &str, names: &[&str]| {
         let name = field_name(field);
-        let is_name = |of: &str| name.eq_ignore_ascii_case(of);
-        !["", "mime-version", "bcc", "resent-bcc", "hp-outer"]
-            .into_iter()
-            .any(is_name)
+        names.iter().any(|of| name.eq_ignore_ascii_case(of))
     };
-    fields.retain(is_protected);
-    Ok(fields)
+    fields.retain(|it| !is_one_of(it, &["", "mime-version", "bcc", "resent-bcc", "hp-outer"]));
+    let is_trace = |it: &&str| is_one_of(it, &["received"]);
+    Ok(fields.into_iter().partition(is_trace))
 }
 
 /// Adds `HP-Outer` (RFC 9788 section 2.2), a copy of an outer field.
@@ -259,6 +259,18 @@ mod tests {
             inner.starts_with("Keywords: a\r\nX-Ticket: 7\r\nHP-Outer: X-Ticket: 7\r\nContent-"),
             "{inner}"
         );
+    }
+
+    #[test]
+    fn trace_fields_stay_outside() {
+        let header = "Received: by a;\r\n today\r\nReceived: by b\r\nSubject: s\r\n";
+        let (outer, inner) = parted(HeaderProtected::Clear, header);
+        assert_eq!(outer, format!("{header}MIME-Version: 1.0\r\n"));
+        assert!(inner.starts_with("Subject: s\r\nContent-"), "{inner}");
+        let (outer, inner) = parted(HeaderProtected::Cipher(Hide::Baseline), header);
+        let hidden = header.replace(": s", ": [...]");
+        assert_eq!(outer, format!("{hidden}MIME-Version: 1.0\r\n"));
+        assert!(!inner.contains("Received"), "{inner}");
     }
 
     /// RFC 6532; such a message is submitted with SMTPUTF8 only.

@@ -22,7 +22,7 @@ pub(super) fn outer_field(hide: Hide, field: &str) -> Option<Cow<'_, str>> {
     };
     if is_one_of(&["subject"]) {
         Some(Cow::Borrowed("Subject: [...]\r\n"))
-    } else if is_one_of(&["keywords", "comments", "x-alert-name"]) {
+    } else if is_one_of(&["keywords", "comments", "x-alert-name", "thread-topic"]) {
         None
     } else if hide == Hide::Names && is_one_of(&["from", "to", "cc", "reply-to"]) {
         Some(without_names(field))
@@ -54,7 +54,8 @@ fn without_names(field: &str) -> Cow<'_, str> {
         return Cow::Borrowed(field);
     };
     let value = value.replace("\r\n", "");
-    let addresses: Vec<_> = entries(&value).into_iter().filter_map(addr_spec).collect();
+    let entries = entries(&value);
+    let addresses: Vec<_> = entries.iter().filter_map(|it| addr_spec(it)).collect();
     if addresses.is_empty() {
         return Cow::Borrowed("To: undisclosed-recipients:;\r\n");
     }
@@ -72,25 +73,45 @@ fn without_names(field: &str) -> Cow<'_, str> {
     Cow::Owned(out + "\r\n")
 }
 
-/// Splits at commas outside quoted-strings.
-fn entries(value: &str) -> Vec<&str> {
-    let (mut quoted, mut escaped) = (false, false);
-    let cut = |c: char| {
-        let cuts = c == ',' && !quoted;
-        quoted ^= c == '"' && !escaped;
-        escaped = c == '\\' && !escaped;
-        cuts
-    };
-    value.split(cut).map(str::trim).collect()
+/// The mailboxes of a list, without comments and the names of groups.
+fn entries(value: &str) -> Vec<String> {
+    let mut entries = Vec::new();
+    let mut entry = String::new();
+    // In a quoted-string, in angle brackets or an address literal, in so many comments.
+    let (mut quoted, mut enclosed, mut comments) = (false, false, 0_usize);
+    let mut characters = value.chars();
+    while let Some(c) = characters.next() {
+        match c {
+            '\\' if comments > 0 => drop(characters.next()),
+            '\\' if quoted => entry.extend([c].into_iter().chain(characters.next())),
+            '"' if comments == 0 => {
+                quoted = !quoted;
+                entry.push(c);
+            }
+            _ if quoted => entry.push(c),
+            '(' => comments += 1,
+            ')' if comments > 0 => comments -= 1,
+            _ if comments > 0 => {}
+            ',' | ';' if !enclosed => entries.push(std::mem::take(&mut entry)),
+            ':' if !enclosed => entry.clear(),
+            _ => {
+                enclosed = matches!(c, '<' | '[') || (enclosed && !matches!(c, '>' | ']'));
+                entry.push(c);
+            }
+        }
+    }
+    entries.push(entry);
+    entries
 }
 
 /// The addr-spec of one mailbox.
 fn addr_spec(entry: &str) -> Option<&str> {
+    let entry = entry.trim();
     let address = match entry.strip_suffix('>') {
         Some(rest) => rest.rsplit_once('<')?.1,
         None => entry,
     };
-    let is_address = !address.is_empty() && !address.ends_with(';') && address != STAND_IN_ADDRESS;
+    let is_address = address.contains('@') && address != STAND_IN_ADDRESS;
     is_address.then_some(address)
 }
 
@@ -120,6 +141,10 @@ mod tests {
                 "To: undisclosed-recipients:;\r\n",
             ),
             ("Reply-To: H <h@x>\r\n", "Reply-To: h@x\r\n"),
+            (
+                "Cc: Team (a, b): A <a@x>, b@[IPv6:::1] (B); c@x (C \\) c), Nobody\r\n",
+                "Cc: a@x, b@[IPv6:::1], c@x\r\n",
+            ),
             ("X-Other: I <i@x>\r\n", "X-Other: I <i@x>\r\n"),
         ] {
             assert_eq!(shy(field).unwrap(), left, "{field}");
@@ -146,7 +171,12 @@ mod tests {
         for hide in [Hide::Baseline, Hide::Names] {
             let left = outer_field(hide, "subject: Dinner\r\n plans\r\n");
             assert_eq!(left.unwrap(), "Subject: [...]\r\n");
-            for field in ["Keywords: a\r\n", "Comments: b\r\n", "X-Alert-Name: c\r\n"] {
+            for field in [
+                "Keywords: a\r\n",
+                "Comments: b\r\n",
+                "X-Alert-Name: c\r\n",
+                "Thread-Topic: d\r\n",
+            ] {
                 assert_eq!(outer_field(hide, field), None);
                 assert_eq!(outer_field(Hide::None, field).unwrap(), field);
             }

@@ -222,6 +222,18 @@ impl Dispatcher {
         let _preparing = Preparation::begin(submit_guard, &self.preparing, lease).await;
         let draft = sources.draft(alert, port, &variant, &attachments, turn);
         let draft = draft.await?;
+        self.protected(draft, (alert, port), &variant, memory_permit)
+            .await
+    }
+
+    /// The message with its protection.
+    pub(super) async fn protected(
+        &self,
+        draft: Draft,
+        (alert, port): (&Alert, &SendPort),
+        variant: &Variant,
+        memory_permit: MemoryPermit,
+    ) -> Result<ReadyMessage, ComposeError> {
         let now = self.parts.clock.now();
         let context = variant.message_context(&draft.from, alert, now);
         let plan = protection_plan(port, draft.protection, &context)?;
@@ -230,7 +242,6 @@ impl Dispatcher {
             message: secured(draft.message, plan).await?,
             bytes_before,
             template_version: draft.template_version,
-            is_passed_on: false,
             _memory: memory_permit,
         })
     }
@@ -303,11 +314,7 @@ pub(super) fn protection(
     port: &SendPort,
     variant: &Variant,
 ) -> Result<Protection, Refusal> {
-    let wanted = port.decide_protection(alert)?;
-    Ok(match variant.unencrypted {
-        true => wanted.without_envelope(),
-        false => wanted,
-    })
+    Ok(variant.protection(port.decide_protection(alert)?))
 }
 
 /// The source of the texts.

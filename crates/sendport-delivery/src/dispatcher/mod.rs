@@ -35,6 +35,7 @@ use crate::relays::{RelayRegistry, StartReservation};
 pub use compose::{Draft, Sources};
 use memory_budget::{MemoryBudget, MemoryPermit};
 pub use preview::{Preview, PreviewCopy, PreviewReader, PreviewTexts, preview};
+use received::Received;
 use request_reader::RequestReader;
 use submit::{SubmitJob, SubmitResult};
 pub use template_cache::TemplateCache;
@@ -149,8 +150,6 @@ struct ReadyMessage {
     /// The message before protection, if an audit keeps it.
     bytes_before: Option<Vec<u8>>,
     template_version: Option<String>,
-    /// It came whole, and is passed on without protection.
-    is_passed_on: bool,
     _memory: MemoryPermit,
 }
 
@@ -250,14 +249,17 @@ impl Dispatcher {
         if let Err(why) = recipients.redirect(alert, port) {
             return refused_or_waiting(why, recipients, port);
         }
-        let received = match received::stored(alert, &*self.parts.received).await {
+        let received = match self.received(lease, port).await {
             Ok(received) => received,
             Err(why) => return refused_or_waiting(why, recipients, port),
         };
-        let passed_on = received.as_ref().filter(|_| alert.redirect.is_none());
-        let certificates = &self.parts.certificates;
+        let passed_on = received.as_ref().and_then(Received::envelope);
+        let wanted =
+            received::protection_of(alert, port, received.as_ref().and_then(Received::draft));
+        let cache = &self.parts.certificates;
         let found =
-            Certificates::of_those_waiting(alert, port, certificates, &mut recipients, now).await;
+            Certificates::of_those_waiting(alert, (port, wanted), cache, &mut recipients, now)
+                .await;
         let certificates = match found {
             Ok(certificates) => certificates,
             Err(why) => return refused_or_waiting(why, recipients, port),
@@ -267,16 +269,9 @@ impl Dispatcher {
         if certificates.all_refused(&envelope.forward_paths) {
             return decided(recipients.into_decision(None, port.in_doubt, None));
         }
-        let composed = self
-            .composed(
-                memory_permit,
-                lease,
-                port,
-                (&envelope, received.as_ref()),
-                &certificates,
-            )
-            .await;
-        let composed = match composed {
+        let parts = (&envelope, received);
+        let composed = self.composed(memory_permit, (lease, port), parts, &certificates);
+        let composed = match composed.await {
             Ok(composed) => composed,
             Err(why) => return refused_or_waiting(why, recipients, port),
         };
@@ -292,44 +287,6 @@ impl Dispatcher {
         };
         let submitted = self.submit(&job, expected).await;
         self.judged(submitted, &job, recipients, &mut rules)
-    }
-
-    /// The message of the alert: made, or passed on as it was received.
-    async fn composed(
-        &self,
-        memory_permit: Option<MemoryPermit>,
-        lease: &Lease<Alert>,
-        port: &SendPort,
-        (envelope, received): (&Envelope, Option<&StoredMessage>),
-        certificates: &Certificates,
-    ) -> Result<ReadyMessage, ComposeError> {
-        let mut sources = self.sources();
-        let Some(stored) = received else {
-            return self
-                .compose(memory_permit, lease, port, envelope, certificates, &sources)
-                .await;
-        };
-        if lease.value.redirect.is_none() {
-            return self.compose_received(lease, port, stored).await;
-        }
-        let lease = Lease {
-            token: lease.token,
-            value: received::without_from(lease.value.clone()),
-        };
-        let contents = received::AsFile {
-            stored,
-            received: &*self.parts.received,
-        };
-        sources.contents = &contents;
-        self.compose(
-            memory_permit,
-            &lease,
-            port,
-            envelope,
-            certificates,
-            &sources,
-        )
-        .await
     }
 
     /// The outcome of an alert after a submission.

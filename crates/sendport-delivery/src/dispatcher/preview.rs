@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use sendport_core::clock::Clock;
 use sendport_core::domain::{
     Alert, Attachment, Envelope, ForwardPath, OutcomeKind, ProtectionFacts, Recipient,
-    RecipientStatus, Reply, Timestamp,
+    RecipientStatus, Reply, StoredMessage, Timestamp,
 };
 use sendport_core::replies::ReplyTable;
 use sendport_message::mime;
@@ -15,7 +15,7 @@ use sendport_message::template::RenderedAlert;
 use sendport_smime::SecuredMessage;
 use sendport_smime::{HeaderProtected, Protection};
 
-use super::compose::{Sources, protection, settings};
+use super::compose::{Sources, settings};
 use super::files::WithFiles;
 use super::received::{self, AsFile};
 use super::{
@@ -163,6 +163,22 @@ async fn rendered(
     Ok((draft, texts))
 }
 
+/// The message of a redirected alert that a client submitted, which is a file of it.
+async fn redirected(
+    alert: &mut Alert,
+    port: &SendPort,
+    variant: &Variant,
+    stored: &StoredMessage,
+    sources: &Sources<'_>,
+) -> Result<(Draft, PreviewTexts), ComposeError> {
+    *alert = received::without_from(alert.clone());
+    let contents = AsFile {
+        stored,
+        received: sources.received,
+    };
+    rendered(alert, port, variant, &sources.with(&contents)).await
+}
+
 /// Follows the steps of a dispatcher up to the relay. Changes nothing.
 ///
 /// # Errors
@@ -186,28 +202,26 @@ pub async fn preview(
     };
     let mut recipients = RecipientSet::load(&alert, &rules);
     recipients.redirect(&alert, port)?;
-    let cache = sources.certificates;
-    let certificates =
-        Certificates::of_those_waiting(&alert, port, cache, &mut recipients, now).await?;
     let stored = received::stored(&alert, sources.received).await?;
     let passed_on = stored.as_ref().filter(|_| alert.redirect.is_none());
+    let received = match passed_on {
+        Some(stored) => Some(sources.received_draft(&alert, port, stored).await?),
+        None => None,
+    };
+    let wanted = received::protection_of(&alert, port, received.as_ref());
+    let cache = sources.certificates;
+    let certificates =
+        Certificates::of_those_waiting(&alert, (port, wanted), cache, &mut recipients, now).await?;
     let forward_paths = certificates.together(recipients.forward_paths());
     let envelope = envelope(&alert, port, passed_on, forward_paths);
     let variant = certificates.variant(&alert, &envelope.forward_paths);
-    let (draft, texts) = match (&stored, passed_on) {
-        (_, Some(stored)) => {
-            let draft = sources.received_draft(&alert, port, stored).await?;
+    let (draft, texts) = match (&stored, received) {
+        (_, Some(mut draft)) => {
+            draft.protection = variant.protection(wanted);
             let texts = PreviewTexts::received(&draft.message.bytes);
             (draft, texts)
         }
-        (Some(stored), None) => {
-            alert = received::without_from(alert);
-            let contents = AsFile {
-                stored,
-                received: sources.received,
-            };
-            rendered(&alert, port, &variant, &sources.with(&contents)).await?
-        }
+        (Some(stored), None) => redirected(&mut alert, port, &variant, stored, sources).await?,
         (None, None) => {
             let contents = WithFiles::read(&alert, port, sources.contents).await?;
             rendered(&alert, port, &variant, &sources.with(&contents)).await?
@@ -222,7 +236,12 @@ pub async fn preview(
         Ok(plan) => secured(draft.message.clone(), plan).await,
         Err(why) => Err(why),
     };
-    let copies = copies(&alert, port, &certificates, &recipients, now)?;
+    let waiting = Waiting {
+        recipients: &recipients,
+        received: passed_on.map(|_| &draft),
+        wanted,
+    };
+    let copies = copies(&alert, port, &certificates, &waiting, now)?;
     let signer = port.protector.signer.as_ref().map(|it| it.identity());
     Ok(Preview {
         headers: port.protector.headers.of(draft.protection),
@@ -232,15 +251,18 @@ pub async fn preview(
         texts,
         draft,
         envelope,
-        relays: digest::relay_order(&alert, &port.relays)
-            .into_iter()
-            .map(str::to_owned)
-            .collect(),
+        relays: relays(&alert, port),
         recipients: recipients.recipients(),
         never,
         not_now,
         alert,
     })
+}
+
+/// The relays in their order for this alert.
+fn relays(alert: &Alert, port: &SendPort) -> Vec<String> {
+    let relays = digest::relay_order(alert, &port.relays);
+    relays.into_iter().map(str::to_owned).collect()
 }
 
 /// Why waiting recipients will not get it in time, now or when the delivery window opens.
@@ -260,22 +282,31 @@ fn never(alert: &Alert, rules: &Rules<'_>, now: Timestamp) -> Option<String> {
     expiry(alert, rules, now).or_else(spent).or_else(shut)
 }
 
+/// Who waits for messages.
+struct Waiting<'a> {
+    recipients: &'a RecipientSet,
+    /// A message that a client submitted.
+    received: Option<&'a Draft>,
+    /// The protection for recipients with a certificate.
+    wanted: Protection,
+}
+
 /// All messages that would be made for the waiting recipients, in their order.
 fn copies(
     alert: &Alert,
     port: &SendPort,
     certificates: &Certificates,
-    recipients: &RecipientSet,
+    waiting: &Waiting<'_>,
     now: Timestamp,
 ) -> Result<Vec<PreviewCopy>, ComposeError> {
-    let mut left = recipients.waiting_paths();
+    let mut left = waiting.recipients.waiting_paths();
     let mut copies = Vec::new();
     while !left.is_empty() {
         let ascii = left.iter().any(|path| path.address.is_ascii());
         let next = left.iter().filter(|path| path.address.is_ascii() == ascii);
         let paths = certificates.together(next.cloned().collect());
         left.retain(|path| !paths.contains(path));
-        copies.push(copy(alert, port, certificates, (recipients, &paths), now)?);
+        copies.push(copy(alert, port, certificates, (waiting, &paths), now)?);
     }
     Ok(copies)
 }
@@ -284,20 +315,27 @@ fn copy(
     alert: &Alert,
     port: &SendPort,
     certificates: &Certificates,
-    (recipients, paths): (&RecipientSet, &[ForwardPath]),
+    (waiting, paths): (&Waiting<'_>, &[ForwardPath]),
     now: Timestamp,
 ) -> Result<PreviewCopy, ComposeError> {
     let variant = certificates.variant(alert, paths);
-    let settings = settings(alert, port, &variant)?;
-    let protection = protection(alert, port, &variant)?;
-    let message_id = mime::message_id(alert, &settings)
-        .map_err(|error| Refusal::new(error.explanation(), error.to_string()))?;
-    let context = variant.message_context(&settings.from.address, alert, now);
+    let protection = variant.protection(waiting.wanted);
+    let (message_id, from) = match &waiting.received {
+        Some(draft) => (draft.message.message_id.clone(), draft.from.clone()),
+        None => {
+            let settings = settings(alert, port, &variant)?;
+            let message_id = mime::message_id(alert, &settings)
+                .map_err(|error| Refusal::new(error.explanation(), error.to_string()))?;
+            (message_id, settings.from.address)
+        }
+    };
+    let context = variant.message_context(&from, alert, now);
     let facts = protection_plan(port, protection, &context).and_then(|it| Ok(it.facts()?));
     let reader = |path: &ForwardPath| PreviewReader {
         address: path.address.to_string(),
         certificate: certificates.shown(path),
-        unencrypted_remark: recipients
+        unencrypted_remark: waiting
+            .recipients
             .unencrypted_remark(path.ordinal)
             .map(str::to_owned),
     };

@@ -4,21 +4,24 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use sendport_core::domain::{
-    Alert, AlertId, Attachment, AttachmentId, ContentDisposition, DsnRequest, Envelope,
+    Alert, AlertId, Attachment, AttachmentId, BodyType, ContentDisposition, DsnRequest, Envelope,
     ForwardPath, Lease, Message, RecipientDsn, StoredMessage, TransferEncoding,
 };
 use sendport_message::received::passed_on;
-use sendport_smime::{Protection, ProtectionPlan};
+use sendport_smime::Protection;
 use sendport_store::attachments::AttachmentSource;
 use sendport_store::received::{PIECE, ReceivedSource};
 use sendport_store::{LoadResult, StoreError};
 
-use super::compose::Sources;
+use super::compose::{Sources, aside};
+use super::memory_budget::MemoryPermit;
 use super::preparation::Preparation;
 use super::{Dispatcher, Draft, ReadyMessage, attempts_left};
 use crate::ComposeError;
-use crate::protection::securing::secured;
+use crate::protection::encryption_group::Variant;
+use crate::protection::securing::Certificates;
 use crate::recipients::receipt;
+use crate::send_port::received::ReceivedPlan;
 use crate::send_port::{Refusal, SendPort};
 
 /// What the dispatcher waits for where the database returned no message.
@@ -82,7 +85,8 @@ pub(super) fn envelope(
 }
 
 impl Sources<'_> {
-    /// The message as it came. Its protection is its own: a send port that signs or encrypts refuses it.
+    /// The message as it came, or in the form that is signed or encrypted. Its protection is that for recipients with a
+    /// certificate.
     pub(super) async fn received_draft(
         &self,
         alert: &Alert,
@@ -90,14 +94,26 @@ impl Sources<'_> {
         stored: &StoredMessage,
     ) -> Result<Draft, ComposeError> {
         let wanted = port.decide_protection(alert)?;
-        if wanted != Protection::None {
-            let why = format!(
-                "the send port '{}' asks for the protection {}, and a message that a client submitted is passed on as it came; use a send port without protection",
-                port.name,
-                wanted.as_str()
-            );
-            return Err(Refusal::new("received-unprotected", why).into());
-        }
+        let message = passed_on(self.octets(alert, stored).await?);
+        let plan = match wanted {
+            Protection::None => ReceivedPlan::PassOn(message),
+            _ => aside(message.len(), || port.plan_for_received(message, wanted))?,
+        };
+        let (bytes, protection, from) = match plan {
+            ReceivedPlan::PassOn(bytes) => (bytes, Protection::None, port.from.address.clone()),
+            ReceivedPlan::Protect { message, from } => (message, wanted, from),
+        };
+        let message_id = stored.message_id.clone();
+        Ok(Draft {
+            message: Message { message_id, bytes },
+            protection,
+            from,
+            template_version: None,
+        })
+    }
+
+    /// The octets that the client submitted.
+    async fn octets(&self, alert: &Alert, stored: &StoredMessage) -> Result<Vec<u8>, ComposeError> {
         let size = usize::try_from(stored.size_bytes).unwrap_or(0);
         let mut bytes = Vec::with_capacity(size);
         while bytes.len() < size {
@@ -109,41 +125,134 @@ impl Sources<'_> {
                 _ => return Err(missing().into()),
             }
         }
-        Ok(Draft {
-            message: Message {
-                message_id: stored.message_id.clone(),
-                bytes: passed_on(bytes),
-            },
-            protection: wanted,
-            from: port.from.address.clone(),
-            template_version: None,
-        })
+        Ok(bytes)
+    }
+}
+
+/// A message that a client submitted.
+pub(super) struct Received {
+    stored: StoredMessage,
+    /// What goes out of it; `None` where a redirect sends it elsewhere.
+    passed_on: Option<PassedOn>,
+}
+
+/// A received message before its protection, and the memory for it.
+struct PassedOn {
+    draft: Draft,
+    memory_permit: MemoryPermit,
+}
+
+impl Received {
+    /// What came with a message that is not redirected.
+    pub(super) fn envelope(&self) -> Option<&StoredMessage> {
+        self.passed_on.as_ref().map(|_| &self.stored)
+    }
+
+    /// The message itself, where it is not redirected.
+    pub(super) fn draft(&self) -> Option<&Draft> {
+        self.passed_on.as_ref().map(|it| &it.draft)
+    }
+}
+
+/// The protection for recipients with a certificate. One that cannot be decided fails the alert later.
+pub(super) fn protection_of(
+    alert: &Alert,
+    port: &SendPort,
+    received: Option<&Draft>,
+) -> Protection {
+    match received {
+        Some(draft) => draft.protection,
+        None => port.decide_protection(alert).unwrap_or_default(),
     }
 }
 
 impl Dispatcher {
-    /// The message to pass on.
-    pub(super) async fn compose_received(
+    /// The message of an alert that came whole; `None` for one that the service renders.
+    pub(super) async fn received(
         &self,
         lease: &Lease<Alert>,
         port: &SendPort,
-        stored: &StoredMessage,
-    ) -> Result<ReadyMessage, ComposeError> {
+    ) -> Result<Option<Received>, ComposeError> {
         let alert = &lease.value;
+        let Some(stored) = stored(alert, &*self.parts.received).await? else {
+            return Ok(None);
+        };
+        if alert.redirect.is_some() {
+            let passed_on = None;
+            return Ok(Some(Received { stored, passed_on }));
+        }
         attempts_left(alert, port)?;
-        let memory_permit = self
-            .reserve_memory(stored.size_bytes, self.copies(&port.name))
-            .await?;
+        // A relay may need it in 7 bits, which is another copy.
+        let encoded = 2 * u64::from(stored.body == BodyType::EightBitMime);
+        let copies = self.copies(&port.name) + encoded;
+        let memory_permit = self.reserve_memory(stored.size_bytes, copies).await?;
         let submit_guard = &*self.parts.submit_guard;
         let _preparing = Preparation::begin(submit_guard, &self.preparing, lease).await;
-        let draft = self.sources().received_draft(alert, port, stored).await?;
-        Ok(ReadyMessage {
-            bytes_before: self.bytes_before(&draft.message, port, draft.protection),
-            message: secured(draft.message, ProtectionPlan::Unprotected).await?,
-            template_version: None,
-            is_passed_on: true,
-            _memory: memory_permit,
-        })
+        let draft = self.sources().received_draft(alert, port, &stored).await?;
+        let passed_on = Some(PassedOn {
+            draft,
+            memory_permit,
+        });
+        Ok(Some(Received { stored, passed_on }))
+    }
+
+    /// The message of the alert: made, or passed on as it was received.
+    pub(super) async fn composed(
+        &self,
+        memory_permit: Option<MemoryPermit>,
+        (lease, port): (&Lease<Alert>, &SendPort),
+        (envelope, received): (&Envelope, Option<Received>),
+        certificates: &Certificates,
+    ) -> Result<ReadyMessage, ComposeError> {
+        let mut sources = self.sources();
+        let Some(Received { stored, passed_on }) = received else {
+            return self
+                .compose(memory_permit, lease, port, envelope, certificates, &sources)
+                .await;
+        };
+        if let Some(passed_on) = passed_on {
+            let variant = certificates.variant(&lease.value, &envelope.forward_paths);
+            return self
+                .compose_received(lease, port, passed_on, &variant)
+                .await;
+        }
+        let lease = Lease {
+            token: lease.token,
+            value: without_from(lease.value.clone()),
+        };
+        let contents = AsFile {
+            stored: &stored,
+            received: &*self.parts.received,
+        };
+        sources.contents = &contents;
+        self.compose(
+            memory_permit,
+            &lease,
+            port,
+            envelope,
+            certificates,
+            &sources,
+        )
+        .await
+    }
+
+    /// The message to pass on, made secure for its recipients.
+    async fn compose_received(
+        &self,
+        lease: &Lease<Alert>,
+        port: &SendPort,
+        passed_on: PassedOn,
+        variant: &Variant,
+    ) -> Result<ReadyMessage, ComposeError> {
+        let PassedOn {
+            mut draft,
+            memory_permit,
+        } = passed_on;
+        draft.protection = variant.protection(draft.protection);
+        let submit_guard = &*self.parts.submit_guard;
+        let _preparing = Preparation::begin(submit_guard, &self.preparing, lease).await;
+        self.protected(draft, (&lease.value, port), variant, memory_permit)
+            .await
     }
 }
 

@@ -8,6 +8,7 @@ use sendport_store::received::ReceivedMessages as _;
 use sendport_store::{LoadResult, StoreAdmin as _};
 
 use super::*;
+use crate::settings::ReceivedProtected;
 
 const MESSAGE: &str = "Return-Path: <old@contoso.com>\r\nReceived: from printer\r\nBcc: hidden@contoso.com\r\n\
                        From: Printer <printer@elsewhere.com>\r\nSubject: scan\r\n\r\n.page\r\n";
@@ -23,6 +24,10 @@ fn recipient(address: &str, kind: RecipientKind, notify: Option<Notify>) -> Enve
 
 /// Inserts the message as an intake does, and reads its alert.
 async fn submitted(memory: &MemoryBudget, reverse_path: &str) -> Alert {
+    submitted_message(memory, reverse_path, MESSAGE).await
+}
+
+async fn submitted_message(memory: &MemoryBudget, reverse_path: &str, bytes: &str) -> Alert {
     let store = &memory.store;
     store.create_database().await.expect("create");
     store.migrate().await.expect("migrate");
@@ -56,7 +61,7 @@ async fn submitted(memory: &MemoryBudget, reverse_path: &str) -> Alert {
             from: Some("Printer <printer@elsewhere.com>".to_owned()),
             subject: Some("scan".to_owned()),
         },
-        content: ReceivedContent::Memory(MESSAGE.as_bytes().to_vec()),
+        content: ReceivedContent::Memory(bytes.as_bytes().to_vec()),
     };
     let id = store.insert_received(message).await.expect("inserted");
     match memory.dispatcher.parts.contents.whole_alert(id).await {
@@ -128,7 +133,7 @@ async fn a_redirect_wraps_it_and_names_its_recipients() {
 }
 
 #[tokio::test]
-async fn a_send_port_that_protects_never_passes_it_on_unprotected() {
+async fn nothing_is_sent_for_a_from_that_the_send_port_may_not_use() {
     let folder = tempfile::tempdir().expect("a folder");
     let memory = MemoryBudget::with(encrypting(folder.path(), WhenMissing::Plaintext));
     let alert = submitted(&memory, "printer@contoso.com").await;
@@ -136,10 +141,44 @@ async fn a_send_port_that_protects_never_passes_it_on_unprotected() {
     assert_eq!(decision.status, AlertStatus::Failed);
     let reason = decision.reason.expect("why");
     assert!(
-        reason.contains("asks for the protection encrypt"),
+        reason.contains("does not sign or encrypt as printer@elsewhere.com"),
         "{reason}"
     );
+    let explained = decision.recipients[0].explanation.as_deref();
+    assert_eq!(explained, Some("bad-from"));
     assert!(memory.messages("first").is_empty());
+}
+
+const SIGNED: &str = "From: Printer <printer@elsewhere.com>\r\nContent-Type: multipart/signed; boundary=s\r\n\r\n\
+                      --s\r\n\r\nscan\r\n--s\r\n\r\nx\r\n--s--\r\n";
+
+#[tokio::test]
+async fn what_the_client_signed_is_refused_or_passed_on_as_it_came() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for received_protected in [ReceivedProtected::Refuse, ReceivedProtected::Pass] {
+        let mut port = encrypting(folder.path(), WhenMissing::Fail);
+        port.received_protected = received_protected;
+        let memory = MemoryBudget::with(port);
+        let alert = submitted_message(&memory, "printer@contoso.com", SIGNED).await;
+        let decision = decision(memory.dispatch(alert).await);
+        let sent = memory.messages("first");
+        if received_protected == ReceivedProtected::Pass {
+            // Nobody has a certificate, and nobody needs one.
+            assert_eq!(decision.status, AlertStatus::Relayed);
+            assert_eq!(decision.recipients.len(), 2);
+            let attempt = decision.attempt.expect("an attempt");
+            assert_eq!(attempt.protection, "none");
+            assert_eq!(sent[0].1, SIGNED.as_bytes());
+            continue;
+        }
+        assert_eq!(decision.status, AlertStatus::Failed);
+        let reason = decision.reason.expect("why");
+        let names_the_setting = "the message is signed already; received_protected = \"pass\"";
+        assert!(reason.contains(names_the_setting), "{reason}");
+        let explained = decision.recipients[0].explanation.as_deref();
+        assert_eq!(explained, Some("received-protected"));
+        assert!(sent.is_empty());
+    }
 }
 
 #[tokio::test]

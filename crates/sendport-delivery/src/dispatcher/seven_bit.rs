@@ -14,7 +14,7 @@ impl ReadyMessage {
         &self,
         report: &mut SubmissionReport,
     ) -> Option<SecuredMessage> {
-        if !self.is_passed_on || !report.wants_8bitmime() {
+        if !report.wants_8bitmime() {
             return None;
         }
         let message = &self.message;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use openssl::sha::sha256;
 use sendport_core::domain::{Alert, ForwardPath, RecipientKind, Timestamp};
-use sendport_smime::{ContentCipher, KeyKind, MessageContext, RecipientCertificate};
+use sendport_smime::{ContentCipher, KeyKind, MessageContext, Protection, RecipientCertificate};
 
 /// Recipients that can share one message. Every recipient of an encrypted message can read whom it is
 /// encrypted to, so each Bcc recipient gets one of their own; and not every mail reader opens an
@@ -30,6 +30,14 @@ pub(crate) struct Variant {
 }
 
 impl Variant {
+    /// The protection of this message of an alert that is to have `wanted`.
+    pub(crate) fn protection(&self, wanted: Protection) -> Protection {
+        match self.unencrypted {
+            true => wanted.without_envelope(),
+            false => wanted,
+        }
+    }
+
     /// What its protection has to know of the alert.
     pub(crate) fn message_context<'a>(
         &self,

@@ -71,18 +71,18 @@ impl From<SmimeError> for ProtectionError {
 }
 
 impl Certificates {
-    /// Looks up the certificates of all waiting recipients, where the alert is to be encrypted.
+    /// Looks up the certificates of all waiting recipients, where the protection `wanted` encrypts.
     /// `when_missing` of the send port decides about recipients without a certificate. A send port
     /// that cannot encrypt at all is detected when the message is made secure.
     pub(crate) async fn of_those_waiting(
         alert: &Alert,
-        port: &SendPort,
+        (port, wanted): (&SendPort, Protection),
         cache: &Arc<CertificateCache>,
         recipients: &mut RecipientSet,
         now: Timestamp,
     ) -> Result<Self, ComposeError> {
-        let encrypts = port.decide_protection(alert).is_ok_and(|it| it.encrypts());
-        let Some(encryptor) = port.protector.encryptor.clone().filter(|_| encrypts) else {
+        let encryptor = port.protector.encryptor.clone();
+        let Some(encryptor) = encryptor.filter(|_| wanted.encrypts()) else {
             return Ok(Self::default());
         };
         let waiting: Vec<_> = recipients.waiting().collect();

@@ -5,6 +5,8 @@
 
 mod attachments;
 mod files;
+mod from;
+pub(crate) mod received;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +16,7 @@ use sendport_core::delivery_window::{DeliveryWindow, UnknownZone, Zone, shown};
 use sendport_core::domain::{
     Address, Alert, AlertOrigin, Attachment, Charset, Command, DsnReturn, EnhancedStatusCode,
     InDoubt, LocalCause, Mailbox, Notify, RecipientAddress, Redirect, Reply, ReversePath,
-    Timestamp, domain_to_ascii, parse_mailbox, resolve_macros,
+    Timestamp, domain_to_ascii, resolve_macros,
 };
 use sendport_core::problem::Problem;
 use sendport_core::retry::RetryPolicy;
@@ -23,7 +25,7 @@ use sendport_smime::{Protection, Protector};
 use tokio::sync::Semaphore;
 
 use crate::ComposeError;
-use crate::settings::{DomainRule, FromRule, SendPortConfig};
+use crate::settings::{DomainRule, FromRule, ReceivedProtected, SendPortConfig};
 use attachments::AttachmentRules;
 use files::FileFolders;
 pub(crate) use files::NamedFile;
@@ -85,6 +87,8 @@ pub struct SendPort {
     pub protection: Protection,
     /// What can be done to messages: nothing, until it is given.
     pub protector: Protector,
+    /// What happens to messages of clients that are protected already.
+    pub received_protected: ReceivedProtected,
     /// How often and how long to try.
     pub retry: RetryPolicy,
     /// What the service does with an alert in doubt.
@@ -142,6 +146,7 @@ impl SendPort {
             },
             protection: config.protection,
             protector: Protector::default(),
+            received_protected: config.received_protected,
             retry: config.retry_policy(),
             in_doubt: config.in_doubt,
             dsn_notify: config.dsn_notify.clone(),
@@ -248,37 +253,6 @@ impl SendPort {
         self.files.readers()
     }
 
-    /// The From of an alert: its own where the send port allows it, else the send port's.
-    ///
-    /// # Errors
-    /// The refusal that fails the alert.
-    pub fn decide_from(&self, alert: &Alert) -> Result<Mailbox, Refusal> {
-        let Some(written) = alert
-            .from_address
-            .as_deref()
-            .filter(|from| !from.trim().is_empty())
-        else {
-            return Ok(self.from.clone());
-        };
-        let asked = parse_mailbox(written)
-            .map_err(|error| Refusal::new("bad-from", format!("FromAddress: {error}")))?;
-        if self.allows_from(&asked.address) {
-            return Ok(asked);
-        }
-        Err(Refusal::new(
-            "bad-from",
-            format!(
-                "FromAddress: the send port '{}' does not send as {}",
-                self.name, asked.address
-            ),
-        ))
-    }
-
-    fn allows_from(&self, asked: &Address) -> bool {
-        asked.to_lowercase() == self.from.address.to_lowercase()
-            || self.allow_from.iter().any(|rule| rule.allows(asked))
-    }
-
     /// The one address of a redirect, where the send port may send to it. A redirect is for all alerts, of digests too.
     ///
     /// # Errors
@@ -380,18 +354,6 @@ mod tests {
 
     fn address(text: &str) -> Address {
         text.parse().unwrap()
-    }
-
-    #[test]
-    fn the_from_of_an_alert_needs_permission() {
-        let asked = |extra: &str, from| port(extra).allows_from(&address(from));
-        assert!(asked("", "A@contoso.com"));
-        assert!(!asked("", "boss@contoso.com"));
-        assert!(asked("allow_from = ['@contoso.com']", "boss@Contoso.com"));
-        assert!(!asked(
-            "allow_from = ['@contoso.com']",
-            "boss@evilcontoso.com"
-        ));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::audit::AuditConfig;
 use super::delivery_window::DeliveryWindowConfig;
 use super::encryption::EncryptionConfig;
 use super::notify::{self, DigestRecipients};
+use super::received::ReceivedProtected;
 use super::retention::SendPortRetention;
 use super::rules::{DomainRule, FromRule, MessageIdDomain};
 use super::signing::SigningConfig;
@@ -47,6 +48,9 @@ pub struct SendPortConfig {
     /// Protection of the header of signed or encrypted messages.
     #[serde(default)]
     pub header_protection: HeaderProtection,
+    /// What to do with a message of a client that is signed, encrypted or a report already.
+    #[serde(default)]
+    pub received_protected: ReceivedProtected,
     /// An alert older than this expires.
     #[serde(default = "max_age", with = "humantime_serde")]
     pub max_age: Duration,
@@ -222,6 +226,20 @@ impl SendPortConfig {
             .filter(|(_, text, _)| text.contains('*'))
             .map(problem)
             .collect()
+    }
+
+    /// What it sends with less protection than `protection` says; `key` is that of the section.
+    pub fn warnings(&self, key: &str) -> Option<Problem> {
+        let passes = self.received_protected == ReceivedProtected::Pass;
+        (passes && self.protection != Protection::None).then(|| {
+            Problem::new(
+                format!("{key}.received_protected"),
+                format!(
+                    "messages that a client signed or encrypted, and reports, are sent without the protection \"{}\"",
+                    self.protection.as_str()
+                ),
+            )
+        })
     }
 
     fn protection_problems(&self, key: &str) -> Vec<Problem> {

@@ -13,6 +13,8 @@ use crate::mime::encoding::Encoder;
 /// Longest line (RFC 5322 section 2.1.1).
 const LONGEST_LINE: usize = 998;
 
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
+
 /// Why a message cannot be written in 7 bits without breaking it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotChanged {
@@ -59,13 +61,13 @@ pub fn for_a_signature(message: &[u8]) -> Result<Vec<u8>, NotChanged> {
     if !part.has_fields_alone() {
         return Err(NotChanged::NoField);
     }
+    if may_change(part.content) {
+        return Rewriting::of(message, may_change, is_no_text);
+    }
     let mut whole = Vec::with_capacity(message.len() + 32);
     part.header_with(None, &mut whole);
     whole.extend_from_slice(part.content);
-    match may_change(part.content) {
-        true => Rewriting::of(&whole, may_change, is_no_text),
-        false => Ok(whole),
-    }
+    Ok(whole)
 }
 
 /// Octets that only 8bit and binary permit.
@@ -148,7 +150,7 @@ impl Rewriting {
                 if (self.needs)(part.content) {
                     return Err(NotChanged::Sealed);
                 }
-                self.out.extend_from_slice(octets);
+                self.unchanged(part);
                 Ok(())
             }
             ("message/partial" | "message/external-body", _) => Err(NotChanged::Encoding),
@@ -161,8 +163,13 @@ impl Rewriting {
                 self.composite_header(part);
                 self.message(part.content, depth + 1)
             }
-            _ => self.leaf(part, octets, &content_type, written),
+            _ => self.leaf(part, &content_type, written),
         }
+    }
+
+    fn unchanged(&mut self, part: &Part<'_>) {
+        part.header_with(None, &mut self.out);
+        self.out.extend_from_slice(part.content);
     }
 
     /// What has parts says 7bit, if it says anything (RFC 2045 section 6.4).
@@ -196,7 +203,6 @@ impl Rewriting {
     fn leaf(
         &mut self,
         part: &Part<'_>,
-        octets: &[u8],
         content_type: &ContentType,
         written: Written,
     ) -> Result<(), NotChanged> {
@@ -211,7 +217,7 @@ impl Rewriting {
                 self.without_foreign_octets(part.content);
             }
             Written::Unknown if (self.needs)(part.content) => return Err(NotChanged::Encoding),
-            Written::Unknown => self.out.extend_from_slice(octets),
+            Written::Unknown => self.unchanged(part),
         }
         Ok(())
     }
@@ -241,7 +247,10 @@ impl Rewriting {
             for (at, &byte) in line.iter().enumerate() {
                 let starts_like_a_boundary = at == 0 && byte == b'-';
                 match starts_like_a_boundary || (self.needs)(&[byte]) {
-                    true => self.out.extend(format!("={byte:02X}").bytes()),
+                    true => {
+                        let [high, low] = [byte >> 4, byte & 15].map(|half| HEX[usize::from(half)]);
+                        self.out.extend_from_slice(&[b'=', high, low]);
+                    }
                     false => self.out.push(byte),
                 }
             }

@@ -1,0 +1,115 @@
+//! What a send port that signs or encrypts asks of a message that a client submitted.
+
+use sendport_core::domain::Address;
+use sendport_message::received::{already_protected, for_a_signature};
+use sendport_smime::Protection;
+
+use super::{Refusal, SendPort};
+use crate::settings::ReceivedProtected;
+
+/// What is done to a message of a client.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ReceivedPlan {
+    /// It is passed on as it came.
+    PassOn(Vec<u8>),
+    /// This form of it is signed or encrypted.
+    Protect {
+        /// No relay has a reason to change it.
+        message: Vec<u8>,
+        /// The address in its From.
+        from: Address,
+    },
+}
+
+impl SendPort {
+    /// What is done to a message with the protection `wanted`, which is some.
+    ///
+    /// # Errors
+    /// The refusal that fails the alert: nothing may be sent.
+    pub(crate) fn plan_for_received(
+        &self,
+        message: Vec<u8>,
+        wanted: Protection,
+    ) -> Result<ReceivedPlan, Refusal> {
+        let wanted = wanted.as_str();
+        let unprotectable = |why: &dyn std::fmt::Display| {
+            let why = format!(
+                "the send port '{}' asks for the protection {wanted}, and the message cannot have it: {why}",
+                self.name
+            );
+            Refusal::new("protection-failed", why)
+        };
+        let already = already_protected(&message).map_err(|why| unprotectable(&why))?;
+        if let Some(already) = already {
+            return match self.received_protected {
+                ReceivedProtected::Pass => Ok(ReceivedPlan::PassOn(message)),
+                ReceivedProtected::Refuse => Err(Refusal::new(
+                    "received-protected",
+                    format!(
+                        "the send port '{}' asks for the protection {wanted}, and the message is {}; \
+                         received_protected = \"pass\" passes such messages on as they came",
+                        self.name,
+                        already.as_str()
+                    ),
+                )),
+            };
+        }
+        let from = self.received_from(&message)?;
+        let message = for_a_signature(&message).map_err(|why| unprotectable(&why))?;
+        Ok(ReceivedPlan::Protect { message, from })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(settings: &str, message: &str) -> Result<ReceivedPlan, String> {
+        let port = SendPort::with_settings("p", &["d"], settings);
+        let plan = port.plan_for_received(message.as_bytes().to_vec(), Protection::Sign);
+        plan.map_err(|refusal| format!("{}: {}", refusal.explanation, refusal.reason))
+    }
+
+    #[test]
+    fn only_an_address_that_the_send_port_may_use_is_signed_for() {
+        let signed = |settings: &str, from: &str| {
+            let message = format!("From: {from}\r\n\r\ntext\r\n");
+            match planned(settings, &message) {
+                Ok(ReceivedPlan::Protect { from, .. }) => from.to_string(),
+                other => format!("{other:?}"),
+            }
+        };
+        assert_eq!(signed("", "A <A@contoso.com>"), "A@contoso.com");
+        let allowed = "allow_from = ['@contoso.com']";
+        assert_eq!(signed(allowed, "app@contoso.com"), "app@contoso.com");
+        for (from, why) in [
+            (
+                "boss@contoso.com",
+                "does not sign or encrypt as boss@contoso.com",
+            ),
+            ("a@contoso.com, boss@contoso.com", "not exactly one mailbox"),
+            (
+                "boss@contoso.com <a@contoso.com>",
+                "not exactly one mailbox",
+            ),
+            ("", "there is none"),
+        ] {
+            let found = signed("", from);
+            assert!(
+                found.contains("bad-from: From of the message") && found.contains(why),
+                "{found}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_protected_already_is_refused_or_passed_on_and_never_wrapped() {
+        let signed =
+            "From: stranger@x\r\nContent-Type: multipart/signed; boundary=s\r\n\r\n--s--\r\n";
+        let refusal = planned("", signed).expect_err("refused");
+        assert!(refusal.starts_with("received-protected: "), "{refusal}");
+        assert!(refusal.contains("received_protected"), "{refusal}");
+        let passed = planned("received_protected = 'pass'", signed);
+        assert_eq!(passed, Ok(ReceivedPlan::PassOn(signed.as_bytes().to_vec())));
+    }
+}
