@@ -74,6 +74,6 @@ pub struct Config {
     #[serde(default)]
     pub send_port: BTreeMap<String, SendPortConfig>,
     /// `[intake.<name>]`
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub intake: BTreeMap<String, IntakeConfig>,
 }
