@@ -75,7 +75,7 @@ mod linux {
             let stdin = std::io::stdin();
             if !stdin.is_terminal() {
                 return Err(Failure::Other(
-                    "a password can be typed at a terminal only; write the files by hand"
+                    "--ask-passwords needs a terminal; leave it out, and write the files by hand"
                         .to_owned(),
                 ));
             }
