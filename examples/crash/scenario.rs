@@ -387,7 +387,7 @@ impl Run<'_> {
     /// What a client was told is compared with the rows; whether they were relayed is what the other scenarios are about.
     async fn kill_beside_clients(&self, intake: SocketAddr) -> (u32, Counts) {
         let clients = Clients::start(2, intake);
-        let longest = if self.link.is_some() { 2_500 } else { 300 };
+        let longest = if self.link.is_some() { 8_000 } else { 300 };
         let mut service = self.start();
         for _ in 0..self.plan.kills {
             pause(Duration::from_millis(u64::from(random(longest)) + 100)).await;

@@ -66,7 +66,7 @@ impl Site {
     /// Where the only intake of the service that was started last listens.
     #[allow(dead_code, reason = "not every binary that uses sites has an intake")]
     pub(crate) async fn intake_address(&self) -> SocketAddr {
-        self.address_in_log("SMTP intake listens intake=\"local\" address=")
+        self.address_in_log("SMTP intake started intake=\"local\" address=")
             .await
     }
 

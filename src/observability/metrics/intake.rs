@@ -6,6 +6,12 @@ use sendport_intake::observer::{IntakeActivity, IntakeObserver};
 use super::catalogue as c;
 use super::family::{Maker, timer};
 
+/// Replies that a rule may ask for before the first one.
+const REFUSALS: [&str; 14] = [
+    "421", "450", "451", "452", "454", "500", "501", "503", "530", "535", "550", "552", "553",
+    "554",
+];
+
 /// All intakes'.
 pub(super) struct Families {
     connections: IntGaugeVec,
@@ -52,6 +58,9 @@ impl Families {
     pub(super) fn of(&self, name: &str) -> IntakeMetrics {
         for result in ["succeeded", "failed"] {
             self.authentications.with_label_values(&[name, result]);
+        }
+        for code in REFUSALS {
+            self.replies.with_label_values(&[name, code]);
         }
         IntakeMetrics {
             name: name.to_owned(),

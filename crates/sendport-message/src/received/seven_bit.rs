@@ -33,7 +33,7 @@ pub enum NotChanged {
     /// Readers would choose one of them.
     #[error("a part has two Content-Type or two Content-Transfer-Encoding fields")]
     Twice,
-    /// More than [`DEEPEST`].
+    /// More nested parts than any mail program makes.
     #[error("more than {DEEPEST} parts are inside one another")]
     Depth,
     /// Readers would end the header section there.
