@@ -635,15 +635,20 @@ CREATE TABLE OperatorRequest (
     CONSTRAINT CK_OperatorRequest_MatchesAll_0_or_1 CHECK (MatchesAll IN (0, 1)),
     CONSTRAINT CK_OperatorRequest_NewMessageId_0_or_1 CHECK (NewMessageId IN (0, 1)),
     CONSTRAINT CK_OperatorRequest_RequestedAt_like_2026_01_31T12_00_00_000Z CHECK (RequestedAt GLOB
-        '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
+        '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'
+        AND strftime('%Y-%m-%dT%H:%M:%fZ', RequestedAt, '+0 days') IS RequestedAt),
     CONSTRAINT CK_OperatorRequest_CompletedAt_like_2026_01_31T12_00_00_000Z CHECK (CompletedAt GLOB
-        '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
+        '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'
+        AND strftime('%Y-%m-%dT%H:%M:%fZ', CompletedAt, '+0 days') IS CompletedAt),
     CONSTRAINT CK_OperatorRequest_CreatedFrom_like_2026_01_31T12_00_00_000Z CHECK (CreatedFrom GLOB
-        '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
+        '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'
+        AND strftime('%Y-%m-%dT%H:%M:%fZ', CreatedFrom, '+0 days') IS CreatedFrom),
     CONSTRAINT CK_OperatorRequest_CreatedUntil_like_2026_01_31T12_00_00_000Z CHECK (CreatedUntil GLOB
-        '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
+        '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'
+        AND strftime('%Y-%m-%dT%H:%M:%fZ', CreatedUntil, '+0 days') IS CreatedUntil),
     CONSTRAINT CK_OperatorRequest_FinalBefore_like_2026_01_31T12_00_00_000Z CHECK (FinalBefore GLOB
-        '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z')
+        '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'
+        AND strftime('%Y-%m-%dT%H:%M:%fZ', FinalBefore, '+0 days') IS FinalBefore)
 ) STRICT;
 
 CREATE INDEX IX_OperatorRequest_Open ON OperatorRequest (State) WHERE State = 'open';

@@ -427,6 +427,43 @@ async fn a_time_that_is_none_hides_no_other_row_from_the_listings() {
     assert_eq!(alerts[2].next_attempt_at, None, "{:?}", alerts[2]);
 }
 
+/// Every command reads the newest requests: one that cannot be read would stop them all.
+async fn a_request_has_no_day_that_is_in_no_calendar() {
+    let f = SqliteFixture::new();
+    f.fresh().await;
+    let f: &dyn Fixture = &f;
+    let until = "2026-01-01T00:00:00.000Z";
+    let bad = [
+        "2026-06-31T00:00:00.000Z",
+        "2026-13-01T00:00:00.000Z",
+        "2026-01-31T24:00:00.000Z",
+    ];
+    for time in bad {
+        for (column, columns, values) in [
+            (
+                "RequestedAt",
+                "RequestedAt, CreatedUntil",
+                format!("'{time}', '{until}'"),
+            ),
+            (
+                "CreatedFrom",
+                "CreatedFrom, CreatedUntil",
+                format!("'{time}', '{until}'"),
+            ),
+            ("CreatedUntil", "CreatedUntil", format!("'{time}'")),
+        ] {
+            let insert = format!(
+                "INSERT INTO OperatorRequest (Verb, AlertName, {columns}) VALUES ('cancel', 'none', {values})"
+            );
+            let error = f.try_sql(&insert).await.expect_err(time);
+            let constraint = format!("CK_OperatorRequest_{column}_like");
+            assert!(error.contains(&constraint), "{error}");
+        }
+    }
+    let leap = "INSERT INTO OperatorRequest (Verb, AlertName, CreatedUntil) VALUES ('cancel', 'none', '2028-02-29T23:59:59.999Z')";
+    f.try_sql(leap).await.expect("a day of the calendar");
+}
+
 async fn refused(f: &dyn Fixture, set: &str) -> String {
     let update = format!("UPDATE Alert SET {set}");
     f.try_sql(&update).await.expect_err(set)
@@ -502,5 +539,6 @@ alone! {
     a_lease_is_not_taken_from_a_process_that_lives;
     a_dropped_call_is_done_or_undone;
     a_time_that_is_none_hides_no_other_row_from_the_listings;
+        a_request_has_no_day_that_is_in_no_calendar;
     an_update_of_an_alert_counts_or_is_refused;
 }
