@@ -178,3 +178,24 @@ pub(crate) async fn a_hold_of_an_alert_that_became_final_ends(f: &dyn Fixture) {
     assert_eq!(line.result.as_deref(), Some("the alert is final"));
     assert_eq!(store.open_requests().await.expect("requests"), []);
 }
+
+pub(crate) async fn a_thousand_holds_keep_no_other_request_waiting(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let table = f.table("OperatorRequest");
+    for part in 0..11 {
+        let rows: Vec<_> = (0..100)
+            .map(|n| format!("('hold', 'job {}')", part * 100 + n))
+            .collect();
+        f.sql(&format!(
+            "INSERT INTO {table} (Verb, AlertName) VALUES {}",
+            rows.join(", ")
+        ))
+        .await;
+    }
+    let id = f.alert_to("ops@contoso.com").await;
+    let cancel = add(&store, &request(OperatorVerb::Cancel, of_alert(id))).await;
+    let open = store.open_requests().await.expect("requests");
+    assert!(open.iter().any(|line| line.request_id == cancel.request_id));
+    assert!(open.is_sorted_by_key(|line| line.request_id));
+    assert_eq!(open.len(), 1_000);
+}

@@ -237,6 +237,7 @@ macro_rules! scenarios {
                 holds_that_overlap_end_one_by_one;
                 a_release_leaves_what_is_in_doubt;
                 a_hold_of_an_alert_that_became_final_ends;
+                a_thousand_holds_keep_no_other_request_waiting;
             }
             requeues {
                 a_requeue_sends_to_those_that_failed;

@@ -257,7 +257,8 @@ pub trait OperatorRequests: Send + Sync {
     async fn count_matching(&self, request: &NewRequest)
     -> Result<Vec<MatchingAlerts>, StoreError>;
 
-    /// The oldest [`MOST_OPEN`] requests that are open. What is not committed is not among them.
+    /// At most [`MOST_OPEN`] requests that are open, the oldest first: holds and redirects only as far as there is room
+    /// beside the others, because they stay open. What is not committed is not among them.
     async fn open_requests(&self) -> Result<Vec<RequestLine>, StoreError>;
 
     /// What open requests say about these alerts, which are claimed, at one moment after the call. Waits for no

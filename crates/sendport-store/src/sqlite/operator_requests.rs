@@ -132,7 +132,9 @@ impl OperatorRequests for SqliteStore {
         self.operator_reader
             .call("list open requests", move |connection| {
                 let values = params![MOST_OPEN];
-                lines(connection, sql!("open_requests"), values, request_line)
+                let mut open = lines(connection, sql!("open_requests"), values, request_line)?;
+                open.sort_by_key(|line| line.request_id);
+                Ok(open)
             })
             .await
     }

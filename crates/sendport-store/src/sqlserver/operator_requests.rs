@@ -93,7 +93,9 @@ impl OperatorRequests for SqlServerStore {
             .pool
             .rows(DOING, &OPEN_REQUESTS, &[&top(MOST_OPEN)])
             .await?;
-        lines(DOING, &rows, request_line)
+        let mut open = lines(DOING, &rows, request_line)?;
+        open.sort_by_key(|line| line.request_id);
+        Ok(open)
     }
 
     async fn requests_in_force(&self, alerts: &[AlertId]) -> Result<Vec<InForce>, StoreError> {
