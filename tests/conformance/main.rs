@@ -265,6 +265,7 @@ macro_rules! scenarios {
                 a_requeue_sends_to_those_that_were_redirected;
                 an_attempt_without_the_redirect_clears_the_remark;
                 resolving_a_redirected_attempt_in_doubt_says_where_it_went;
+                a_late_delivery_replaces_what_was_redirected;
                 ten_thousand_recipients_are_redirected;
             }
             environment {

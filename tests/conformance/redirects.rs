@@ -425,3 +425,32 @@ pub(crate) async fn ten_thousand_recipients_are_redirected(f: &dyn Fixture) {
     let redirected = "RedirectTo = 'qa@contoso.com' AND Remark IS NOT NULL";
     assert_eq!(f.rows("Recipient", redirected).await, 10_000);
 }
+
+/// Its instance was killed behind the reply of the relay, another one sent the alert to the address of a redirect, and
+/// the outcome of the first comes from its state folder.
+pub(crate) async fn a_late_delivery_replaces_what_was_redirected(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    named(f, "default", "late").await;
+    let a = instance(&store, "a").await;
+    let (token, id) = claim_one(&store, a).await;
+    let first = outcome(id, token, 1, &[Relayed, Relayed]);
+    record(&store, a, &released(id, token, std::time::Duration::ZERO)).await;
+    let b = instance(&store, "b").await;
+    let (token, _) = claim_one(&store, b).await;
+    let second = sent_elsewhere(outcome(id, token, 2, &[Relayed, Relayed]));
+    record(&store, b, &second).await;
+    let elsewhere = "Status = 'relayed' AND RedirectTo = 'qa@contoso.com'";
+    assert_eq!(f.rows("Recipient", elsewhere).await, 2);
+    record(&store, a, &first).await;
+    let here = "Status = 'relayed' AND RedirectTo IS NULL AND Remark IS NULL";
+    assert_eq!(f.rows("Recipient", here).await, 2);
+    let found = line(&store, id).await;
+    assert_eq!(
+        (found.status, found.status_reason),
+        (AlertStatus::Relayed, None)
+    );
+    // What went elsewhere afterwards takes nothing back.
+    let third = sent_elsewhere(outcome(id, token, 3, &[Relayed, Relayed]));
+    record(&store, b, &third).await;
+    assert_eq!(f.rows("Recipient", here).await, 2);
+}

@@ -82,10 +82,12 @@ pub(super) static RECORD_MISSING_RECIPIENT: LazyLock<String> = LazyLock::new(|| 
     )
 });
 
-/// The status of one recipient and why it has it; relayed is never overwritten.
+/// The status of one recipient and why it has it; relayed is only overwritten where a redirect sent the message elsewhere,
+/// and now the recipient has it.
 static RECORD_RECIPIENT: LazyLock<String> = LazyLock::new(|| {
     let update = format!(
-        "DO UPDATE SET Status = excluded.Status, StatusAt = excluded.StatusAt, {} WHERE Recipient.Status <> 'relayed'",
+        "DO UPDATE SET Status = excluded.Status, StatusAt = excluded.StatusAt, {} WHERE Recipient.Status <> 'relayed' \
+         OR Recipient.RedirectTo IS NOT NULL AND excluded.RedirectTo IS NULL AND excluded.Status = 'relayed'",
         joined(DELIVERY, |name| format!("{name} = excluded.{name}"))
     );
     RECORD_MISSING_RECIPIENT.replace("DO NOTHING", &update)

@@ -102,12 +102,12 @@ JOIN sendport.Attempt t WITH (INDEX (UQ_Attempt_AttemptKey), FORCESEEK) ON t.Att
 WHERE NOT EXISTS (SELECT 1 FROM sendport.AttemptReply x WITH (INDEX (PK_AttemptReply), FORCESEEK)
                   WHERE x.AttemptId = t.AttemptId AND x.Ordinal = p.Ordinal);
 
--- relayed is never overwritten.
+-- relayed is only overwritten where a redirect sent the message elsewhere, and now the recipient has it.
 UPDATE r
 SET Status = n.Status, StatusAt = @now, {delivery = n}
 FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
 JOIN @recipients n ON n.AlertId = r.AlertId AND n.Ordinal = r.Ordinal
-WHERE r.Status <> N'relayed'
+WHERE (r.Status <> N'relayed' OR r.RedirectTo IS NOT NULL AND n.RedirectTo IS NULL AND n.Status = N'relayed')
   AND (EXISTS (SELECT 1 FROM @held h WHERE h.AlertId = n.AlertId)
        OR (n.Status = N'relayed' AND EXISTS (SELECT 1 FROM @facts f WHERE f.AlertId = n.AlertId)));
 
@@ -174,7 +174,11 @@ BEGIN
     UPDATE a
     SET Status = w.Status,
         StatusAt = CASE WHEN a.Status = w.Status THEN a.StatusAt ELSE @now END,
-        StatusReason = CASE WHEN e.AlertId IS NULL THEN a.StatusReason END,
+        StatusReason = CASE WHEN e.AlertId IS NULL
+                             AND (w.Status <> N'relayed'
+                                  OR EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
+                                             WHERE r.AlertId = a.AlertId AND r.RedirectTo IS NOT NULL))
+                            THEN a.StatusReason END,
         StatusReasonCode = CASE WHEN e.AlertId IS NULL THEN a.StatusReasonCode END,
         DueAt = CASE WHEN w.Status NOT IN (N'queued', N'delayed') THEN NULL
                      WHEN e.AlertId IS NULL THEN a.DueAt ELSE @now END,
