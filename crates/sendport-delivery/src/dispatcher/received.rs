@@ -47,7 +47,7 @@ pub(super) async fn stored(
 }
 
 fn missing() -> Refusal {
-    let why = "the octets of the received message were deleted while the alert was being sent";
+    let why = "the bytes of the received message were deleted while the alert was being sent";
     Refusal::new("message-missing", why.to_owned())
 }
 

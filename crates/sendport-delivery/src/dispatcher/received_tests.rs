@@ -214,8 +214,5 @@ async fn octets_that_are_gone_fail_the_alert_with_the_reason() {
     let decision = decision(memory.dispatch(alert).await);
     assert_eq!(decision.status, AlertStatus::Failed);
     let reason = decision.reason.expect("why");
-    assert!(
-        reason.contains("octets of the received message"),
-        "{reason}"
-    );
+    assert!(reason.contains("bytes of the received message"), "{reason}");
 }
