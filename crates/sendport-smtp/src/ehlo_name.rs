@@ -1,8 +1,6 @@
 //! The name in `EHLO` (RFC 5321 section 4.1.4): a fully qualified domain, or an address
 //! literal where the host has no such name.
 
-use std::net::IpAddr;
-
 /// `ehlo_name` is neither a domain nor an address literal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -28,14 +26,6 @@ pub fn of_this_host() -> Option<String> {
     let name = host_name()?;
     let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
     qualified(&name, &hosts)
-}
-
-/// `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321 section 4.1.3).
-pub fn address_literal(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => format!("[{v4}]"),
-        IpAddr::V6(v6) => format!("[IPv6:{v6}]"),
-    }
 }
 
 #[cfg(target_os = "linux")]
@@ -134,13 +124,5 @@ mod tests {
         assert_eq!(qualified("db1", hosts).as_deref(), Some("db1.contoso.com"));
         assert_eq!(qualified("a.b", hosts).as_deref(), Some("a.b"));
         assert_eq!(qualified("db2", hosts), None);
-        assert_eq!(
-            address_literal("::ffff:192.0.2.1".parse().expect("ip")),
-            "[192.0.2.1]"
-        );
-        assert_eq!(
-            address_literal("2001:db8::1".parse().expect("ip")),
-            "[IPv6:2001:db8::1]"
-        );
     }
 }

@@ -4,12 +4,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use sendport_core::domain::{Command, LocalCause, Reply, SessionFacts};
+use sendport_core::domain::{Command, LocalCause, Reply, SessionFacts, address_literal};
 use tokio::time::Instant;
 
 use super::auth::{self, Credentials};
 use super::connect::connect;
-use super::ehlo_name::address_literal;
 use super::extensions::Extensions;
 use super::observer::{ObserverHandle, Step};
 use super::reply_parser::ServerReply;

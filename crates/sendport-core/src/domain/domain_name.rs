@@ -1,9 +1,17 @@
 //! The domain of an address (RFC 5321 section 4.1.2).
 
 use std::borrow::Cow;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
+
+/// `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321 section 4.1.3).
+pub fn address_literal(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => format!("[{v4}]"),
+        IpAddr::V6(v6) => format!("[IPv6:{v6}]"),
+    }
+}
 
 /// A domain, or an address literal, in ASCII. Internationalised labels become A-labels (RFC 5890
 /// section 2.3.2.1), after the mapping of UTS 46 without its transitional part: `Bücher.example`
@@ -146,6 +154,18 @@ mod tests {
         assert!(
             domain_to_ascii(&long).is_err(),
             "longer than 63 octets as an A-label"
+        );
+    }
+
+    #[test]
+    fn an_ipv4_address_mapped_into_ipv6_has_the_literal_of_the_ipv4_address() {
+        assert_eq!(
+            address_literal("::ffff:192.0.2.1".parse().expect("ip")),
+            "[192.0.2.1]"
+        );
+        assert_eq!(
+            address_literal("2001:db8::1".parse().expect("ip")),
+            "[IPv6:2001:db8::1]"
         );
     }
 }

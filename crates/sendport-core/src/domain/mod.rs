@@ -49,7 +49,7 @@ pub use certificate::{
     CertificateText, ExpiringCertificate, RevokedCertificate,
 };
 pub use charset::Charset;
-pub use domain_name::{domain_to_ascii, is_invisible};
+pub use domain_name::{address_literal, domain_to_ascii, is_invisible};
 pub use dsn::{DsnRequest, DsnReturn, Notify, NotifyOn};
 pub use envelope::{Envelope, ForwardPath, Message, ReversePath, ReversePathError};
 pub use instance::{

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use sendport_core::clock;
-use sendport_core::domain::{Address, Timestamp, TransactionId, domain_to_ascii};
+use sendport_core::domain::{Address, Timestamp, TransactionId, address_literal, domain_to_ascii};
 
 use super::header::HeaderSection;
 
@@ -96,14 +96,6 @@ impl Preface {
             header.message_id = Some(self.message_id.clone());
         }
         fields
-    }
-}
-
-/// `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321 section 4.1.3).
-pub(crate) fn address_literal(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => format!("[{v4}]"),
-        IpAddr::V6(v6) => format!("[IPv6:{v6}]"),
     }
 }
 

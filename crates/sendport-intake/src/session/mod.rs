@@ -13,12 +13,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sendport_core::domain::address_literal;
 use tokio::time::{Instant, timeout_at};
 
 use crate::access::Grant;
 use crate::command::{Command, SyntaxError, parse};
 use crate::connection::{AUTH_LINE, COMMAND_LINE, Connection, ConnectionError, LineError};
-use crate::content::preface::address_literal;
 use crate::listener::Intake;
 use crate::observer::IntakeActivity;
 use crate::reply::Reply;
