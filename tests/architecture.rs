@@ -61,6 +61,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
             "sendport-message/received",
         ],
     ),
+    ("mail_auth", &["sendport-dkim"]),
     ("lettre", &["sendport-message/mime"]),
     ("html2text", &["sendport-message/mime"]),
     ("native_tls", &["ldap"]),

@@ -22,6 +22,7 @@ use sendport_store::Store;
 
 use super::auth_ledger::DatabaseAuthLedger;
 use super::database::{open_store, schema_problem};
+use super::dkim;
 use super::protection::protector;
 use super::{AppError, SettingError, system_clock};
 use crate::config::{Config, section};
@@ -118,9 +119,11 @@ pub fn make_send_ports(
 ) -> Result<BTreeMap<String, SendPort>, AppError> {
     let make = |(name, port): (&String, &SendPortConfig)| {
         let protector = protector(name, port, crl_cache)?;
+        let dkim = dkim::keys(name, port)?;
         let mut port = SendPort::from_config(name, port)
             .map_err(|error| AppError::config_at(section("send_port", name), error))?;
         port.protector = protector;
+        port.dkim = dkim;
         Ok((name.clone(), port))
     };
     config.send_port.iter().map(make).collect()

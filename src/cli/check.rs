@@ -59,6 +59,7 @@ pub(super) async fn run(args: Args, named: Option<PathBuf>) -> Result<(), Failur
             check_templates(&config, &mut findings).await;
             progress::at("check: certificates");
             check_protection(&config, args.offline, &mut findings).await;
+            check_dkim(&config, &mut findings);
             if !args.offline {
                 progress::at("check: database");
                 check_database(&config, &mut findings).await;
@@ -239,6 +240,25 @@ async fn check_protection(config: &Config, offline: bool, findings: &mut Finding
             }
             Err(error) => findings.fail("protection", error.into()),
         }
+    }
+}
+
+fn check_dkim(config: &Config, findings: &mut Findings) {
+    for state in app::dkim_states(config) {
+        match state {
+            Ok(state) => {
+                let published = &state.published;
+                let key = format_args!("{}, {}", published.kind, published.name);
+                findings.ok(&state.section, key);
+                if let Some(weakness) = published.weakness {
+                    findings.note(&state.section, weakness);
+                }
+            }
+            Err(error) => findings.refuse(error.into()),
+        }
+    }
+    for (section, why) in app::unsigned_by_dkim(config) {
+        findings.note(&section, why);
     }
 }
 

@@ -9,6 +9,7 @@ mod check;
 mod config;
 mod config_file;
 mod demo;
+mod dkim;
 mod filter_check;
 mod findings;
 mod hash_password;
@@ -152,6 +153,8 @@ enum Verb {
     Resolve(resolve::Args),
     /// Hash a password for a user of an intake
     HashPassword(hash_password::Args),
+    /// Print the DNS record of each DKIM key
+    Dkim(dkim::Args),
     /// Print shell completions
     Completions(manual::Completions),
     /// Write the manual pages
@@ -335,6 +338,7 @@ impl Cli {
             Verb::Config(args) => config::run(&args, self.config),
             Verb::Import(args) => import::run(args).await,
             Verb::HashPassword(args) => hash_password::run(args).await,
+            Verb::Dkim(args) => dkim::run(&args, &load(self.config)?),
             Verb::Run(args) => run::run(args, load(self.config)?).await,
             Verb::Migrate(args) => migrate::run(args, load(self.config)?).await,
             Verb::Adopt(args) => adopt::run(args, load(self.config)?).await,

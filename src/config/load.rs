@@ -144,7 +144,8 @@ impl Config {
             let encryption = port.encryption.iter_mut().flat_map(|it| it.paths());
             let files = port.attachments.folders.iter_mut();
             let files = files.map(|it| &mut it.folder);
-            let own = audit.chain(signing).chain(encryption);
+            let dkim = port.dkim.values_mut().map(|it| &mut it.key_file);
+            let own = audit.chain(signing).chain(encryption).chain(dkim);
             own.chain(files).for_each(rebase);
         }
         for IntakeConfig::Smtp(intake) in self.intake.values_mut() {

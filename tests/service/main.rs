@@ -44,6 +44,7 @@ mod check_reports_missing_permissions;
 mod database_errors_are_waited_for;
 mod database_mail_arrives;
 mod demo_ends_by_itself;
+mod dkim_verified_behind_relays;
 mod each_connection_ends_at_the_same_recipient;
 mod expiring_certificates_are_announced;
 mod failures_are_reported_once;

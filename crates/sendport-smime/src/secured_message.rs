@@ -34,6 +34,8 @@ use crate::Protection;
 pub struct SecuredMessage {
     message_id: String,
     bytes: Vec<u8>,
+    /// Length of the fields in front of what was protected.
+    front: usize,
     protection: &'static str,
     protected: ProtectionFacts,
 }
@@ -49,9 +51,23 @@ impl SecuredMessage {
         Self {
             message_id,
             bytes,
+            front: 0,
             protection: protection.as_str(),
             protected: facts,
         }
+    }
+
+    /// Puts header fields in front, each with its line end, such as signatures by DKIM. What is protected stays as it is.
+    #[must_use]
+    pub fn with_fields_in_front(mut self, fields: &str) -> Self {
+        self.bytes.splice(..0, fields.bytes());
+        self.front += fields.len();
+        self
+    }
+
+    /// The message without the fields that were put in front of it.
+    pub fn without_fields_in_front(&self) -> &[u8] {
+        &self.bytes[self.front..]
     }
 
     /// The value of the `Message-ID` header with its angle brackets.

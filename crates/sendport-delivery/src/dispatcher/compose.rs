@@ -7,7 +7,7 @@ use sendport_core::domain::{
     Address, Alert, AlertOrigin, Attachment, AttachmentId, Envelope, Lease, Message,
 };
 use sendport_message::mime::{self, LegacyDisplay, MessageSettings};
-use sendport_smime::{Hide, Protection};
+use sendport_smime::{Hide, Protection, SecuredMessage};
 use sendport_store::LoadResult;
 use sendport_store::attachments::AttachmentSource;
 use sendport_store::received::ReceivedSource;
@@ -238,8 +238,9 @@ impl Dispatcher {
         let context = variant.message_context(&draft.from, alert, now);
         let plan = protection_plan(port, draft.protection, &context)?;
         let bytes_before = self.bytes_before(&draft.message, port, draft.protection);
+        let message = secured(draft.message, plan).await?;
         Ok(ReadyMessage {
-            message: secured(draft.message, plan).await?,
+            message: signed_by_dkim(port, message)?,
             bytes_before,
             template_version: draft.template_version,
             _memory: memory_permit,
@@ -256,12 +257,14 @@ impl Dispatcher {
         }
     }
 
-    /// How often a message of the send port is in memory: an audit holds copies, and protection makes another one.
+    /// How often a message of the send port is in memory: an audit holds copies, protection makes
+    /// others, and a signature by DKIM moves it.
     pub(super) fn copies(&self, send_port: &str) -> u64 {
         let port = self.parts.send_ports.get(send_port);
         let protects = port.is_some_and(|port| port.protector.is_able());
         let audits = self.parts.auditors.contains_key(send_port);
-        1 + u64::from(audits) + 2 * u64::from(protects)
+        let signs = port.is_some_and(|port| !port.dkim.is_empty());
+        1 + u64::from(audits) + 2 * u64::from(protects) + u64::from(signs)
     }
 
     pub(super) async fn reserve_memory(
@@ -277,6 +280,18 @@ impl Dispatcher {
         let why = || Some("waits for other large messages to be sent".to_owned());
         memory_permit.ok_or_else(|| ComposeError::Deferred(AGAIN, why()))
     }
+}
+
+/// The last step: nothing changes the message afterwards.
+pub(super) fn signed_by_dkim(
+    port: &SendPort,
+    message: SecuredMessage,
+) -> Result<SecuredMessage, ComposeError> {
+    let signed = aside(message.bytes().len(), || port.signed_by_dkim(message));
+    signed.map_err(|error| ComposeError::Unprotected {
+        why: error.to_string(),
+        retry_in: None,
+    })
 }
 
 /// The text of an encrypted message repeats its hidden fields, for mail readers that do not show them.

@@ -144,7 +144,9 @@ impl Dispatcher {
             Ok(submitted) => submitted,
             Err(why) => return Step::Done(SubmitResult::AuditFailed(why)),
         };
-        let changed = job.composed.for_relay_without_8bitmime(&mut report);
+        let changed = job
+            .composed
+            .for_relay_without_8bitmime(job.port, &mut report);
         if let Some(message) = &changed {
             (key, report) = match self.transact(relay, job, &carried, message).await {
                 Ok(submitted) => submitted,

@@ -37,8 +37,8 @@ impl SendPort {
             || self.allow_from.iter().any(|rule| rule.allows(asked))
     }
 
-    /// The address in From, for which the send port may sign.
-    pub(super) fn received_from(&self, message: &[u8]) -> Result<Address, Refusal> {
+    /// The address in From of a whole message, for which the send port may sign.
+    pub(super) fn author_of(&self, message: &[u8]) -> Result<Address, Refusal> {
         let bad = |why: String| {
             let why = format!("From of the message: {why}");
             Refusal::new("bad-from", why)

@@ -4,6 +4,7 @@
 //! decide about the From, the recipient domains and the login that inserted the alert.
 
 mod attachments;
+mod dkim;
 mod files;
 mod from;
 pub(crate) mod received;
@@ -20,6 +21,7 @@ use sendport_core::domain::{
 };
 use sendport_core::problem::Problem;
 use sendport_core::retry::RetryPolicy;
+use sendport_dkim::DkimKeys;
 use sendport_message::mime::HeaderPolicy;
 use sendport_smime::{Protection, Protector};
 use tokio::sync::Semaphore;
@@ -87,6 +89,8 @@ pub struct SendPort {
     pub protection: Protection,
     /// What can be done to messages: nothing, until it is given.
     pub protector: Protector,
+    /// The keys that sign for the domain of From: none, until they are given.
+    pub dkim: DkimKeys,
     /// What happens to messages of clients that are protected already.
     pub received_protected: ReceivedProtected,
     /// How often and how long to try.
@@ -146,6 +150,7 @@ impl SendPort {
             },
             protection: config.protection,
             protector: Protector::default(),
+            dkim: DkimKeys::default(),
             received_protected: config.received_protected,
             retry: config.retry_policy(),
             in_doubt: config.in_doubt,

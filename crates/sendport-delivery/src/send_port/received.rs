@@ -54,7 +54,7 @@ impl SendPort {
                 )),
             };
         }
-        let from = self.received_from(&message)?;
+        let from = self.author_of(&message)?;
         let message = for_a_signature(&message).map_err(|why| unprotectable(&why))?;
         Ok(ReceivedPlan::Protect { message, from })
     }

@@ -1,11 +1,13 @@
 //! Section `[send_port.<name>]`: a named way to send.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sendport_core::delivery_window::Zone;
 use sendport_core::domain::{Charset, DsnReturn, InDoubt, Mailbox, Notify, ReversePath};
 use sendport_core::problem::Problem;
 use sendport_core::retry::RetryPolicy;
+use sendport_dkim::DkimConfig;
 use sendport_smime::{HeaderProtection, Protection};
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +47,9 @@ pub struct SendPortConfig {
     pub signing: Option<SigningConfig>,
     /// Encryption settings; without them nothing can be encrypted.
     pub encryption: Option<EncryptionConfig>,
+    /// Keys that sign for domains (DKIM), by name.
+    #[serde(default)]
+    pub dkim: BTreeMap<String, DkimConfig>,
     /// Protection of the header of signed or encrypted messages.
     #[serde(default)]
     pub header_protection: HeaderProtection,
@@ -186,6 +191,9 @@ impl SendPortConfig {
         }
         if let Some(audit) = &self.audit {
             found.extend(audit.problems(&format!("{key}.audit")));
+        }
+        for (name, dkim) in &self.dkim {
+            found.extend(dkim.problems(&format!("{key}.dkim.{name}")));
         }
         found.extend(notify::problem(key, self.notify_interval));
         found.extend(self.wildcard_problems(key));
