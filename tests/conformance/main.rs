@@ -266,6 +266,11 @@ macro_rules! scenarios {
                 an_attempt_without_the_redirect_clears_the_remark;
                 resolving_a_redirected_attempt_in_doubt_says_where_it_went;
                 a_late_delivery_replaces_what_was_redirected;
+                a_late_redirected_outcome_leaves_an_alert_to_its_recipients;
+                a_late_redirected_outcome_drops_no_retry;
+                a_late_redirected_outcome_changes_no_final_status;
+                a_late_redirected_outcome_counts_while_its_redirect_is_in_force;
+                a_late_redirected_outcome_ends_the_doubt;
                 ten_thousand_recipients_are_redirected;
             }
             environment {

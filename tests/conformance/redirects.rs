@@ -8,7 +8,7 @@ use sendport_core::domain::{
     RecipientAddress, RecipientStatus, Redirect, RequestId, RequeueRecipients,
 };
 use sendport_store::operator_requests::{NewRequest, RequestFilter, RequestLine};
-use sendport_store::{Resolution, Store};
+use sendport_store::{RecordResult, Resolution, Store};
 
 use crate::fixture::*;
 use crate::large;
@@ -453,4 +453,151 @@ pub(crate) async fn a_late_delivery_replaces_what_was_redirected(f: &dyn Fixture
     let third = sent_elsewhere(outcome(id, token, 3, &[Relayed, Relayed]));
     record(&store, b, &third).await;
     assert_eq!(f.rows("Recipient", here).await, 2);
+}
+
+/// An alert for two recipients that a killed instance sent to the address of a redirect, as nobody knows yet: it was
+/// claimed with that redirect, and another instance has it now.
+struct Killed {
+    store: Arc<dyn Store>,
+    alert: AlertId,
+    redirect: RequestLine,
+    dead: InstanceId,
+    outcome: Outcome,
+    other: InstanceId,
+}
+
+async fn killed(f: &dyn Fixture, statuses: &[RecipientStatus]) -> Killed {
+    let store = f.fresh().await;
+    let alert = named(f, "default", "late").await;
+    let redirect = add(&store, &redirect(of_name("late"))).await;
+    let dead = instance(&store, "dead").await;
+    let (token, _) = claim_one(&store, dead).await;
+    let outcome = sent_elsewhere(outcome(alert, token, 1, statuses));
+    f.advance(LEASE_AND_MORE).await;
+    let other = instance(&store, "other").await;
+    assert_eq!(take_over(&store, other, 10).await, 1);
+    Killed {
+        store,
+        alert,
+        redirect,
+        dead,
+        outcome,
+        other,
+    }
+}
+
+impl Killed {
+    /// The state folder of the killed instance is brought to the database.
+    async fn record_late(&self) {
+        let recorded = record(&self.store, self.dead, &self.outcome).await;
+        assert_eq!(recorded, RecordResult::FactsOnly);
+    }
+
+    async fn end_redirect(&self) {
+        end(&self.store, &self.redirect).await;
+    }
+}
+
+const REDIRECTED_ATTEMPT: &str =
+    "Outcome = 'relayed' AND AttemptNumber = 1 AND RedirectTo = 'qa@contoso.com'";
+
+/// Its recipients do not have the message, and the attempt that is under way brings it to them.
+pub(crate) async fn a_late_redirected_outcome_leaves_an_alert_to_its_recipients(f: &dyn Fixture) {
+    let killed = killed(f, &[Relayed, Relayed]).await;
+    killed.end_redirect().await;
+    let (store, id) = (&killed.store, killed.alert);
+    let (token, _) = claim_one(store, killed.other).await;
+    killed.record_late().await;
+    assert_eq!(status(store, id).await, AlertStatus::Sending);
+    assert_eq!(recipient_words(store, id).await, ["queued", "queued"]);
+    assert_eq!(f.rows("Attempt", REDIRECTED_ATTEMPT).await, 1);
+    assert_eq!(f.rows("AttemptReply", "ReplyCode = 250").await, 2);
+
+    let second = outcome(id, token, 2, &[Relayed, RecipientStatus::Delayed]);
+    record(store, killed.other, &second).await;
+    assert_eq!(recipient_words(store, id).await, ["relayed", "delayed"]);
+    assert_eq!(f.rows("Recipient", "RedirectTo IS NOT NULL").await, 0);
+    assert_eq!(status(store, id).await, AlertStatus::Delayed);
+}
+
+/// It waits, and is tried as before.
+pub(crate) async fn a_late_redirected_outcome_drops_no_retry(f: &dyn Fixture) {
+    let killed = killed(f, &[Relayed, Relayed]).await;
+    killed.end_redirect().await;
+    let (store, id) = (&killed.store, killed.alert);
+    killed.record_late().await;
+    assert_eq!(status(store, id).await, AlertStatus::Queued);
+    let (token, _) = claim_one(store, killed.other).await;
+    let waits = outcome(id, token, 2, &[Relayed, RecipientStatus::Delayed]);
+    record(store, killed.other, &waits).await;
+    let due = line(store, id).await.next_attempt_at;
+    killed.record_late().await;
+    let found = line(store, id).await;
+    assert_eq!(
+        (found.status, found.next_attempt_at),
+        (AlertStatus::Delayed, due)
+    );
+    assert_eq!(f.rows("Attempt", REDIRECTED_ATTEMPT).await, 1);
+}
+
+/// A final status stays: what went elsewhere reached none of its recipients.
+pub(crate) async fn a_late_redirected_outcome_changes_no_final_status(f: &dyn Fixture) {
+    let killed = killed(f, &[Relayed, Relayed]).await;
+    killed.end_redirect().await;
+    let (store, id) = (&killed.store, killed.alert);
+    let cancel = add(store, &request(OperatorVerb::Cancel, of_alert(id))).await;
+    assert_eq!(pass(store, &cancel).await.applied, 1);
+    killed.record_late().await;
+    assert_eq!(status(store, id).await, AlertStatus::Cancelled);
+    assert_eq!(recipient_words(store, id).await, ["cancelled", "cancelled"]);
+    assert_eq!(f.rows("Attempt", REDIRECTED_ATTEMPT).await, 1);
+}
+
+/// The newest redirect decides where it goes; while that is the same address, it is not sent there twice.
+pub(crate) async fn a_late_redirected_outcome_counts_while_its_redirect_is_in_force(
+    f: &dyn Fixture,
+) {
+    let killed = killed(f, &[Relayed, Relayed]).await;
+    let (store, id) = (&killed.store, killed.alert);
+    let elsewhere = NewRequest {
+        redirect_to: Some("other@contoso.com".to_owned()),
+        ..redirect(of_all())
+    };
+    let newer = add(store, &elsewhere).await;
+    killed.record_late().await;
+    assert_eq!(status(store, id).await, AlertStatus::Queued);
+    end(store, &newer).await;
+
+    let second = named(f, "default", "late").await;
+    let (token, claimed) = claim(store, killed.dead, 10).await;
+    assert_eq!(claimed, [id, second]);
+    f.advance(LEASE_AND_MORE).await;
+    assert_eq!(take_over(store, killed.other, 10).await, 2);
+    let late = sent_elsewhere(outcome(second, token, 1, &[Relayed, Relayed]));
+    record(store, killed.dead, &late).await;
+    let found = line(store, second).await;
+    assert_eq!(found.status, AlertStatus::Relayed);
+    let said = Some("redirected to qa@contoso.com by request 1".to_owned());
+    assert_eq!(found.status_reason, said);
+    assert_eq!(remarks(store, second).await, [said.clone(), said]);
+}
+
+/// It is held for this very result, and nothing else will say where it went.
+pub(crate) async fn a_late_redirected_outcome_ends_the_doubt(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let id = named(f, "default", "late").await;
+    let dead = holding_instance(&store, "dead").await;
+    let (token, _) = claim_one(&store, dead).await;
+    f.advance(LEASE_AND_MORE).await;
+    let other = holding_instance(&store, "other").await;
+    assert_eq!(take_over(&store, other, 10).await, 1);
+    assert_eq!(status(&store, id).await, AlertStatus::Held);
+    let late = sent_elsewhere(outcome(id, token, 1, &[Relayed, Relayed]));
+    record(&store, dead, &late).await;
+    let found = line(&store, id).await;
+    let said = Some("redirected to qa@contoso.com by request 1".to_owned());
+    assert_eq!(
+        (found.status, found.status_reason),
+        (AlertStatus::Relayed, said)
+    );
 }

@@ -1,12 +1,18 @@
 //! Reads alerts with their recipients, each apart from the others.
 
+use std::sync::LazyLock;
+
 use rusqlite::{Connection, OptionalExtension};
 use sendport_core::domain::{Alert, AlertId, PublicId, Recipient, RecipientAddress, Redirect};
 
 use super::connection::SqliteError;
+use super::operator_requests::with_parts;
 use super::sql;
 use super::values::Columns;
 use crate::{ColumnError, LoadResult};
+
+/// The alert, and where it goes.
+pub(super) static LOAD_ALERT: LazyLock<String> = LazyLock::new(|| with_parts(sql!("load_alert")));
 
 /// `None` where the alert is gone; [`LoadResult::Large`] where its texts are longer than `limit`.
 pub(super) fn load_one(
@@ -14,7 +20,7 @@ pub(super) fn load_one(
     id: AlertId,
     limit: u64,
 ) -> Result<Option<LoadResult>, SqliteError> {
-    let mut statement = connection.prepare_cached(sql!("load_alert"))?;
+    let mut statement = connection.prepare_cached(&LOAD_ALERT)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let read = statement
         .query_row([id.0, limit], |row| {

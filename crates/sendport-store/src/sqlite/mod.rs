@@ -19,6 +19,7 @@ mod error;
 mod expiry;
 mod insert_watch;
 mod instance;
+mod late_outcome;
 mod lease_owner;
 mod load;
 mod operator_queries;

@@ -79,6 +79,10 @@ pub(super) fn with_parts(statement: &str) -> String {
             "{request_matches}",
             sql!("parts/request_matches").trim_end(),
         )
+        .replace(
+            "{redirect_in_force}",
+            sql!("parts/redirect_in_force").trim_end(),
+        )
 }
 
 fn batch(keys: &str, order: &str) -> String {

@@ -59,7 +59,6 @@ const PLANS: &[QueryPlan] = &[
     plan!(super::claim::CLAIM_ONLY; seeks [BY_KEY], scans []),
     plan!(super::claim::CLAIM_REPEATED; seeks [BY_OWNER], scans []),
     plan!("claim_take" seeks [BY_KEY], scans []),
-    plan!("load_alert" seeks [BY_KEY], scans []),
     plan!("load_recipients" seeks ["PRIMARY KEY (AlertId=?)"], scans []),
     plan!(super::record::RECORD_STATE; seeks [BY_KEY], scans []),
     plan!(super::record::RECORD_RELEASE; seeks [BY_KEY], scans []),
@@ -94,8 +93,8 @@ const PLANS: &[QueryPlan] = &[
     plan!(super::resolve::RESOLVE_DOUBT; seeks [BY_KEY, BY_ALERT], scans []),
     plan!("resolve_relayed" seeks ["PRIMARY KEY (AlertId=?)", "PRIMARY KEY (AttemptId=?)"], scans []),
     plan!("resolve_alert" seeks [BY_KEY], scans []),
-    plan!(super::record::RECORD_ENDS_DOUBT; seeks [BY_KEY, BY_ALERT], scans []),
-    plan!(super::record::RECORD_END_DOUBT; seeks [BY_KEY], scans []),
+    plan!(super::late_outcome::RECORD_ENDS_DOUBT; seeks [BY_KEY, BY_ALERT], scans []),
+    plan!(super::late_outcome::RECORD_END_DOUBT; seeks [BY_KEY], scans []),
     plan!("take_over_hold" seeks [BY_KEY], scans []),
     plan!("queue" seeks [LIVE_ONLY, "INDEX IX_AlertState_Due (SendPort=? AND Priority=? AND DueAt=?)"],
           scans ["AlertState", "q", "i"]),
@@ -180,6 +179,7 @@ fn every_statement_seeks() {
 fn requests_of_operators_seek() {
     use super::operator_requests::{ALL_ROWS, CLOSE_ALL, CLOSE_ONE, LIVE_ROWS, ONE_ROW};
     use super::requests_in_force::{REQUESTS_IN_FORCE, REQUESTS_IN_FORCE_ANY};
+    use super::{late_outcome::RECORD_REDIRECT_IN_FORCE, load::LOAD_ALERT};
     let plan = |name, sql, seeks, scans| QueryPlan {
         name,
         sql,
@@ -208,6 +208,13 @@ fn requests_of_operators_seek() {
         plan("CLOSE_ALL", &**CLOSE_ALL, &[LIVE_ONLY, BY_KEY], &["s"]),
         plan("IN_FORCE", &**REQUESTS_IN_FORCE, &[BY_STATE, BY_KEY], &[]),
         plan("IN_FORCE_ANY", REQUESTS_IN_FORCE_ANY, &[BY_STATE], &[]),
+        plan("LOAD_ALERT", &**LOAD_ALERT, &[BY_KEY, BY_STATE], &[]),
+        plan(
+            "REDIRECT_IN_FORCE",
+            &**RECORD_REDIRECT_IN_FORCE,
+            &[BY_KEY, BY_STATE],
+            &[],
+        ),
         plan("CLOSE_ONE", &**CLOSE_ONE, &[BY_KEY], &[]),
     ];
     let connection = migrated();

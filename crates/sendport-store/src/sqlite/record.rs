@@ -1,15 +1,14 @@
 //! Records the outcomes of leased alerts.
 //!
-//! Facts (attempt, replies, relayed recipients) are recorded whichever instance has the lease now; everything
-//! else needs the token.
+//! With the token of the lease an outcome is recorded whole. Without it, `late_outcome.rs` says what it may still change.
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use rusqlite::{OptionalExtension, ToSql, Transaction, params, params_from_iter};
 use sendport_core::domain::{
-    AlertId, AlertStatus, Attempt, AttemptOutcome, CommandReply, Decision, InstanceId, Outcome,
-    OutcomeKind, RecipientOutcome, RecipientStatus, StatusReasonCode, Timestamp, status_of,
+    AlertId, AlertStatus, Attempt, CommandReply, Decision, InstanceId, Outcome, OutcomeKind,
+    RecipientOutcome, RecipientStatus, StatusReasonCode, Timestamp, status_of,
 };
 
 use super::connection::SqliteError;
@@ -22,27 +21,15 @@ use crate::{ColumnError, RecordResult};
 const RECORD_RECIPIENT_STATUS: &str =
     "SELECT Status FROM Recipient WHERE AlertId = ?1 AND Ordinal = ?2";
 
-/// The end was seen after all, so what still waits is due.
-pub(super) const RECORD_END_DOUBT: &str = "UPDATE AlertState SET DueAt = ?2, StatusReason = NULL, StatusReasonCode = NULL WHERE AlertId = ?1";
-
 /// What the alert's status is made from.
 pub(super) const RECIPIENT_STATUSES: &str = "SELECT Status FROM Recipient WHERE AlertId = ?1";
 
 /// Whether the attempt is there.
 const RECORD_KNOWS_ATTEMPT: &str = "SELECT 1 FROM Attempt WHERE AttemptKey = ?1";
 
-/// An attempt that was made counts, whichever instance has the alert now.
-const RECORD_FACTS_COUNT: &str =
-    "UPDATE AlertState SET AttemptCount = max(AttemptCount, ?2) WHERE AlertId = ?1";
-
 /// Lease and status of an alert.
 pub(super) const RECORD_STATE: &str =
     "SELECT LeaseToken, Status FROM AlertState WHERE AlertId = ?1";
-
-/// Whether it is held because the result of this very attempt was unknown until now.
-pub(super) const RECORD_ENDS_DOUBT: &str = "SELECT EXISTS (SELECT 1 FROM InDoubt d \
-    JOIN AlertState s ON s.AlertId = d.AlertId \
-    WHERE d.AlertId = ?1 AND d.AttemptNumber = ?2 AND s.Status = 'held' AND s.StatusReasonCode = 'in-doubt')";
 
 /// Back into the queue as it was.
 pub(super) const RECORD_RELEASE: &str = "UPDATE AlertState SET Status = ?5, StatusAt = ?2, StatusReason = ?4, StatusReasonCode = ?6, DueAt = ?3, \
@@ -237,78 +224,8 @@ impl Recorder<'_> {
         self.is_without_lease(alert, &[status])
     }
 
-    /// What is true without the lease. An attempt that is in the database was recorded with all
-    /// that belongs to it.
-    fn facts(
-        &self,
-        alert: AlertId,
-        decision: &Decision,
-        before: AlertStatus,
-    ) -> Result<(), SqliteError> {
-        let Some(attempt) = &decision.attempt else {
-            return Ok(());
-        };
-        let ends_doubt = before == AlertStatus::Held && self.ends_doubt(alert, attempt)?;
-        if !self.attempt(alert, attempt)? {
-            return Ok(());
-        }
-        for recipient in &decision.recipients {
-            if recipient.status == RecipientStatus::Relayed {
-                self.recipient(alert, recipient)?;
-            } else {
-                self.missing_recipient(alert, recipient, before)?;
-            }
-        }
-        self.tx
-            .prepare_cached(RECORD_FACTS_COUNT)?
-            .execute(params![alert.0, attempt.number])?;
-        if ends_doubt {
-            self.tx
-                .prepare_cached(RECORD_END_DOUBT)?
-                .execute(params![alert.0, time_text(self.now)])?;
-        }
-        self.follow_facts(alert, before, ends_doubt)
-    }
-
-    /// The alert is held only because the result of this very attempt was unknown.
-    fn ends_doubt(&self, alert: AlertId, attempt: &Attempt) -> Result<bool, SqliteError> {
-        if attempt.outcome == AttemptOutcome::Unknown {
-            return Ok(false);
-        }
-        let mut statement = self.tx.prepare_cached(RECORD_ENDS_DOUBT)?;
-        Ok(statement.query_row(params![alert.0, attempt.number], |row| row.get(0))?)
-    }
-
-    /// The instance that has the alert now is not disturbed; a decision of an operator remains in force while a
-    /// recipient still waits.
-    fn follow_facts(
-        &self,
-        alert: AlertId,
-        before: AlertStatus,
-        ends_doubt: bool,
-    ) -> Result<(), SqliteError> {
-        let status = status_of(statuses(self.tx, alert)?);
-        let follows = match before {
-            AlertStatus::Sending => false,
-            AlertStatus::Queued | AlertStatus::Delayed => true,
-            _ => status.is_final() || ends_doubt,
-        };
-        if follows {
-            self.tx
-                .prepare_cached(sql!("record_facts_status"))?
-                .execute(params![
-                    alert.0,
-                    status.as_str(),
-                    time_text(self.now),
-                    status.is_final()
-                ])?;
-            return self.is_without_lease(alert, &[status]);
-        }
-        Ok(())
-    }
-
     /// False if this attempt was written before.
-    fn attempt(&self, alert: AlertId, attempt: &Attempt) -> Result<bool, SqliteError> {
+    pub(super) fn attempt(&self, alert: AlertId, attempt: &Attempt) -> Result<bool, SqliteError> {
         let instance = uuid_text(self.instance.0);
         let new = self
             .tx
@@ -344,33 +261,16 @@ impl Recorder<'_> {
     }
 
     /// False if the row says `relayed` and the outcome says otherwise.
-    fn recipient(&self, alert: AlertId, recipient: &RecipientOutcome) -> Result<bool, SqliteError> {
+    pub(super) fn recipient(
+        &self,
+        alert: AlertId,
+        recipient: &RecipientOutcome,
+    ) -> Result<bool, SqliteError> {
         let stored = self.write_recipient(&RECORD_RECIPIENT, alert, recipient, recipient.status)?;
         if stored != recipient.status && stored != RecipientStatus::Relayed {
             return Err(SqliteError::ignored("recipients as they were"));
         }
         Ok(stored == recipient.status)
-    }
-
-    /// The list of rows is whole or absent, because a load takes it for the whole:
-    /// a recipient that was not relayed is queued, unless the row itself says that it can never be sent.
-    fn missing_recipient(
-        &self,
-        alert: AlertId,
-        recipient: &RecipientOutcome,
-        before: AlertStatus,
-    ) -> Result<(), SqliteError> {
-        let never_asked =
-            recipient.status == RecipientStatus::Failed && recipient.attempt_count == 0;
-        let status = if never_asked || before.is_final() && !recipient.status.is_waiting() {
-            recipient.status
-        } else if before.is_final() {
-            RecipientStatus::Failed
-        } else {
-            RecipientStatus::Queued
-        };
-        self.write_recipient(&RECORD_MISSING_RECIPIENT, alert, recipient, status)?;
-        Ok(())
     }
 
     /// What its row says then.

@@ -1,6 +1,7 @@
 //! Reading what was claimed.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use sendport_core::domain::{
     Alert, AlertId, AlertOrigin, PublicId, Recipient, RecipientAddress, Redirect,
@@ -12,8 +13,11 @@ use uuid::Uuid;
 use super::connection::Rows;
 use super::error::{is_lock_timeout, unexpected};
 use super::pool::Pool;
+use super::statement::with_parts;
 use super::values::{Fields, list_length, placeholders};
 use crate::{ColumnError, LARGE_TEXTS, LoadResult, StoreError};
+
+static LOAD: LazyLock<String> = LazyLock::new(|| with_parts(include_str!("sql/load.sql")));
 
 /// More row locks in one statement than this times three come near a table lock.
 pub(super) const MOST: u32 = 500;
@@ -85,7 +89,7 @@ async fn load_chunk(
         .map(|id| id.0)
         .collect();
     let params: Vec<&dyn ToSql> = padded.iter().map(|id| id as &dyn ToSql).collect();
-    let sql = include_str!("sql/load.sql")
+    let sql = LOAD
         .replace("{ids}", &placeholders(1, length))
         .replace("{limit}", &limit.to_string());
     let results = pool.query(DOING, &sql, &params).await?;

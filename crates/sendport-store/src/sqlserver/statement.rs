@@ -70,6 +70,14 @@ pub(super) fn with_parts(text: &str) -> String {
         include_str!("sql/parts/request_matches.sql").trim_end(),
     )
     .replace(
+        "{redirect_in_force}",
+        include_str!("sql/parts/redirect_in_force.sql").trim_end(),
+    )
+    .replace(
+        "{takes_status}",
+        include_str!("sql/parts/takes_status.sql").trim_end(),
+    )
+    .replace(
         "{status_of_recipients}",
         include_str!("sql/parts/status_of_recipients.sql").trim_end(),
     )

@@ -20,10 +20,5 @@ SELECT a.AlertId, a.PublicId, a.ToRecipients, a.CcRecipients, a.BccRecipients, a
        q.RequestId AS RedirectRequestId, q.RedirectTo
 FROM Alert a
 JOIN AlertState s ON s.AlertId = a.AlertId
--- The newest redirect in force.
-LEFT JOIN OperatorRequest q ON q.RequestId = (
-    SELECT max(o.RequestId) FROM OperatorRequest o
-    WHERE o.State = 'open' AND o.Verb = 'redirect'
-      AND (o.AlertId IS NULL OR o.AlertId = a.AlertId) AND (o.SendPort IS NULL OR o.SendPort = a.SendPort)
-      AND (o.AlertName IS NULL OR o.AlertName = a.AlertName))
+LEFT JOIN OperatorRequest q ON q.RequestId = {redirect_in_force}
 WHERE a.AlertId = ?1

@@ -21,13 +21,7 @@ SELECT AlertId, PublicId, ToRecipients, CcRecipients, BccRecipients, FromAddress
        END,
        d.RedirectRequestId, d.RedirectTo
 FROM sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (PK_AlertRow), FORCESEEK)
--- The newest redirect in force; what others have locked in this index is not committed.
-OUTER APPLY (SELECT TOP (1) q.RequestId AS RedirectRequestId, q.RedirectTo
-             FROM sendport.OperatorRequest q WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_OperatorRequest_Open), FORCESEEK)
-             WHERE q.State = N'open' AND q.Verb = N'redirect'
-               AND (q.AlertId IS NULL OR q.AlertId = a.AlertId) AND (q.SendPort IS NULL OR q.SendPort = a.SendPort)
-               AND (q.AlertName IS NULL OR q.AlertName = a.AlertName)
-             ORDER BY q.RequestId DESC) d
+OUTER APPLY ({redirect_in_force}) d
 WHERE AlertId IN ({ids});
 SELECT AlertId, Ordinal, Kind, Address, DisplayName, Status, AttemptCount, WasRelayed
 FROM sendport.Recipient WITH (INDEX (PK_Recipient), FORCESEEK)

@@ -15,6 +15,9 @@ DECLARE @held TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @facts TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 -- Held only because the result of the attempt that is recorded now was unknown.
 DECLARE @ended TABLE (AlertId bigint NOT NULL PRIMARY KEY);
+-- Without the lease: what went to the address of a redirect ends the alert only while it would go there anyway, or
+-- where the alert waits for this very result.
+DECLARE @redirected TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 -- Alerts whose status is computed from their rows.
 DECLARE @again TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @follows TABLE (AlertId bigint NOT NULL PRIMARY KEY, Status nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL);
@@ -84,6 +87,13 @@ BEGIN
                                     WHERE x.AlertId = f.AlertId AND x.AttemptKey <> o.AttemptKey
                                       AND (x.AttemptNumber > t.AttemptNumber
                                            OR x.AttemptNumber = t.AttemptNumber AND x.AttemptId > t.AttemptId)));
+    INSERT @redirected
+    SELECT f.AlertId
+    FROM @facts f
+    JOIN @outcomes o ON o.AlertId = f.AlertId
+    JOIN sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK) ON a.AlertId = f.AlertId
+    OUTER APPLY ({redirect_in_force}) d
+    WHERE d.RedirectTo = {text o.RedirectTo} OR EXISTS (SELECT 1 FROM @ended e WHERE e.AlertId = f.AlertId);
 END;
 
 INSERT INTO sendport.Attempt (AlertId, InstanceId, {attempt})
@@ -108,17 +118,18 @@ SET Status = n.Status, StatusAt = @now, {delivery = n}
 FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
 JOIN @recipients n ON n.AlertId = r.AlertId AND n.Ordinal = r.Ordinal
 WHERE (r.Status <> N'relayed' OR r.RedirectTo IS NOT NULL AND n.RedirectTo IS NULL AND n.Status = N'relayed')
-  AND (EXISTS (SELECT 1 FROM @held h WHERE h.AlertId = n.AlertId)
-       OR (n.Status = N'relayed' AND EXISTS (SELECT 1 FROM @facts f WHERE f.AlertId = n.AlertId)));
+  AND ({takes_status});
 
 -- The list of rows is whole or absent, because a load takes it for the whole: without
 -- the lease, who was not relayed is queued, unless the row itself says that it can never be sent
 -- (failed without an attempt), or the alert is final.
 INSERT INTO sendport.Recipient (AlertId, StatusAt, {recipient}, Status)
 SELECT n.AlertId, @now, {n.recipient},
-    CASE WHEN h.AlertId IS NOT NULL OR n.Status = N'relayed' OR (n.Status = N'failed' AND n.AttemptCount = 0) THEN n.Status
+    CASE WHEN {takes_status} THEN n.Status
+         WHEN n.Status = N'failed' AND n.AttemptCount = 0 THEN n.Status
          WHEN a.Status IN (N'queued', N'sending', N'delayed', N'held') THEN N'queued'
-         WHEN n.Status IN (N'queued', N'delayed') THEN N'failed'
+         -- Its message went elsewhere, or it waits although the alert is final.
+         WHEN n.Status IN (N'relayed', N'queued', N'delayed') THEN N'failed'
          ELSE n.Status END
 FROM @recipients n
 JOIN @locked l ON l.AlertId = n.AlertId
@@ -174,11 +185,12 @@ BEGIN
     UPDATE a
     SET Status = w.Status,
         StatusAt = CASE WHEN a.Status = w.Status THEN a.StatusAt ELSE @now END,
-        StatusReason = CASE WHEN e.AlertId IS NULL
-                             AND (w.Status <> N'relayed'
-                                  OR EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
-                                             WHERE r.AlertId = a.AlertId AND r.RedirectTo IS NOT NULL))
-                            THEN a.StatusReason END,
+        StatusReason = CASE WHEN w.Status = N'relayed'
+                             AND NOT EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
+                                             WHERE r.AlertId = a.AlertId AND r.RedirectTo IS NOT NULL) THEN NULL
+                            WHEN w.Status = N'relayed' AND a.Status <> N'relayed' AND o.RedirectTo IS NOT NULL
+                            THEN {text o.StatusReason}
+                            WHEN e.AlertId IS NULL THEN a.StatusReason END,
         StatusReasonCode = CASE WHEN e.AlertId IS NULL THEN a.StatusReasonCode END,
         DueAt = CASE WHEN w.Status NOT IN (N'queued', N'delayed') THEN NULL
                      WHEN e.AlertId IS NULL THEN a.DueAt ELSE @now END,
@@ -186,6 +198,7 @@ BEGIN
     FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK)
     JOIN @follows w ON w.AlertId = a.AlertId
     JOIN @facts f ON f.AlertId = a.AlertId
+    JOIN @outcomes o ON o.AlertId = a.AlertId
     LEFT JOIN @ended e ON e.AlertId = a.AlertId
     WHERE a.Status IN (N'queued', N'delayed') OR (a.Status = N'held' AND e.AlertId IS NOT NULL)
        OR (a.Status <> N'sending' AND w.Status NOT IN (N'queued', N'delayed'));
@@ -213,8 +226,7 @@ DECLARE @ignored nvarchar(100) = CASE
     WHEN EXISTS (
         SELECT 1
         FROM @recipients n
-        WHERE (EXISTS (SELECT 1 FROM @held h WHERE h.AlertId = n.AlertId)
-               OR n.Status = N'relayed' AND EXISTS (SELECT 1 FROM @facts f WHERE f.AlertId = n.AlertId))
+        WHERE ({takes_status})
           AND NOT EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
                           WHERE r.AlertId = n.AlertId AND r.Ordinal = n.Ordinal AND r.Status IN (n.Status, N'relayed')))
         THEN N'recipients as they were' END;
