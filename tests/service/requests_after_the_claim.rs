@@ -162,3 +162,33 @@ async fn a_cancel_ends_alerts_that_wait_for_a_connection() {
     assert_eq!(site.value(ended), "59");
     assert_eq!(service.stop(), Some(0));
 }
+
+/// The database does not say what operators want: nothing begins, and nothing is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn alerts_are_given_back_while_requests_cannot_be_read() {
+    let (busy, service) = BusyRelay::with_all_claimed(&[]).await;
+    let database = busy.site.database();
+    let table = |from: &str, to: &str| {
+        let renamed = database.execute_batch(&format!("ALTER TABLE {from} RENAME TO {to}"));
+        renamed.expect("rename");
+    };
+    table("OperatorRequest", "Unreadable");
+    let (site, others) = busy.go_on(NOT_IN_WORK, "60").await;
+    assert_eq!(others, Vec::<String>::new());
+    let reason = "SELECT DISTINCT StatusReason FROM AlertState WHERE Status = 'queued'";
+    let reason = site.value(reason);
+    assert!(
+        reason.starts_with("waits for the requests of operators: "),
+        "{reason}"
+    );
+    table("Unreadable", "OperatorRequest");
+    site.wait_until(FINAL, "60", WITHIN).await;
+    let once = "SELECT count(*) FROM Attempt WHERE AttemptNumber = 1";
+    assert_eq!(site.value(once), "60");
+    assert_eq!(service.stop(), Some(0));
+    let warned = site.log();
+    let warned = warned
+        .matches("requests of operators not read, alerts given back")
+        .count();
+    assert_eq!(warned, 1);
+}

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use sendport_core::clock::SystemClock;
 use sendport_core::domain::{
-    AlertOrigin, AlertStatus, AuditStage, LeaseToken, RecipientStatus, Redirect, expand_recipients,
+    AlertId, AlertOrigin, AlertStatus, AuditStage, LeaseToken, OperatorVerb, RecipientStatus,
+    Redirect, RequestId, SubmissionIntent, expand_recipients,
 };
 use sendport_message::template::TemplateSource;
 use sendport_smime::{
@@ -14,9 +15,13 @@ use sendport_smime::{
 use sendport_smtp::relay::Relay;
 use sendport_smtp::relay::file::FileRelay;
 use sendport_smtp::settings::relay::FileRelay as FileConfig;
-use sendport_store::Event;
+use sendport_store::operator_requests::{NewRequest, RequestFilter};
 use sendport_store::sqlite::SqliteStore;
+use sendport_store::{Event, NewAlert, OperatorQueries as _, StoreAdmin as _};
 use tokio::sync::mpsc;
+
+#[path = "redirect_tests.rs"]
+mod redirects;
 
 #[path = "received_tests.rs"]
 mod received_messages;
@@ -101,6 +106,50 @@ impl MemoryBudget {
     }
 
     async fn dispatch(&self, alert: Alert) -> OutcomeKind {
+        self.create_database().await;
+        self.dispatch_without_database(alert).await
+    }
+
+    async fn create_database(&self) {
+        self.store.create_database().await.expect("create");
+        self.store.migrate().await.expect("migrate");
+    }
+
+    /// All alerts go to `to`.
+    async fn redirect(&self, to: &str) -> RequestId {
+        let request = NewRequest {
+            verb: OperatorVerb::Redirect,
+            filter: RequestFilter {
+                matches_all: true,
+                ..RequestFilter::default()
+            },
+            recipients: None,
+            new_message_id: false,
+            redirect_to: Some(to.to_owned()),
+            bodies_only: false,
+            comment: None,
+            requested_by: "anna".to_owned(),
+            host_name: None,
+        };
+        self.store.add_request(&request).await.expect("added")
+    }
+
+    /// To, Cc and Bcc have one recipient each, and there is a redirect to `to`.
+    async fn redirected(&self, to: &str) -> Alert {
+        self.create_database().await;
+        let request = self.redirect(to).await;
+        let row = self.store.insert(&NewAlert::default()).await;
+        Alert {
+            id: row.expect("inserted"),
+            to_recipients: Some("Ops <ops@contoso.com>".to_owned()),
+            cc_recipients: Some("lead@contoso.com".to_owned()),
+            bcc_recipients: Some("audit@contoso.com".to_owned()),
+            redirect: Some(Redirect::from_row(request.0, Some(to))),
+            ..alert()
+        }
+    }
+
+    async fn dispatch_without_database(&self, alert: Alert) -> OutcomeKind {
         let lease = Lease {
             token: LeaseToken::random(),
             value: alert,
@@ -304,123 +353,4 @@ async fn a_recipient_without_certificate_gets_nothing_and_the_alert_the_reason()
         assert_eq!(explained, Some("recipient-certificate-missing"));
         assert!(decision.attempt.is_none() && memory.messages("first").is_empty());
     }
-}
-
-/// To, Cc and Bcc have one recipient each, and there is a redirect to `to`.
-fn redirected(to: &str) -> Alert {
-    Alert {
-        to_recipients: Some("Ops <ops@contoso.com>".to_owned()),
-        cc_recipients: Some("lead@contoso.com".to_owned()),
-        bcc_recipients: Some("audit@contoso.com".to_owned()),
-        redirect: Some(Redirect::from_row(17, Some(to))),
-        ..alert()
-    }
-}
-
-#[tokio::test]
-async fn a_redirected_alert_is_one_message_whose_outcome_is_that_of_all_that_wait() {
-    let memory = MemoryBudget::new("");
-    let mut alert = redirected("qa@contoso.com");
-    alert.recipients = expand_recipients(&alert);
-    alert.recipients[1].status = RecipientStatus::Relayed;
-    alert.recipients[2].status = RecipientStatus::Delayed;
-    let decision = decision(memory.dispatch(alert).await);
-    assert_eq!(decision.status, AlertStatus::Relayed);
-    let said = Some("redirected to qa@contoso.com by request 17");
-    assert_eq!(decision.reason.as_deref(), said);
-    let changed: Vec<_> = decision.recipients.iter().map(|it| it.ordinal).collect();
-    assert_eq!(changed, [0, 2]);
-    for recipient in &decision.recipients {
-        assert_eq!(recipient.status, RecipientStatus::Relayed);
-        assert_eq!(recipient.remark.as_deref(), said);
-        assert_eq!(recipient.redirect_to.as_deref(), Some("qa@contoso.com"));
-    }
-    let attempt = decision.attempt.expect("an attempt");
-    assert_eq!(attempt.redirect_to.as_deref(), Some("qa@contoso.com"));
-    assert!(
-        attempt.message_id.contains(".redirect-17@"),
-        "{}",
-        attempt.message_id
-    );
-    let messages = memory.messages("first");
-    assert_eq!(messages.len(), 1);
-    let message = String::from_utf8_lossy(&messages[0].1);
-    let (header, body) = message.split_once("\r\n\r\n").expect("a body");
-    assert!(header.contains("\r\nTo: qa@contoso.com\r\n"), "{header}");
-    for absent in ["\r\nCc:", "ops@", "lead@", "audit@"] {
-        assert!(!header.contains(absent), "{absent} in {header}");
-    }
-    assert!(
-        body.contains("To: Ops <ops@contoso.com>\r\nBcc: audit@contoso.com\r\n---"),
-        "{body}"
-    );
-    assert!(!body.contains("lead@"), "it has the message: {body}");
-}
-
-#[tokio::test]
-async fn a_redirect_that_cannot_be_used_lets_nothing_out() {
-    for (to, settings, why) in [
-        ("nobody", "", "'nobody'"),
-        (
-            "qa@contoso.com; ops@contoso.com",
-            "",
-            "qa@contoso.com; ops@contoso.com",
-        ),
-        ("", "", "address"),
-        (
-            "qa@elsewhere.com",
-            "allow_recipient_domains = ['contoso.com']",
-            "does not send to the domain 'elsewhere.com'",
-        ),
-    ] {
-        let memory = MemoryBudget::new(&format!("{settings}\n[retry]\nfirst_delay = '7s'"));
-        match memory.dispatch(redirected(to)).await {
-            OutcomeKind::Released { retry_in, reason } => {
-                assert_eq!(retry_in, Duration::from_secs(7));
-                let reason = reason.expect("why");
-                assert!(
-                    reason.starts_with("waits for the end of redirect 17") && reason.contains(why),
-                    "{reason}"
-                );
-            }
-            OutcomeKind::Decided(decision) => panic!("{decision:?}"),
-        }
-        assert!(memory.messages("first").is_empty() && memory.messages("second").is_empty());
-    }
-}
-
-/// The domain that gets the message is the one that the send port must allow.
-#[tokio::test]
-async fn a_redirect_is_for_recipients_of_every_domain_and_for_digests() {
-    let memory = MemoryBudget::new("allow_recipient_domains = ['test.example']");
-    let alert = redirected("qa@test.example");
-    let digest = Alert {
-        origin: AlertOrigin::Digest,
-        ..alert.clone()
-    };
-    for alert in [alert, digest] {
-        let decision = decision(memory.dispatch(alert).await);
-        assert_eq!(decision.status, AlertStatus::Relayed);
-        assert_eq!(decision.recipients.len(), 3);
-    }
-    let messages = memory.messages("first");
-    for (_, message) in &messages {
-        let message = String::from_utf8_lossy(message);
-        assert!(message.contains("\r\nTo: qa@test.example\r\n"), "{message}");
-    }
-    assert_eq!(messages.len(), 2);
-}
-
-#[tokio::test]
-async fn a_redirected_message_is_encrypted_to_the_address_of_the_redirect_alone() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let memory = MemoryBudget::with(encrypting(folder.path(), WhenMissing::Fail));
-    let decision = decision(memory.dispatch(redirected("qa@contoso.com")).await);
-    assert_eq!(decision.status, AlertStatus::Failed);
-    let reason = decision.reason.expect("why");
-    assert_eq!(reason, "there is no certificate for qa@contoso.com");
-    assert_eq!(decision.recipients.len(), 3);
-    let failed =
-        |it: &sendport_core::domain::RecipientOutcome| it.status == RecipientStatus::Failed;
-    assert!(decision.recipients.iter().all(failed));
 }

@@ -7,6 +7,7 @@
 mod audit_copies;
 mod compose;
 mod files;
+mod gate;
 mod memory_budget;
 mod preparation;
 mod preview;
@@ -21,7 +22,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +33,7 @@ use crate::recipients::receipt;
 use crate::recipients::recipient_set::{RecipientSet, Rules};
 use crate::relays::{RelayRegistry, StartReservation};
 pub use compose::{Draft, Sources};
+pub use gate::SubmitGuard;
 use memory_budget::{MemoryBudget, MemoryPermit};
 pub use preview::{Preview, PreviewCopy, PreviewReader, PreviewTexts, preview};
 use received::Received;
@@ -43,13 +44,11 @@ pub use template_cache::TemplateCache;
 use sendport_core::clock::Clock;
 use sendport_core::clock::utc_text;
 use sendport_core::domain::{
-    Alert, AlertId, Decision, Envelope, ForwardPath, Lease, LeaseToken, MOST_RECIPIENTS, Outcome,
-    OutcomeKind, StoredMessage, SubmissionEnd, SubmissionIntent, Timestamp,
-    has_too_many_recipients,
+    Alert, Decision, Envelope, ForwardPath, Lease, MOST_RECIPIENTS, Outcome, OutcomeKind,
+    StoredMessage, SubmissionEnd, Timestamp, has_too_many_recipients,
 };
 use sendport_core::replies::ReplyTable;
 use sendport_smime::SecuredMessage;
-use sendport_smtp::relay::SubmissionGate;
 use sendport_store::attachments::{AttachmentSource, FileStore};
 use sendport_store::operator_requests::OperatorRequests;
 use sendport_store::received::ReceivedSource;
@@ -98,41 +97,6 @@ pub struct DispatcherDependencies {
     pub chance: Box<dyn Fn() -> f64 + Send + Sync>,
     /// Cancelled when the service stops: alerts that are not begun are released.
     pub stop: CancellationToken,
-}
-
-/// Called right before each final dot, or its equivalent; keeps notes of work that may end the process.
-pub trait SubmitGuard: Send + Sync {
-    /// Notes the attempt. False: the lease is not certain, or the note could not be written;
-    /// the dot must not be sent.
-    fn before_final_dot(&self, note: &SubmissionIntent) -> bool;
-
-    /// Notes that the message of an alert is being made.
-    fn preparing(&self, alert: AlertId, token: LeaseToken);
-
-    /// Notes that the message is made, or will not be.
-    fn prepared(&self, alert: AlertId);
-
-    /// A process crashed while it made the message of this alert, and perhaps of others.
-    fn is_suspect(&self, alert: AlertId) -> bool;
-}
-
-/// The submit_guard and the note of one submission, and the alert that it is about.
-struct LeaseGate<'a> {
-    submit_guard: &'a dyn SubmitGuard,
-    requests: &'a RequestReader,
-    alert: &'a Alert,
-    note: SubmissionIntent,
-}
-
-#[async_trait]
-impl SubmissionGate for LeaseGate<'_> {
-    async fn may_begin(&self) -> bool {
-        self.requests.may_begin(self.alert).await
-    }
-
-    fn may_send_final_dot(&self) -> bool {
-        self.submit_guard.before_final_dot(&self.note)
-    }
 }
 
 /// Processes leased alerts, any number of them at the same time.
@@ -310,7 +274,13 @@ impl Dispatcher {
                 window::fit(&mut decision, alert, port, self.parts.clock.now());
                 decided(decision)
             }
-            SubmitResult::Transaction(_) => released(Duration::ZERO, None),
+            SubmitResult::Transaction(it) => match it.unknown {
+                Some(why) => released(
+                    STORE_WAIT,
+                    Some(format!("waits for the requests of operators: {why}")),
+                ),
+                None => released(Duration::ZERO, None),
+            },
             SubmitResult::Deferred(retry_in, reason) => released(retry_in, reason),
             SubmitResult::AuditFailed(why) => audit_copies::wait_for_audit(port, &why),
         }

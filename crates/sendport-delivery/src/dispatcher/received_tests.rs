@@ -1,13 +1,11 @@
 //! Messages that clients submitted, through relays of the kind `file`: what goes out, and to whom.
 
-use sendport_core::domain::OperatorVerb;
 use sendport_core::domain::{
     BodyType, EnvelopeRecipient, IntakeClient, Notify, NotifyOn, ReceivedContent, ReceivedEnvelope,
     ReceivedHeader, ReceivedMessage, RecipientKind, ReversePath, TransactionId,
 };
-use sendport_store::operator_requests::{NewRequest, OperatorRequests as _, RequestFilter};
+use sendport_store::LoadResult;
 use sendport_store::received::ReceivedMessages as _;
-use sendport_store::{LoadResult, StoreAdmin as _};
 
 use super::*;
 use crate::settings::ReceivedProtected;
@@ -31,8 +29,7 @@ async fn submitted(memory: &MemoryBudget, reverse_path: &str) -> Alert {
 
 async fn submitted_message(memory: &MemoryBudget, reverse_path: &str, bytes: &str) -> Alert {
     let store = &memory.store;
-    store.create_database().await.expect("create");
-    store.migrate().await.expect("migrate");
+    memory.create_database().await;
     let message = ReceivedMessage {
         transaction: TransactionId::random(),
         intake: "local".to_owned(),
@@ -121,21 +118,7 @@ async fn it_keeps_the_envelope_of_its_client() {
 async fn a_redirect_wraps_it_and_names_its_recipients() {
     let memory = MemoryBudget::new("");
     let alert = submitted(&memory, "printer@contoso.com").await;
-    let request = NewRequest {
-        verb: OperatorVerb::Redirect,
-        filter: RequestFilter {
-            matches_all: true,
-            ..RequestFilter::default()
-        },
-        recipients: None,
-        new_message_id: false,
-        redirect_to: Some("qa@test.example".to_owned()),
-        bodies_only: false,
-        comment: None,
-        requested_by: "anna".to_owned(),
-        host_name: None,
-    };
-    memory.store.add_request(&request).await.expect("added");
+    memory.redirect("qa@test.example").await;
     let read = memory.dispatcher.parts.contents.whole_alert(alert.id).await;
     let Ok(Some(LoadResult::Alert(alert))) = read else {
         panic!("{read:?}")

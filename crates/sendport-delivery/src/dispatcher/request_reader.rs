@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use sendport_core::domain::{Alert, AlertId, RequestId};
-use sendport_store::StoreError;
 use sendport_store::operator_requests::{InForce, OperatorRequests};
 use tokio::sync::{Mutex as Turn, oneshot};
-use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 /// Longest wait of a relay's connection for the database.
@@ -27,19 +25,36 @@ pub(super) struct RequestReader {
 struct Question {
     alert: AlertId,
     redirect: Option<RequestId>,
-    answer: oneshot::Sender<bool>,
+    answer: oneshot::Sender<Permission>,
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Permission {
+    /// It may be sent as it was read.
+    Granted,
+    /// An operator wants something else of it than when it was read: it has to be claimed again.
+    Changed,
+    /// The database does not say, and why: an alert that is sent without knowing may be one that a redirect keeps from
+    /// its recipients.
+    Unknown(Arc<str>),
 }
 
 impl Question {
-    /// `found`: what the database says, if it does.
-    fn answer(self, found: Option<&[InForce]>) {
+    /// `found`: what the database says, or why it says nothing.
+    fn answer(self, found: &Result<Vec<InForce>, Arc<str>>) {
         let of_this = |it: &&InForce| it.alert == self.alert;
-        let may_begin = found.is_none_or(|found| match found.iter().find(of_this) {
+        let as_read = |found: &[InForce]| match found.iter().find(of_this) {
             Some(it) => !it.keeps_from_sending && it.redirect == self.redirect,
             None => self.redirect.is_none(),
-        });
+        };
+        let permission = match found {
+            Ok(found) if as_read(found) => Permission::Granted,
+            Ok(_) => Permission::Changed,
+            Err(why) => Permission::Unknown(why.clone()),
+        };
         // Who asked may be gone.
-        let _ = self.answer.send(may_begin);
+        let _ = self.answer.send(permission);
     }
 }
 
@@ -53,9 +68,8 @@ impl RequestReader {
         }
     }
 
-    /// False where an operator wants something else of the alert than when it was read: it has to be claimed again. True
-    /// where the database does not say: what is claimed is sent while the lease is valid.
-    pub(super) async fn may_begin(&self, alert: &Alert) -> bool {
+    /// Whether it may be sent. Bounded.
+    pub(super) async fn permission(&self, alert: &Alert) -> Permission {
         let (answer, mut answered) = oneshot::channel();
         self.asked.lock().push(Question {
             alert: alert.id,
@@ -67,7 +81,8 @@ impl RequestReader {
             return answer;
         }
         self.answer_all().await;
-        answered.try_recv().unwrap_or(true)
+        let none = |_| Permission::Unknown("no answer".into());
+        answered.try_recv().unwrap_or_else(none)
     }
 
     /// Answers what was asked until now. Questions leave the list with their answers, so that none is lost if this is
@@ -76,27 +91,22 @@ impl RequestReader {
         let of = |question: &Question| question.alert;
         let alerts: Vec<_> = self.asked.lock().iter().map(of).collect();
         let read = timeout(PATIENCE, self.requests.requests_in_force(&alerts)).await;
-        let found = self.noted(read);
+        let found = match read {
+            Ok(read) => read.map_err(|error| error.to_string().into()),
+            Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs()).into()),
+        };
+        self.log_failure(&found);
         let questions: Vec<_> = self.asked.lock().drain(..alerts.len()).collect();
         for question in questions {
-            question.answer(found.as_deref());
+            question.answer(&found);
         }
     }
 
-    /// What was read, if it was. Logs once that it was not.
-    fn noted(
-        &self,
-        read: Result<Result<Vec<InForce>, StoreError>, Elapsed>,
-    ) -> Option<Vec<InForce>> {
-        let (found, error) = match read {
-            Ok(Ok(found)) => (Some(found), None),
-            Ok(Err(error)) => (None, Some(error.to_string())),
-            Err(elapsed) => (None, Some(elapsed.to_string())),
-        };
-        let was_failing = self.failing.swap(found.is_none(), Ordering::Relaxed);
-        if let Some(error) = error.filter(|_| !was_failing) {
-            tracing::warn!(%error, "requests of operators not read, sending what was claimed");
+    /// Logs once that the database does not say.
+    fn log_failure(&self, found: &Result<Vec<InForce>, Arc<str>>) {
+        let was_failing = self.failing.swap(found.is_err(), Ordering::Relaxed);
+        if let Some(error) = found.as_ref().err().filter(|_| !was_failing) {
+            tracing::warn!(%error, "requests of operators not read, alerts given back");
         }
-        found
     }
 }

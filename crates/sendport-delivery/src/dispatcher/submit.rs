@@ -1,5 +1,6 @@
 //! Submits one message over the first available relay.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sendport_core::domain::{
@@ -9,7 +10,8 @@ use sendport_smime::SecuredMessage;
 use sendport_smtp::relay::Relay;
 use tracing::{Instrument, Span};
 
-use super::{Dispatcher, LeaseGate, ReadyMessage, digest};
+use super::gate::LeaseGate;
+use super::{Dispatcher, ReadyMessage, digest};
 use crate::audit::AuditError;
 use crate::relays::entry::{StartReservation, SubmitPermit, Unavailable};
 use crate::relays::reports::NextStep;
@@ -56,8 +58,18 @@ pub(super) struct RelayAttempt {
     pub(super) report: SubmissionReport,
     /// What was submitted, if that is not the message of the job.
     pub(super) changed: Option<SecuredMessage>,
+    /// Nothing was begun, because the database did not say whether the alert may be sent; why.
+    pub(super) unknown: Option<Arc<str>>,
     /// If the relay refused for a limit, when it may be used again.
     pub(super) throttled_for: Option<Duration>,
+}
+
+/// One transaction.
+struct Submitted {
+    key: AttemptKey,
+    report: SubmissionReport,
+    /// See [`RelayAttempt::unknown`].
+    unknown: Option<Arc<str>>,
 }
 
 /// The next step after one relay was asked.
@@ -140,19 +152,24 @@ impl Dispatcher {
         let carried = job.envelope.with_at_most(registry.recipients_limit(name));
         let relay = &**permit.relay;
         let submitted = self.transact(relay, job, &carried, &job.composed.message);
-        let (mut key, mut report) = match submitted.await {
+        let mut submitted = match submitted.await {
             Ok(submitted) => submitted,
             Err(why) => return Step::Done(SubmitResult::AuditFailed(why)),
         };
         let changed = job
             .composed
-            .for_relay_without_8bitmime(job.port, &mut report);
+            .for_relay_without_8bitmime(job.port, &mut submitted.report);
         if let Some(message) = &changed {
-            (key, report) = match self.transact(relay, job, &carried, message).await {
+            submitted = match self.transact(relay, job, &carried, message).await {
                 Ok(submitted) => submitted,
                 Err(why) => return Step::Done(SubmitResult::AuditFailed(why)),
             };
         }
+        let Submitted {
+            key,
+            report,
+            unknown,
+        } = submitted;
         let sent = changed.as_ref().unwrap_or(&job.composed.message);
         let bytes = sent.bytes().len();
         let after = registry.report(permit, job.lease.value.id, bytes, &report);
@@ -169,6 +186,7 @@ impl Dispatcher {
                     .forward_paths,
                 report,
                 changed,
+                unknown,
                 throttled_for,
             })
         };
@@ -196,7 +214,7 @@ impl Dispatcher {
         job: &SubmitJob<'_>,
         carried: &Envelope,
         message: &SecuredMessage,
-    ) -> Result<(AttemptKey, SubmissionReport), AuditError> {
+    ) -> Result<Submitted, AuditError> {
         let key = AttemptKey::fresh();
         let before = job.composed.bytes_before.as_deref();
         let copies = self.keep_copies(job.lease, (key, relay.name()), carried, (before, message));
@@ -206,10 +224,15 @@ impl Dispatcher {
             requests: &self.requests,
             alert: &job.lease.value,
             note: self.note(job, (key, relay.name()), message),
+            unknown: OnceLock::new(),
         };
         let submission = relay.submit(carried, message, &gate);
         let report = submission.instrument(attempt_span(&gate.note)).await;
-        Ok((key, report))
+        Ok(Submitted {
+            key,
+            report,
+            unknown: gate.unknown.into_inner(),
+        })
     }
 
     fn note(

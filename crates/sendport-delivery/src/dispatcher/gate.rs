@@ -1,0 +1,53 @@
+//! The last checks before a relay gets a message.
+
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use sendport_core::domain::{Alert, AlertId, LeaseToken, SubmissionIntent};
+use sendport_smtp::relay::SubmissionGate;
+
+use super::request_reader::{Permission, RequestReader};
+
+/// Called right before each final dot, or its equivalent; keeps notes of work that may end the process.
+pub trait SubmitGuard: Send + Sync {
+    /// Notes the attempt. False: the lease is not certain, or the note could not be written;
+    /// the dot must not be sent.
+    fn before_final_dot(&self, note: &SubmissionIntent) -> bool;
+
+    /// Notes that the message of an alert is being made.
+    fn preparing(&self, alert: AlertId, token: LeaseToken);
+
+    /// Notes that the message is made, or will not be.
+    fn prepared(&self, alert: AlertId);
+
+    /// A process crashed while it made the message of this alert, and perhaps of others.
+    fn is_suspect(&self, alert: AlertId) -> bool;
+}
+
+/// The submit_guard and the note of one submission, and the alert that it is about.
+pub(super) struct LeaseGate<'a> {
+    pub(super) submit_guard: &'a dyn SubmitGuard,
+    pub(super) requests: &'a RequestReader,
+    pub(super) alert: &'a Alert,
+    pub(super) note: SubmissionIntent,
+    /// Why the database did not say whether it may be sent.
+    pub(super) unknown: OnceLock<Arc<str>>,
+}
+
+#[async_trait]
+impl SubmissionGate for LeaseGate<'_> {
+    async fn may_begin(&self) -> bool {
+        match self.requests.permission(self.alert).await {
+            Permission::Granted => true,
+            Permission::Changed => false,
+            Permission::Unknown(why) => {
+                self.unknown.get_or_init(|| why);
+                false
+            }
+        }
+    }
+
+    fn may_send_final_dot(&self) -> bool {
+        self.submit_guard.before_final_dot(&self.note)
+    }
+}
