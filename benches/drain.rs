@@ -134,7 +134,7 @@ fn run_source(postfix: &Postfix, messages: usize) -> f64 {
         "user@example.test",
     ];
     let start = Instant::now();
-    postfix.smtp_source(&arguments);
+    postfix.smtp_source(postfix.plain(), &arguments);
     rate(messages, start)
 }
 

@@ -197,16 +197,16 @@ impl Postfix {
         counts
     }
 
-    /// Runs Postfix's own `smtp-source` against the port without TLS, to its end.
+    /// Runs Postfix's own `smtp-source` against an address, to its end.
     ///
     /// # Panics
     /// When it fails.
-    pub(crate) fn smtp_source(&self, arguments: &[&str]) {
+    pub(crate) fn smtp_source(&self, address: SocketAddr, arguments: &[&str]) {
         let setup = Setup::existing(self.folder.path());
         let status = setup
             .command("usr/sbin/smtp-source")
             .args(arguments)
-            .arg(format!("inet:{}", self.plain))
+            .arg(format!("inet:{address}"))
             .status();
         let status = status.expect("smtp-source to run");
         assert!(status.success(), "smtp-source {arguments:?}: {status}");

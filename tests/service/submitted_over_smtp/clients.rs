@@ -5,6 +5,8 @@ use std::process::{Command, Output, Stdio};
 
 use super::*;
 use crate::not_run::not_run;
+use crate::support::certificates::TestAuthority;
+use crate::support::postfix::{Postfix, PostfixOptions};
 use crate::support::received::sorted;
 
 const SEVEN_BIT: &[u8] = b"Date: Mon, 30 Nov 2026 12:00:00 +0000\r\nMessage-ID: <1@client.test>\r\nFrom: app@example.test\r\n\
@@ -151,6 +153,105 @@ async fn python_submits() {
         ]
     };
     arrives_unchanged("python3", arguments, false).await;
+}
+
+/// Debian's package, which only Debian's own Node.js finds by its name.
+const NODEMAILER: &str = "/usr/share/nodejs/nodemailer";
+
+const NODE: &str = r"
+const [host, port, file] = process.argv.slice(1);
+const client = require('/usr/share/nodejs/nodemailer').createTransport({ host, port: Number(port), name: 'client.test' });
+const envelope = { from: 'app@example.test', to: ['ops@example.test'], use8BitMime: true };
+client.sendMail({ envelope, raw: require('fs').readFileSync(file) }).catch(error => { console.error(error); process.exit(1); });
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodemailer_submits() {
+    if !Path::new(NODEMAILER).exists() {
+        return not_run("nodemailer as a client of the intake: node-nodemailer is not installed");
+    }
+    let arguments = |address: SocketAddr, file: &str| {
+        let (host, port) = (address.ip().to_string(), address.port().to_string());
+        let script = ["-e".to_owned(), NODE.to_owned(), "--".to_owned()];
+        let mut all = script.to_vec();
+        all.extend([host, port, file.to_owned()]);
+        all
+    };
+    arrives_unchanged("node", arguments, false).await;
+}
+
+/// Postfix has the intake as its relayhost, and wants TLS of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn postfix_submits_over_tls() {
+    if !Postfix::available() {
+        return;
+    }
+    let authority = TestAuthority::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    authority.write_server(folder.path(), &["127.0.0.1"]);
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let settings = format!(
+        "tls = \"starttls_required\"\ncertificate_file = '{}'\nkey_file = '{}'\n",
+        file("cert.pem"),
+        file("key.pem")
+    );
+    let intake = Intake::start(&settings).await;
+    let relayhost = format!("[127.0.0.1]:{}", intake.address.port());
+    let as_client = [
+        ("virtual_mailbox_domains", ""),
+        ("default_transport", "smtp"),
+        ("relay_transport", "smtp"),
+        ("relayhost", &relayhost),
+        ("mynetworks", "127.0.0.0/8"),
+        ("smtpd_relay_restrictions", "permit_mynetworks, reject"),
+        ("smtp_tls_security_level", "encrypt"),
+    ];
+    let options = PostfixOptions {
+        main_cf: as_client
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec(),
+        ..PostfixOptions::default()
+    };
+    let postfix = Postfix::start(options).await;
+    let mut client = RawClient::connect(postfix.plain());
+    assert_eq!(&client.ask("EHLO client.test")[..3], "250");
+    let utf8 = EIGHT_BIT.replace("To: ops@", "To: j\u{fc}rgen@");
+    let dots = SEVEN_BIT.to_vec();
+    let messages = [
+        ("", "ops@example.test", dots),
+        (
+            " BODY=8BITMIME",
+            "ops@example.test",
+            EIGHT_BIT.as_bytes().to_vec(),
+        ),
+        (
+            " BODY=8BITMIME SMTPUTF8",
+            "j\u{fc}rgen@example.test",
+            utf8.into_bytes(),
+        ),
+    ];
+    for (parameters, recipient, message) in &messages {
+        let mail = format!("MAIL FROM:<app@example.test>{parameters}");
+        assert_eq!(&client.ask(&mail)[..3], "250");
+        assert_eq!(&client.ask(&format!("RCPT TO:<{recipient}>"))[..3], "250");
+        assert_eq!(&client.ask("DATA")[..3], "354");
+        let lines = message.split_inclusive(|octet| *octet == b'\n');
+        let stuffed = lines.flat_map(|line| match line.starts_with(b".") {
+            true => [b".", line].concat(),
+            false => line.to_vec(),
+        });
+        client.send(&stuffed.collect::<Vec<_>>());
+        assert_eq!(&client.ask(".")[..3], "250");
+    }
+    postfix.wait_until_idle(Duration::from_secs(60)).await;
+    let relayed = intake.relayed().await;
+    let without_two = |it: &Vec<u8>| without_added_fields(&without_added_fields(it));
+    let found = sorted(relayed.iter().map(without_two));
+    let wanted = sorted(messages.into_iter().map(|(_, _, message)| message));
+    assert!(found == wanted, "{}", postfix.mail_log());
+    let protocol = String::from_utf8_lossy(&relayed[0]).into_owned();
+    assert!(protocol.contains("SMTPS (TLSv1.3"), "{protocol}");
+    intake.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
