@@ -3,6 +3,7 @@
 --
 -- Times are text of exactly one form, YYYY-MM-DDTHH:MM:SS.sssZ (UTC), so that they sort:
 --   strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+1 hour')
+-- A time that people write is checked: GLOB for the form, and date() for a day and an hour that the calendar has.
 --
 -- Names and keys are compared without trailing blanks (COLLATE RTRIM), as SQL Server does it.
 
@@ -68,13 +69,17 @@ CREATE TABLE Alert (
     CONSTRAINT CK_Alert_SendPort_at_most_64_characters CHECK (length(SendPort) <= 64),
     CONSTRAINT CK_Alert_DedupKey_at_most_200_characters CHECK (length(DedupKey) <= 200),
     CONSTRAINT CK_Alert_ReplyBy_like_2026_01_31T12_00_00_000Z CHECK (ReplyBy GLOB
-        '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
+        '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'
+        AND date(ReplyBy, '+0 days') IS substr(ReplyBy, 1, 10)),
     CONSTRAINT CK_Alert_NotBefore_like_2026_01_31T12_00_00_000Z CHECK (NotBefore GLOB
-        '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
+        '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'
+        AND date(NotBefore, '+0 days') IS substr(NotBefore, 1, 10)),
     CONSTRAINT CK_Alert_ExpiresAt_like_2026_01_31T12_00_00_000Z CHECK (ExpiresAt GLOB
-        '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
+        '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'
+        AND date(ExpiresAt, '+0 days') IS substr(ExpiresAt, 1, 10)),
     CONSTRAINT CK_Alert_CreatedAt_like_2026_01_31T12_00_00_000Z CHECK (CreatedAt GLOB
-        '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z')
+        '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'
+        AND date(CreatedAt, '+0 days') IS substr(CreatedAt, 1, 10))
 ) STRICT;
 
 CREATE INDEX IX_Alert_Reference ON Alert (Reference) WHERE Reference IS NOT NULL;
@@ -123,7 +128,8 @@ CREATE TABLE AlertState (
     CONSTRAINT CK_AlertState_StatusReasonCode CHECK (StatusReasonCode IN ('waiting', 'in-doubt', 'no-such-send-port',
         'operator-hold', 'cancelling')),
     CONSTRAINT CK_AlertState_DueAt CHECK (DueAt GLOB
-        '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
+        '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'
+        AND date(DueAt, '+0 days') IS substr(DueAt, 1, 10)),
     CONSTRAINT CK_AlertState_BodyPurged CHECK (BodyPurged IN (0, 1)),
     CONSTRAINT CK_AlertState_Origin CHECK (Origin IN ('application', 'digest', 'smtp'))
 ) STRICT;
@@ -435,11 +441,14 @@ CREATE TABLE Certificate (
         ('aes-256-cbc', 'aes-192-cbc', 'aes-128-cbc', 'aes-256-gcm', 'aes-128-gcm', '3des-cbc')),
     CONSTRAINT CK_Certificate_RsaPadding_pkcs1_or_oaep CHECK (RsaPadding IN ('pkcs1', 'oaep')),
     CONSTRAINT CK_Certificate_ValidFrom_like_2026_01_31T12_00_00_000Z CHECK (ValidFrom GLOB
-        '[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
+        '[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'
+        AND date(ValidFrom, '+0 days') IS substr(ValidFrom, 1, 10)),
     CONSTRAINT CK_Certificate_ValidTo_like_2026_01_31T12_00_00_000Z CHECK (ValidTo GLOB
-        '[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
+        '[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'
+        AND date(ValidTo, '+0 days') IS substr(ValidTo, 1, 10)),
     CONSTRAINT CK_Certificate_RevokedAt_like_2026_01_31T12_00_00_000Z CHECK (RevokedAt GLOB
-        '[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z')
+        '[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'
+        AND date(RevokedAt, '+0 days') IS substr(RevokedAt, 1, 10))
 ) STRICT;
 
 CREATE INDEX IX_Certificate_Thumbprint ON Certificate (Thumbprint);
@@ -636,19 +645,19 @@ CREATE TABLE OperatorRequest (
     CONSTRAINT CK_OperatorRequest_NewMessageId_0_or_1 CHECK (NewMessageId IN (0, 1)),
     CONSTRAINT CK_OperatorRequest_RequestedAt_like_2026_01_31T12_00_00_000Z CHECK (RequestedAt GLOB
         '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'
-        AND strftime('%Y-%m-%dT%H:%M:%fZ', RequestedAt, '+0 days') IS RequestedAt),
+        AND date(RequestedAt, '+0 days') IS substr(RequestedAt, 1, 10)),
     CONSTRAINT CK_OperatorRequest_CompletedAt_like_2026_01_31T12_00_00_000Z CHECK (CompletedAt GLOB
         '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'
-        AND strftime('%Y-%m-%dT%H:%M:%fZ', CompletedAt, '+0 days') IS CompletedAt),
+        AND date(CompletedAt, '+0 days') IS substr(CompletedAt, 1, 10)),
     CONSTRAINT CK_OperatorRequest_CreatedFrom_like_2026_01_31T12_00_00_000Z CHECK (CreatedFrom GLOB
         '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'
-        AND strftime('%Y-%m-%dT%H:%M:%fZ', CreatedFrom, '+0 days') IS CreatedFrom),
+        AND date(CreatedFrom, '+0 days') IS substr(CreatedFrom, 1, 10)),
     CONSTRAINT CK_OperatorRequest_CreatedUntil_like_2026_01_31T12_00_00_000Z CHECK (CreatedUntil GLOB
         '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'
-        AND strftime('%Y-%m-%dT%H:%M:%fZ', CreatedUntil, '+0 days') IS CreatedUntil),
+        AND date(CreatedUntil, '+0 days') IS substr(CreatedUntil, 1, 10)),
     CONSTRAINT CK_OperatorRequest_FinalBefore_like_2026_01_31T12_00_00_000Z CHECK (FinalBefore GLOB
         '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'
-        AND strftime('%Y-%m-%dT%H:%M:%fZ', FinalBefore, '+0 days') IS FinalBefore)
+        AND date(FinalBefore, '+0 days') IS substr(FinalBefore, 1, 10))
 ) STRICT;
 
 CREATE INDEX IX_OperatorRequest_Open ON OperatorRequest (State) WHERE State = 'open';

@@ -63,7 +63,7 @@ fn table(lines: &[RequestLine]) -> Table {
             short_time(line.requested_at),
             line.requested_by.clone(),
             line.comment.clone().unwrap_or_default(),
-            line.result.clone().unwrap_or_default(),
+            line.advice().or(line.result.clone()).unwrap_or_default(),
         ]);
     }
     table

@@ -10,7 +10,7 @@ use libtest_mimic::Trial;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use sendport_core::clock::{Clock, SystemClock};
-use sendport_core::domain::{AlertStatus, InstanceId, InstanceInfo, Timestamp};
+use sendport_core::domain::{AlertStatus, InstanceId, InstanceInfo, OperatorVerb, Timestamp};
 use sendport_store::digest::FailureDigestStore;
 use sendport_store::sqlite::SqliteStore;
 use sendport_store::{
@@ -416,9 +416,11 @@ async fn a_time_that_is_none_hides_no_other_row_from_the_listings() {
     let store = f.fresh().await;
     let f: &dyn Fixture = &f;
     for column in ["NotBefore", "CreatedAt"] {
-        let columns = format!("ToRecipients, Subject, SendPort, {column}");
-        let values = format!("'ops@contoso.com', 's', '{column}', '2026-13-01T12:00:00.000Z'");
-        f.insert(&columns, &values).await;
+        let insert = format!(
+            "PRAGMA ignore_check_constraints = ON; INSERT INTO Alert (ToRecipients, Subject, SendPort, {column}) \
+             VALUES ('ops@contoso.com', 's', '{column}', '2026-13-01T12:00:00.000Z')"
+        );
+        f.sql(&insert).await;
     }
     f.many(1).await;
     assert_eq!(store.queue().await.expect("queue").len(), 3);
@@ -462,6 +464,125 @@ async fn a_request_has_no_day_that_is_in_no_calendar() {
     }
     let leap = "INSERT INTO OperatorRequest (Verb, AlertName, CreatedUntil) VALUES ('cancel', 'none', '2028-02-29T23:59:59.999Z')";
     f.try_sql(leap).await.expect("a day of the calendar");
+}
+
+/// Such an alert would fail as one that cannot be read, and such a certificate would keep its recipient without one.
+async fn no_time_that_people_write_is_in_no_calendar() {
+    let f = SqliteFixture::new();
+    f.fresh().await;
+    let f: &dyn Fixture = &f;
+    f.alert_to("ops@contoso.com").await;
+    let certificate = "INSERT INTO Certificate (Address, Thumbprint, Sha256Fingerprint, Subject, Issuer, SerialNumber, ValidFrom, \
+        ValidTo, KeyUsage, CanEncrypt, KeyAlgorithm, Source, Pem) VALUES ('a@b.c', '', '', '', '', '', \
+        '2026-01-01T00:00:00.000Z', '2027-01-01T00:00:00.000Z', '', 1, '', '', '')";
+    f.sql(certificate).await;
+    for (table, columns) in [
+        (
+            "Alert",
+            &["ReplyBy", "NotBefore", "ExpiresAt", "CreatedAt"][..],
+        ),
+        ("AlertState", &["DueAt"]),
+        ("Certificate", &["ValidFrom", "ValidTo", "RevokedAt"]),
+    ] {
+        for column in columns {
+            for time in [
+                "2026-02-31T12:00:00.000Z",
+                "2026-02-29T12:00:00.000Z",
+                "2026-01-31T24:00:00.000Z",
+            ] {
+                let write = match table {
+                    "Alert" => format!("INSERT INTO Alert ({column}) VALUES ('{time}')"),
+                    _ => format!("UPDATE {table} SET {column} = '{time}'"),
+                };
+                let error = f.try_sql(&write).await.expect_err(time);
+                let constraint = format!("CK_{table}_{column}");
+                assert!(error.contains(&constraint), "{column} {time}: {error}");
+            }
+        }
+    }
+    f.sql("UPDATE Certificate SET RevokedAt = '2028-02-29T23:59:59.999Z'")
+        .await;
+}
+
+/// Rows that no CHECK has seen: what is in one of them stops no verb, and it is shown.
+async fn a_request_that_cannot_be_read_stops_no_other() {
+    let f = SqliteFixture::new();
+    let store: Arc<dyn Store> = f.fresh().await;
+    let f: &dyn Fixture = &f;
+    let id = f.alert_to("ops@contoso.com").await;
+    let bad = [
+        ("Verb", "'explode'"),
+        ("CreatedUntil", "'yesterday'"),
+        ("Status", "CAST(x'ff' AS TEXT)"),
+        ("Status", "'exploded'"),
+        ("Recipients", "'nobody'"),
+        ("RequestedAt", "'2026-02-31T00:00:00.000Z'"),
+    ];
+    for (column, value) in bad {
+        let insert = format!(
+            "PRAGMA ignore_check_constraints = ON;
+             INSERT INTO OperatorRequest (Verb, AlertName, CreatedUntil) VALUES ('cancel', 'x', '2026-01-01T00:00:00.000Z');
+             UPDATE OperatorRequest SET {column} = {value} WHERE RequestId = last_insert_rowid()"
+        );
+        f.sql(&insert).await;
+    }
+    let cancel = request(OperatorVerb::Cancel, of_alert(id));
+    let cancel = add(&store, &cancel).await;
+    assert_eq!(
+        (
+            cancel.unreadable.clone(),
+            pass(&store, &cancel).await.applied
+        ),
+        (None, 1)
+    );
+    for lines in [
+        store.open_requests().await.expect("open"),
+        store.requests(10).await.expect("the latest"),
+    ] {
+        let unreadable: Vec<_> = lines.iter().filter(|it| it.unreadable.is_some()).collect();
+        assert_eq!(unreadable.len(), bad.len());
+        for line in unreadable {
+            let (column, _) = bad[usize::try_from(line.request_id.0).expect("small") - 1];
+            let advice = line.advice().expect("an advice");
+            let says = format!("because its row cannot be read: column {column} ");
+            assert!(advice.contains(&says), "{advice}");
+            assert!(line.operator_verb().is_none() && !line.is_applied());
+        }
+    }
+}
+
+/// Neither the list of certificates nor retention ends at a row that somebody damaged.
+async fn a_row_that_cannot_be_read_is_left_out_of_lists() {
+    let f = SqliteFixture::new();
+    let store = f.fresh().await;
+    let f: &dyn Fixture = &f;
+    for address in ["a@contoso.com", "b@contoso.com"] {
+        let insert = format!(
+            "INSERT INTO Certificate (Address, Thumbprint, Sha256Fingerprint, Subject, Issuer, SerialNumber, ValidFrom, \
+             ValidTo, KeyUsage, CanEncrypt, KeyAlgorithm, Source, Pem) VALUES ('{address}', '', '', '', '', '', \
+             '2026-01-01T00:00:00.000Z', '2027-01-01T00:00:00.000Z', '', 1, '', '', '')"
+        );
+        f.sql(&insert).await;
+    }
+    f.sql("UPDATE Certificate SET AddedAt = 'yesterday' WHERE Address = 'a@contoso.com'")
+        .await;
+    let all = sendport_store::certificates::WhichCertificates::All;
+    let certificates = store.certificates(all).await.expect("certificates");
+    let addresses: Vec<_> = certificates.into_iter().map(|it| it.text.address).collect();
+    assert_eq!(addresses, ["b@contoso.com"]);
+
+    f.alert_to("ops@contoso.com").await;
+    f.insert(
+        "ToRecipients, SendPort",
+        "'ops@contoso.com', CAST(x'ff' AS TEXT)",
+    )
+    .await;
+    f.sql("UPDATE AlertState SET Status = 'failed', DueAt = NULL, FinalAt = StatusAt")
+        .await;
+    let groups = store.final_groups().await.expect("groups");
+    let ports: Vec<_> = groups.into_iter().map(|it| it.send_port).collect();
+    assert_eq!(ports, ["default"]);
+    store.roll_up().await.expect("counts");
 }
 
 async fn refused(f: &dyn Fixture, set: &str) -> String {
@@ -539,6 +660,9 @@ alone! {
     a_lease_is_not_taken_from_a_process_that_lives;
     a_dropped_call_is_done_or_undone;
     a_time_that_is_none_hides_no_other_row_from_the_listings;
-        a_request_has_no_day_that_is_in_no_calendar;
+    a_request_has_no_day_that_is_in_no_calendar;
+    no_time_that_people_write_is_in_no_calendar;
+    a_request_that_cannot_be_read_stops_no_other;
+    a_row_that_cannot_be_read_is_left_out_of_lists;
     an_update_of_an_alert_counts_or_is_refused;
 }

@@ -2,6 +2,9 @@
 //!
 //! A request is a row. A claim honours those that are open, and [`apply_pass`] changes what matches, in batches.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use async_trait::async_trait;
 use sendport_core::domain::{
     AlertId, AlertStatus, OperatorVerb, RecipientStatus, RequestId, RequeueRecipients, Timestamp,
@@ -9,7 +12,7 @@ use sendport_core::domain::{
 use serde::Serialize;
 
 use crate::expiry::Ending;
-use crate::{Event, EventSeverity, MOST_REFUSED, RefusedRow, StoreError, SweepResult};
+use crate::{ColumnError, Event, EventSeverity, MOST_REFUSED, RefusedRow, StoreError, SweepResult};
 
 /// An operator does not want it sent.
 pub(crate) const CANCELLED: Ending = Ending {
@@ -115,12 +118,56 @@ pub struct RequestLine {
     pub refused_count: u64,
     pub completed_at: Option<Timestamp>,
     pub result: Option<String>,
+    /// Why the row cannot be carried out: a value that nobody can read, or a word that this program does not know. What
+    /// can be read of it is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
+}
+
+/// Reads a row of which any value may be unreadable, so that the row can be shown.
+#[derive(Default)]
+pub(crate) struct TolerantReader {
+    /// Of the first value that is.
+    pub(crate) why: Option<String>,
+}
+
+impl TolerantReader {
+    /// The value, or the default in its place.
+    pub(crate) fn value<T: Default>(&mut self, read: Result<T, ColumnError>) -> T {
+        read.unwrap_or_else(|error| {
+            self.why.get_or_insert_with(|| error.to_string());
+            T::default()
+        })
+    }
+
+    /// `None` where it is NULL, or no word that this program knows.
+    pub(crate) fn word<T: FromStr<Err: Display>>(
+        &mut self,
+        column: &str,
+        read: Result<Option<String>, ColumnError>,
+    ) -> Option<T> {
+        let text = self.value(read)?;
+        let word = text
+            .parse()
+            .map_err(|error| ColumnError::unreadable(column, error));
+        self.value(word.map(Some))
+    }
 }
 
 impl RequestLine {
-    /// `None` where it is not a verb that changes alerts here.
+    /// `None` where it is not a verb that changes alerts here, or the row cannot be read: nothing is done then.
     pub fn operator_verb(&self) -> Option<OperatorVerb> {
-        self.verb.parse().ok()
+        let is_readable = self.unreadable.is_none();
+        is_readable.then(|| self.verb.parse().ok()).flatten()
+    }
+
+    /// What is wrong with a row that cannot be read, and what to do.
+    pub fn advice(&self) -> Option<String> {
+        let (why, id) = (self.unreadable.as_ref()?, self.request_id);
+        Some(format!(
+            "request {id} is not carried out, because its row cannot be read: {why}; delete the row of OperatorRequest \
+             with RequestId {id}, and make the request again"
+        ))
     }
 
     /// True where alerts are changed beside claims: a hold of many alerts is a rule for claims alone, a redirect one for
@@ -253,7 +300,7 @@ pub trait OperatorRequests: Send + Sync {
     /// Adds a request, which is in force at once.
     async fn add_request(&self, request: &NewRequest) -> Result<RequestId, StoreError>;
 
-    /// How many alerts match now. Changes nothing, waits for nobody, and is approximate where others work.
+    /// How many alerts match now, with those that are being sent, where the request is in force for them. Changes nothing, waits for nobody, and is approximate where others work.
     async fn count_matching(&self, request: &NewRequest)
     -> Result<Vec<MatchingAlerts>, StoreError>;
 

@@ -92,7 +92,7 @@ impl RequestApplier {
         let is_open = |id: &RequestId| open.iter().any(|line| line.request_id == *id);
         self.known.retain(|id, _| is_open(id));
         self.hand_over_purges(&open);
-        let mut last = self.report_redirects(&open).await;
+        let mut last = self.report_unusable(&open).await;
         for request in open.iter().filter(|line| line.is_applied()) {
             let known = self.known.entry(request.request_id).or_default();
             if known.again.is_none_or(|at| at <= Instant::now()) {
@@ -113,24 +113,18 @@ impl RequestApplier {
         }
     }
 
-    /// A redirect that somebody wrote by hand may name no address: nothing is sent of what it is about, and `EventLog`
-    /// says so once.
-    async fn report_redirects(&mut self, open: &[RequestLine]) -> Result<(), StoreError> {
-        let is_redirect =
-            |line: &&RequestLine| line.operator_verb() == Some(OperatorVerb::Redirect);
-        for line in open.iter().filter(is_redirect) {
+    /// A row that somebody wrote by hand may name no address, or be one that nobody can read: `EventLog` says so once. Of
+    /// the alerts that such a redirect is about nothing is sent.
+    async fn report_unusable(&mut self, open: &[RequestLine]) -> Result<(), StoreError> {
+        for line in open {
             let id = line.request_id;
-            let redirect = Redirect::from_row(id.0, line.redirect_to.as_deref());
-            let RecipientAddress::Malformed(error) = redirect.to else {
-                continue;
-            };
             if self.known.contains_key(&id) {
                 continue;
             }
-            let message = format!(
-                "the address of redirect {id} cannot be used: {error}; alerts that match wait until sendport release \
-                 --redirect {id}"
-            );
+            let Some(message) = line.advice().or_else(|| unusable_address(line)) else {
+                continue;
+            };
+            tracing::error!(request = id.0, error = %message, "request of an operator cannot be used");
             self.log(event(
                 "request-refused",
                 EventSeverity::Error,
@@ -177,6 +171,20 @@ impl RequestApplier {
         self.observer.record(WorkerActivity::Event(&event));
         self.store.log_event(&event).await
     }
+}
+
+fn unusable_address(line: &RequestLine) -> Option<String> {
+    let id = line.request_id;
+    if line.operator_verb() != Some(OperatorVerb::Redirect) {
+        return None;
+    }
+    let redirect = Redirect::from_row(id.0, line.redirect_to.as_deref());
+    let RecipientAddress::Malformed(error) = redirect.to else {
+        return None;
+    };
+    Some(format!(
+        "the address of redirect {id} cannot be used: {error}; alerts that match wait until sendport release --redirect {id}"
+    ))
 }
 
 /// The store has written the event. The row has the counts of all instances.

@@ -8,7 +8,7 @@ use sendport_core::domain::{
 };
 
 use super::connection::{SqliteError, write};
-use super::operator_queries::lines;
+use super::operator_queries::{lines, readable_lines};
 use super::values::{Columns, time_text, uuid_text};
 use super::{SqliteStore, sql};
 use crate::certificates::{CertificateStore, REMOVED_EVENT, REVOKED_EVENT, WhichCertificates};
@@ -42,7 +42,7 @@ impl CertificateStore for SqliteStore {
         self.operator_reader
             .call("list certificates", move |connection| {
                 let values = params![address, thumbprint];
-                lines(connection, sql!("certificates"), values, row)
+                readable_lines(connection, sql!("certificates"), values, row)
             })
             .await
     }
@@ -134,7 +134,7 @@ impl CertificateStore for SqliteStore {
     async fn expiring_certificates(&self) -> Result<Vec<ExpiringCertificate>, StoreError> {
         self.operator_reader
             .call("list expiring certificates", |connection| {
-                lines(
+                readable_lines(
                     connection,
                     sql!("expiring_certificates"),
                     params![],

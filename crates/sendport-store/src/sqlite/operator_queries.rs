@@ -1,8 +1,10 @@
 //! What an operator asks at the command line.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use rusqlite::{Connection, ToSql, params};
 use sendport_core::domain::{AlertId, InstanceId, PublicId};
 use uuid::Uuid;
@@ -49,7 +51,7 @@ impl OperatorQueries for SqliteStore {
         self.operator_reader
             .call("list alerts", move |connection| match only {
                 Some(id) => lines(connection, sql!("alerts_one"), params![id.0], alert_line),
-                None => lines(
+                None => readable_lines(
                     connection,
                     sql!("alerts_newest"),
                     params![limit],
@@ -70,7 +72,7 @@ impl OperatorQueries for SqliteStore {
         self.operator_reader
             .call("look for an alert", move |connection| {
                 let values = params![public_id, reference, limit];
-                lines(connection, sql!("alerts_named"), values, alert_line)
+                readable_lines(connection, sql!("alerts_named"), values, alert_line)
             })
             .await
     }
@@ -78,7 +80,7 @@ impl OperatorQueries for SqliteStore {
     async fn failures(&self, limit: u32) -> Result<Vec<FailureLine>, StoreError> {
         self.operator_reader
             .call("list failures", move |connection| {
-                lines(connection, sql!("failures"), params![limit], failure_line)
+                readable_lines(connection, sql!("failures"), params![limit], failure_line)
             })
             .await
     }
@@ -86,7 +88,7 @@ impl OperatorQueries for SqliteStore {
     async fn relays(&self) -> Result<Vec<RelayLine>, StoreError> {
         self.operator_reader
             .call("list relays", |connection| {
-                lines(connection, sql!("relays"), params![], relay_line)
+                readable_lines(connection, sql!("relays"), params![], relay_line)
             })
             .await
     }
@@ -104,7 +106,7 @@ impl OperatorQueries for SqliteStore {
                 }
                 None => {
                     let values = params![limit];
-                    lines(connection, sql!("deliveries_newest"), values, delivery_line)
+                    readable_lines(connection, sql!("deliveries_newest"), values, delivery_line)
                 }
             })
             .await
@@ -113,7 +115,7 @@ impl OperatorQueries for SqliteStore {
     async fn queue(&self) -> Result<Vec<QueueLine>, StoreError> {
         self.operator_reader
             .call("list the queue", |connection| {
-                lines(connection, sql!("queue"), params![], queue_line)
+                readable_lines(connection, sql!("queue"), params![], queue_line)
             })
             .await
     }
@@ -122,7 +124,7 @@ impl OperatorQueries for SqliteStore {
         let now = time_text(self.clock.now());
         self.operator_reader
             .call("count the queue", move |connection| {
-                lines(connection, sql!("depths"), params![now], queue_depth)
+                readable_lines(connection, sql!("depths"), params![now], queue_depth)
             })
             .await
     }
@@ -142,7 +144,7 @@ impl OperatorQueries for SqliteStore {
         let now = time_text(self.clock.now());
         self.operator_reader
             .call("list instances", move |connection| {
-                lines(
+                readable_lines(
                     connection,
                     sql!("instances"),
                     params![now, limit],
@@ -163,7 +165,7 @@ impl OperatorQueries for SqliteStore {
     async fn in_doubt(&self, limit: u32) -> Result<Vec<InDoubtLine>, StoreError> {
         self.operator_reader
             .call("list alerts in doubt", move |connection| {
-                lines(connection, sql!("in_doubt"), params![limit], in_doubt_line)
+                readable_lines(connection, sql!("in_doubt"), params![limit], in_doubt_line)
             })
             .await
     }
@@ -223,6 +225,37 @@ pub(super) fn lines<T>(
         lines.push(read(&Columns::new(row)).map_err(SqliteError::unreadable)?);
     }
     Ok(lines)
+}
+
+/// [`lines`] of rows that have nothing to do with each other: one that cannot be read is left out, and a warning names it
+/// once.
+pub(super) fn readable_lines<T>(
+    connection: &Connection,
+    statement: &'static str,
+    values: &[&dyn ToSql],
+    read: fn(&Columns<'_, '_>) -> Result<T, ColumnError>,
+) -> Result<Vec<T>, SqliteError> {
+    let mut statement = connection.prepare_cached(statement)?;
+    let mut rows = statement.query(values)?;
+    let mut lines = Vec::new();
+    while let Some(row) = rows.next()? {
+        let columns = Columns::new(row);
+        match read(&columns) {
+            Ok(line) => lines.push(line),
+            Err(error) => warn_once(&columns.row_name(), &error),
+        }
+    }
+    Ok(lines)
+}
+
+/// Lists are read again and again.
+fn warn_once(row: &str, error: &ColumnError) {
+    const MOST: usize = 1_000;
+    static WARNED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut warned = WARNED.lock();
+    if warned.len() < MOST && warned.insert(format!("{row} {error}")) {
+        tracing::warn!(row, %error, "row left out, correct or delete it");
+    }
 }
 
 fn alert_line(row: &Columns<'_, '_>) -> Result<AlertLine, ColumnError> {

@@ -19,7 +19,7 @@ use super::values::{Columns, time_text};
 use super::{SqliteStore, sql};
 use crate::operator_requests::{
     CANCELLED, CloseResult, InForce, MOST_OPEN, MatchingAlerts, NewRequest, OperatorRequests,
-    RequestCursor, RequestFilter, RequestLine, RequestStep, result_text,
+    RequestCursor, RequestFilter, RequestLine, RequestStep, TolerantReader, result_text,
 };
 use crate::{Among, ColumnError, StoreError, SweepResult};
 
@@ -61,9 +61,10 @@ const CLOSE_REQUEST_COUNT: &str =
     "UPDATE OperatorRequest SET RefusedCount = ?2 WHERE RequestId = ?1 AND RefusedCount <> ?2";
 
 /// A release says what ended by it.
-const END_HOLDS_COUNT: &str = "UPDATE OperatorRequest SET Result = CASE ?2 WHEN 1 THEN 'a ' || coalesce(\
-    (SELECT h.Verb FROM OperatorRequest h WHERE h.RequestId = OperatorRequest.HoldRequestId), 'hold') || ' ended' \
-    ELSE ?2 || ' holds ended' END WHERE RequestId = ?1";
+const END_HOLDS_COUNT: &str = "UPDATE OperatorRequest SET Result = CASE \
+    WHEN (SELECT h.Verb FROM OperatorRequest h WHERE h.RequestId = OperatorRequest.HoldRequestId) = 'redirect' \
+    THEN 'a redirect ended: alerts go to their recipients again, unless another redirect matches them' \
+    WHEN ?2 = 1 THEN 'a hold ended' ELSE ?2 || ' holds ended' END WHERE RequestId = ?1";
 
 /// Whether the row was closed.
 const CLOSE_REQUEST_STATE: &str = "SELECT State = 'done' FROM OperatorRequest WHERE RequestId = ?1";
@@ -453,40 +454,51 @@ fn matching_alerts(row: &Columns<'_, '_>) -> Result<MatchingAlerts, ColumnError>
     })
 }
 
+/// What cannot be read of one request stops no other.
 fn request_line(row: &Columns<'_, '_>) -> Result<RequestLine, ColumnError> {
-    let recipients = row.optional_text("Recipients")?;
-    let status = row.optional_text("Status")?;
+    let mut read = TolerantReader::default();
+    let verb = read.value(row.text("Verb"));
+    read.word::<OperatorVerb>("Verb", Ok(Some(verb.clone())));
     let line = RequestLine {
         request_id: RequestId(row.integer("RequestId")?),
-        verb: row.text("Verb")?,
+        verb,
         filter: RequestFilter {
-            alert_id: row.optional_integer("AlertId")?.map(AlertId),
+            alert_id: read.value(row.optional_integer("AlertId")).map(AlertId),
             send_port: row.lossy("SendPort")?,
             alert_name: row.lossy("AlertName")?,
             reference: row.lossy("Reference")?,
             created_by: row.lossy("CreatedBy")?,
             relay: row.lossy("Relay")?,
             explanation_key: row.lossy("ExplanationKey")?,
-            status: status.and_then(|it| it.parse().ok()),
-            created_from: row.optional_time("CreatedFrom")?,
-            created_until: row.optional_time("CreatedUntil")?,
-            final_before: row.optional_time("FinalBefore")?,
-            hold_request_id: row.optional_integer("HoldRequestId")?.map(RequestId),
-            matches_all: row.flag("MatchesAll")?,
+            status: read.word("Status", row.optional_text("Status")),
+            created_from: read.value(row.optional_time("CreatedFrom")),
+            created_until: read.value(row.optional_time("CreatedUntil")),
+            final_before: read.value(row.optional_time("FinalBefore")),
+            hold_request_id: read
+                .value(row.optional_integer("HoldRequestId"))
+                .map(RequestId),
+            matches_all: read.value(row.flag("MatchesAll")),
         },
-        recipients: recipients.and_then(|it| it.parse().ok()),
-        new_message_id: row.flag("NewMessageId")?,
-        bodies_only: row.flag("BodiesOnly")?,
+        recipients: read.word("Recipients", row.optional_text("Recipients")),
+        new_message_id: read.value(row.flag("NewMessageId")),
+        bodies_only: read.value(row.flag("BodiesOnly")),
         comment: row.lossy("Comment")?,
-        requested_at: row.time("RequestedAt")?,
+        requested_at: read.value(row.time("RequestedAt")),
         requested_by: row.lossy("RequestedBy")?.unwrap_or_default(),
         host_name: row.lossy("HostName")?,
-        state: row.text("State")?,
-        applied_count: u64::from(row.count("AppliedCount")?),
-        refused_count: u64::from(row.count("RefusedCount")?),
-        completed_at: row.optional_time("CompletedAt")?,
+        state: read.value(row.text("State")),
+        applied_count: read
+            .value(row.integer("AppliedCount"))
+            .try_into()
+            .unwrap_or(0),
+        refused_count: read
+            .value(row.integer("RefusedCount"))
+            .try_into()
+            .unwrap_or(0),
+        completed_at: read.value(row.optional_time("CompletedAt")),
         result: row.lossy("Result")?,
         redirect_to: row.lossy("RedirectTo")?,
+        unreadable: read.why,
     };
     Ok(line)
 }

@@ -10,7 +10,7 @@ use sendport_core::domain::{AlertId, InstanceId, Timestamp};
 
 use super::bulk_change::BulkChange;
 use super::connection::{CHECKPOINT_PAGES, SqliteError, checkpoint_after, write};
-use super::operator_queries::lines;
+use super::operator_queries::{lines, readable_lines};
 use super::values::{Columns, earlier, later, time_text, uuid_text};
 use super::{SqliteStore, sql};
 use crate::retention::{
@@ -97,7 +97,7 @@ impl RetentionStore for SqliteStore {
     async fn final_groups(&self) -> Result<Vec<FinalGroup>, StoreError> {
         self.operator_reader
             .call("look for old alerts", |connection| {
-                lines(connection, sql!("final_groups"), params![], final_group)
+                readable_lines(connection, sql!("final_groups"), params![], final_group)
             })
             .await
     }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, Transaction, params, p
 use sendport_core::domain::{AlertStatus, Timestamp};
 
 use super::connection::{SqliteError, write};
-use super::operator_queries::lines;
+use super::operator_queries::readable_lines;
 use super::retention::{final_group, note_purged};
 use super::values::{earlier, time_of, time_text};
 use super::{SqliteStore, sql};
@@ -148,7 +148,7 @@ impl MinuteRows {
     fn count(connection: &Connection, [from, until]: &[String; 2]) -> Result<Self, SqliteError> {
         let bounds = format!("{:?}", latency_bounds());
         let mut found = Self::default();
-        for group in lines(connection, sql!("final_groups"), params![], final_group)? {
+        for group in readable_lines(connection, sql!("final_groups"), params![], final_group)? {
             let (status, port) = (group.status.as_str(), &group.send_port);
             let values = params![status, port, from, until];
             found

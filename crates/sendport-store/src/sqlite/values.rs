@@ -106,6 +106,17 @@ impl<'row, 'stmt> Columns<'row, 'stmt> {
         }
     }
 
+    /// The first column, which says to people which row it is: `CertificateId 17`.
+    pub(super) fn row_name(&self) -> String {
+        let column = self.row.as_ref().column_name(0).unwrap_or_default();
+        let value = match self.row.get_ref(0) {
+            Ok(ValueRef::Integer(number)) => number.to_string(),
+            Ok(ValueRef::Text(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
+            _ => String::new(),
+        };
+        format!("{column} {value}")
+    }
+
     /// By its name, which is looked for only where the columns are not read in their order.
     fn value(&self, column: &str) -> Result<ValueRef<'_>, ColumnError> {
         let wrong = |error: rusqlite::Error| ColumnError::unreadable(column, error);

@@ -21,7 +21,7 @@ use super::statement::with_parts;
 use super::values::{Fields, list_length, placeholders, stored};
 use crate::operator_requests::{
     CANCELLED, CloseResult, InForce, MOST_OPEN, MatchingAlerts, NewRequest, OperatorRequests,
-    RequestCursor, RequestFilter, RequestLine, RequestStep, statuses,
+    RequestCursor, RequestFilter, RequestLine, RequestStep, TolerantReader, statuses,
 };
 use crate::{ColumnError, StoreError, SweepResult};
 
@@ -81,8 +81,14 @@ impl OperatorRequests for SqlServerStore {
         let (first, last) = range(request.filter.alert_id);
         let mut values: Vec<_> = filter.iter().map(|value| &**value).collect();
         values.extend([&first as &dyn ToSql, &last]);
-        let statuses = statuses(request.verb, request.recipients);
-        let sql = in_index(&COUNT_MATCHING, statuses, request.filter.alert_id);
+        let sending: &[_] = match request.verb {
+            OperatorVerb::Cancel | OperatorVerb::Hold | OperatorVerb::Redirect => {
+                &[AlertStatus::Sending]
+            }
+            _ => &[],
+        };
+        let statuses = [statuses(request.verb, request.recipients), sending].concat();
+        let sql = in_index(&COUNT_MATCHING, &statuses, request.filter.alert_id);
         let rows = self.pool.rows(DOING, &sql, &values).await?;
         lines(DOING, &rows, matching_alerts)
     }
@@ -426,11 +432,16 @@ fn matching_alerts(f: &mut Fields<'_>) -> Result<MatchingAlerts, ColumnError> {
     })
 }
 
+/// What cannot be read of one request stops no other.
 fn request_line(f: &mut Fields<'_>) -> Result<RequestLine, ColumnError> {
     let count = |value: i64| u64::try_from(value).unwrap_or(0);
+    let mut read = TolerantReader::default();
+    let request_id = RequestId(f.get()?);
+    let verb = f.key()?;
+    read.word::<OperatorVerb>("Verb", Ok(Some(verb.clone())));
     Ok(RequestLine {
-        request_id: RequestId(f.get()?),
-        verb: f.key()?,
+        request_id,
+        verb,
         filter: RequestFilter {
             alert_id: f.maybe()?.map(AlertId),
             send_port: f.maybe_key()?,
@@ -439,14 +450,14 @@ fn request_line(f: &mut Fields<'_>) -> Result<RequestLine, ColumnError> {
             created_by: f.maybe_text()?,
             relay: f.maybe_text()?,
             explanation_key: f.maybe_text()?,
-            status: f.maybe_key()?.and_then(|it| it.parse().ok()),
+            status: read.word("Status", f.maybe_key()),
             created_from: f.maybe_time()?,
             created_until: f.maybe_time()?,
             final_before: f.maybe_time()?,
             hold_request_id: f.maybe()?.map(RequestId),
             matches_all: f.get()?,
         },
-        recipients: f.maybe_key()?.and_then(|it| it.parse().ok()),
+        recipients: read.word("Recipients", f.maybe_key()),
         new_message_id: f.get()?,
         bodies_only: f.get()?,
         comment: f.maybe_text()?,
@@ -459,5 +470,6 @@ fn request_line(f: &mut Fields<'_>) -> Result<RequestLine, ColumnError> {
         completed_at: f.maybe_time()?,
         result: f.maybe_text()?,
         redirect_to: f.maybe_text()?,
+        unreadable: read.why,
     })
 }
