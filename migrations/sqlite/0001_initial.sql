@@ -805,7 +805,9 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
            WHEN q.Status = 'sending'
                THEN coalesce((SELECT CASE WHEN i.StoppedAt IS NOT NULL OR i.LeaseUntil <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
                                  THEN 'leased to instance ' || i.Name || ', whose lease ended at ' || i.LeaseUntil ||
-                                      ': a running instance takes them over'
+                                      ': a running instance takes them over' ||
+                                      CASE WHEN i.StoppedAt IS NULL THEN ', unless process ' || i.ProcessId || ' still runs on ' || i.HostName ||
+                                           ': if it hangs, end it' ELSE '' END
                                  WHEN i.WaitingFor IS NOT NULL THEN 'instance ' || i.Name || ': ' || i.WaitingFor
                                  ELSE i.UnrecordedCount || ' outcomes not recorded by instance ' || i.Name ||
                                       ' since ' || i.UnrecordedSince || ': see EventLog' END
@@ -1024,6 +1026,10 @@ SELECT s.AlertId, 4, 0, 'next',
                THEN coalesce((SELECT CASE WHEN i.StoppedAt IS NULL AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
                                           THEN 'instance ' || i.Name || ' is processing it, and records the outcome' ||
                                                coalesce(', once this is over: ' || i.WaitingFor, '')
+                                          WHEN i.StoppedAt IS NULL
+                                          -- The clock of SQLite is the machine's own, and jumps.
+                                          THEN 'the lease of instance ' || i.Name || ' has ended: another running instance takes the alert over, unless process ' ||
+                                               i.ProcessId || ' on ' || i.HostName || ' still runs there; if it hangs, end it (kill -9 ' || i.ProcessId || ')'
                                           ELSE 'the lease of instance ' || i.Name ||
                                                ' has ended: another running instance takes the alert over' END
                               FROM Instance i WHERE i.InstanceId = s.LeaseOwner),
@@ -1045,7 +1051,11 @@ JOIN SendPort p ON p.Name = s.SendPort
 WHERE s.FinalAt IS NULL
 UNION ALL
 SELECT s.AlertId, 4, 2, 'next', NULL,
-       'it goes to ' || q.RedirectTo || ' and to no recipient, until an operator ends redirect ' || q.RequestId || ' of ' || q.RequestedBy
+       CASE WHEN q.RedirectTo LIKE '%_@_%' AND q.RedirectTo NOT GLOB '*[ ;,<>]*'
+            THEN 'it goes to ' || q.RedirectTo || ' and to no recipient, until an operator ends redirect ' || q.RequestId || ' of ' || q.RequestedBy
+            ELSE 'it waits, and goes to no recipient: the address ''' || q.RedirectTo || ''' of redirect ' || q.RequestId || ' of ' || q.RequestedBy ||
+                 ' cannot be used; an operator has to end that redirect' END ||
+       CASE s.Status WHEN 'sending' THEN '; a message that is on its way to the relay already goes where it was to go before' ELSE '' END
 FROM AlertState s
 JOIN Alert a ON a.AlertId = s.AlertId
 JOIN OperatorRequest q ON q.RequestId = (
@@ -1054,6 +1064,23 @@ JOIN OperatorRequest q ON q.RequestId = (
       AND (o.AlertId IS NULL OR o.AlertId = a.AlertId) AND (o.SendPort IS NULL OR o.SendPort = a.SendPort)
       AND (o.AlertName IS NULL OR o.AlertName = a.AlertName))
 WHERE s.FinalAt IS NULL
+UNION ALL
+-- A cancel or a hold that came while it is being sent; a cancel goes before a hold.
+SELECT s.AlertId, 4, 3, 'next', NULL,
+       'request ' || q.RequestId || ' of ' || q.RequestedBy || ' is in force: the alert is ' || CASE q.Verb WHEN 'cancel' THEN 'cancelled' ELSE 'held' END ||
+       coalesce(' (' || q.Comment || ')', '') || ', unless its message is on its way to the relay already'
+FROM AlertState s
+JOIN Alert a ON a.AlertId = s.AlertId
+JOIN OperatorRequest q ON q.RequestId = (
+    SELECT o.RequestId FROM OperatorRequest o
+    WHERE o.State = 'open' AND o.Verb IN ('cancel', 'hold') AND o.Status IS NULL AND o.Relay IS NULL AND o.ExplanationKey IS NULL
+      AND (o.AlertId IS NULL OR o.AlertId = a.AlertId) AND (o.SendPort IS NULL OR o.SendPort = a.SendPort)
+      AND (o.AlertName IS NULL OR o.AlertName = a.AlertName) AND (o.Reference IS NULL OR o.Reference = a.Reference)
+      AND (o.CreatedBy IS NULL OR o.CreatedBy = a.CreatedBy)
+      AND (o.CreatedFrom IS NULL OR o.CreatedFrom <= s.CreatedAt) AND (o.CreatedUntil IS NULL OR o.CreatedUntil >= s.CreatedAt)
+      AND (o.Verb <> 'cancel' OR s.RequeuedAt IS NULL OR s.RequeuedAt <= o.RequestedAt)
+    ORDER BY o.Verb, o.RequestId LIMIT 1)
+WHERE s.Status = 'sending'
 UNION ALL
 -- What a person can do.
 SELECT g.AlertId, 5, g.Ordinal, 'advice', NULL, e.Advice

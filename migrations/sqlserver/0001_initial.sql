@@ -1158,8 +1158,13 @@ JOIN sendport.SendPort p ON p.Name = a.SendPort
 WHERE a.FinalAt IS NULL
 UNION ALL
 SELECT a.AlertId, 4, 2, N'next', NULL,
-       N'it goes to ' + q.RedirectTo COLLATE Latin1_General_BIN2 + N' and to no recipient, until an operator ends redirect ' +
-       CONVERT(nvarchar(20), q.RequestId) + N' of ' + q.RequestedBy COLLATE Latin1_General_BIN2
+       CASE WHEN q.RedirectTo LIKE N'%_@_%' AND q.RedirectTo NOT LIKE N'%[ ;,<>]%'
+            THEN N'it goes to ' + q.RedirectTo COLLATE Latin1_General_BIN2 + N' and to no recipient, until an operator ends redirect ' +
+                 CONVERT(nvarchar(20), q.RequestId) + N' of ' + q.RequestedBy COLLATE Latin1_General_BIN2
+            ELSE N'it waits, and goes to no recipient: the address ''' + q.RedirectTo COLLATE Latin1_General_BIN2 + N''' of redirect ' +
+                 CONVERT(nvarchar(20), q.RequestId) + N' of ' + q.RequestedBy COLLATE Latin1_General_BIN2 +
+                 N' cannot be used; an operator has to end that redirect' END +
+       CASE a.Status WHEN N'sending' THEN N'; a message that is on its way to the relay already goes where it was to go before' ELSE N'' END
 FROM sendport.AlertRow a
 JOIN sendport.OperatorRequest q WITH (READUNCOMMITTED) ON q.RequestId = (
     SELECT MAX(o.RequestId) FROM sendport.OperatorRequest o WITH (READUNCOMMITTED)
@@ -1167,6 +1172,23 @@ JOIN sendport.OperatorRequest q WITH (READUNCOMMITTED) ON q.RequestId = (
       AND (o.AlertId IS NULL OR o.AlertId = a.AlertId) AND (o.SendPort IS NULL OR o.SendPort = a.SendPort)
       AND (o.AlertName IS NULL OR o.AlertName = a.AlertName))
 WHERE a.FinalAt IS NULL
+UNION ALL
+-- A cancel or a hold that came while it is being sent; a cancel goes before a hold.
+SELECT a.AlertId, 4, 3, N'next', NULL,
+       N'request ' + CONVERT(nvarchar(20), q.RequestId) + N' of ' + q.RequestedBy COLLATE Latin1_General_BIN2 + N' is in force: the alert is ' +
+       CASE q.Verb WHEN N'cancel' THEN N'cancelled' ELSE N'held' END +
+       COALESCE(N' (' + q.Comment COLLATE Latin1_General_BIN2 + N')', N'') + N', unless its message is on its way to the relay already'
+FROM sendport.AlertRow a
+JOIN sendport.OperatorRequest q WITH (READUNCOMMITTED) ON q.RequestId = (
+    SELECT TOP (1) o.RequestId FROM sendport.OperatorRequest o WITH (READUNCOMMITTED)
+    WHERE o.State = N'open' AND o.Verb IN (N'cancel', N'hold') AND o.Status IS NULL AND o.Relay IS NULL AND o.ExplanationKey IS NULL
+      AND (o.AlertId IS NULL OR o.AlertId = a.AlertId) AND (o.SendPort IS NULL OR o.SendPort = a.SendPort)
+      AND (o.AlertName IS NULL OR o.AlertName = a.AlertName) AND (o.Reference IS NULL OR o.Reference = a.Reference)
+      AND (o.CreatedBy IS NULL OR o.CreatedBy = a.CreatedBy)
+      AND (o.CreatedFrom IS NULL OR o.CreatedFrom <= a.CreatedAt) AND (o.CreatedUntil IS NULL OR o.CreatedUntil >= a.CreatedAt)
+      AND (o.Verb <> N'cancel' OR a.RequeuedAt IS NULL OR a.RequeuedAt <= o.RequestedAt)
+    ORDER BY o.Verb, o.RequestId)
+WHERE a.Status = N'sending'
 UNION ALL
 -- What a person can do.
 SELECT g.AlertId, 5, g.Ordinal, N'advice', NULL, e.Advice COLLATE Latin1_General_BIN2
@@ -1732,7 +1754,7 @@ BEGIN
     ELSE IF @Verb = N'requeue'
         INSERT @statuses VALUES (N'failed'), (N'partial'), (N'expired'), (N'cancelled');
     ELSE
-        INSERT @statuses VALUES (N'queued'), (N'delayed'), (N'held');
+        INSERT @statuses VALUES (N'queued'), (N'delayed'), (N'held'), (N'sending');
     IF LOWER(@Recipients) <> N'failed'
         INSERT @statuses VALUES (N'relayed');
     INSERT @matching (SendPort, Status, Alerts)
@@ -1783,8 +1805,27 @@ BEGIN
                              OR COALESCE(q.Recipients, N'failed') = N'failed' AND r.Status <> N'relayed')
                         AND (q.Relay IS NULL OR r.Relay = q.Relay)
                         AND (q.ExplanationKey IS NULL OR r.ExplanationKey = q.ExplanationKey))))
+      -- It is in force for what is being sent, too.
+      OR q.Verb IN (N'cancel', N'hold', N'redirect') AND a.Status = N'sending' AND q.Relay IS NULL AND q.ExplanationKey IS NULL
+         AND (q.AlertId IS NULL OR a.AlertId = q.AlertId) AND (q.SendPort IS NULL OR a.SendPort = q.SendPort)
+         AND (q.AlertName IS NULL OR a.AlertName = q.AlertName) AND (q.Reference IS NULL OR a.Reference = q.Reference)
+         AND (q.CreatedBy IS NULL OR a.CreatedBy = q.CreatedBy) AND (q.Status IS NULL OR a.Status = q.Status)
+         AND (q.CreatedFrom IS NULL OR a.CreatedAt >= q.CreatedFrom) AND (q.CreatedUntil IS NULL OR a.CreatedAt <= q.CreatedUntil)
+         AND (q.Verb <> N'cancel' OR a.RequeuedAt IS NULL OR a.RequeuedAt <= q.RequestedAt)
     GROUP BY a.SendPort, a.Status;
     SET @matches = COALESCE((SELECT SUM(m.Alerts) FROM @matching m), 0);
+    IF @AlertId IS NOT NULL AND @matches = 0 AND @Verb IN (N'cancel', N'requeue', N'purge')
+    BEGIN
+        SET @error = @alert + CASE
+            WHEN LOWER(@Status) <> @alertStatus THEN N' is ' + @alertStatus + N', and not ' + LOWER(@Status)
+            WHEN LOWER(@Recipients) = N'redirected'
+                 AND NOT EXISTS (SELECT 1 FROM sendport.Recipient r WITH (READUNCOMMITTED, INDEX (PK_Recipient), FORCESEEK)
+                                 WHERE r.AlertId = @AlertId AND r.RedirectTo IS NOT NULL)
+                THEN N' has no recipient whose message a redirect sent elsewhere'
+            WHEN @BodiesOnly = 1 AND @bodyPurgedAt IS NOT NULL THEN N' has no body any more'
+            ELSE N' does not match the other parameters' END;
+        THROW 50006, @error, 1;
+    END;
     IF NOT EXISTS (SELECT 1 FROM sendport.ReplyExplanation e WHERE e.ExplanationKey = @Cause)
         SET @hint = @hint + COALESCE(N'. No cause ''' + @Cause + N''' is known: the table ReplyExplanation has the keys', N'');
     IF NOT EXISTS (SELECT 1 FROM sendport.SendPortRelay r WITH (READUNCOMMITTED) WHERE r.Relay = @Relay)
@@ -1795,6 +1836,8 @@ BEGIN
         SET @hint = @hint + COALESCE(N'. No alert with AlertName ''' + @AlertName + N''' matches now', N'');
     IF @DryRun = 1
     BEGIN
+        IF @AlertId IS NULL AND @Verb IN (N'hold', N'redirect')
+            SET @hint = @hint + N'. Until a release, alerts that are inserted later match too';
         IF @hint <> N''
             PRINT STUFF(@hint, 1, 2, N'');
         SELECT SendPort, Status, Alerts FROM @matching ORDER BY SendPort, Status;
@@ -1814,10 +1857,12 @@ BEGIN
     FROM sendport.OperatorRequest e WITH (READUNCOMMITTED)
     JOIN sendport.OperatorRequest o WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_OperatorRequest_Open), FORCESEEK)
       ON o.State = N'open' AND o.Verb = N'redirect' AND o.RequestId <> e.RequestId
-         AND (o.AlertId = e.AlertId OR o.AlertId IS NULL OR e.AlertId IS NULL)
-         AND (o.SendPort = e.SendPort OR o.SendPort IS NULL OR e.SendPort IS NULL)
-         AND (o.AlertName = e.AlertName OR o.AlertName IS NULL OR e.AlertName IS NULL)
-    WHERE e.RequestId = @HoldRequestId AND e.Verb = N'redirect'
+    LEFT JOIN sendport.AlertRow a WITH (READUNCOMMITTED) ON a.AlertId = e.AlertId
+    -- Of one alert send port and name are known; of others one redirect says the one, and another the other.
+    WHERE (o.AlertId = e.AlertId OR o.AlertId IS NULL OR e.AlertId IS NULL)
+      AND (o.SendPort = COALESCE(a.SendPort, e.SendPort) OR o.SendPort IS NULL OR e.MatchesAll = 1)
+      AND (o.AlertName = COALESCE(a.AlertName, e.AlertName) OR o.AlertName IS NULL OR e.MatchesAll = 1)
+      AND e.RequestId = @HoldRequestId AND e.Verb = N'redirect'
     ORDER BY o.RequestId DESC;
     SET @next = CASE WHEN @matches = 0 AND @Verb IN (N'cancel', N'requeue', N'purge') THEN N'no alert matches now; ' ELSE N'' END
         + CASE @Verb
@@ -1832,6 +1877,8 @@ BEGIN
         WHEN N'purge' THEN N'the service deletes them in batches, at the pace of [retention]; AppliedCount says how many so far'
         ELSE N'the service puts them back into the queue in batches; '
              + CASE WHEN @NewMessageId = 1 THEN N'each message gets a new Message-ID'
+                    WHEN LOWER(@Recipients) = N'redirected'
+                        THEN N'their Message-ID is another one than that of the redirected message'
                     ELSE N'the Message-ID is kept, and some servers drop a message whose Message-ID they know: '
                          + N'@NewMessageId = 1 gives it a new one' END
         END + @hint + CASE WHEN @@TRANCOUNT > 0 THEN N'. All this once your transaction is committed' ELSE N'' END;

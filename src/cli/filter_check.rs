@@ -98,7 +98,9 @@ pub(super) fn note_unknown_names(filter: &RequestFilter, config: &Config) -> Res
         }
     }
     if let Some(name) = &filter.alert_name {
-        terminal::note(format_args!("no alert with AlertName '{name}' matches"));
+        terminal::note(format_args!(
+            "no alert with AlertName '{name}' matches, neither one that waits nor one that is being sent"
+        ));
     }
     Ok(())
 }

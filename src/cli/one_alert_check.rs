@@ -16,11 +16,35 @@ pub(super) async fn check_one_alert(
     let Some(alert) = request.filter.alert_id else {
         return Ok(());
     };
-    let line = store.alerts(Some(alert), 1).await?.into_iter().next();
-    let refused = line.and_then(|line| refusal(request, &line, is_held));
+    let Some(line) = store.alerts(Some(alert), 1).await?.into_iter().next() else {
+        return Ok(());
+    };
+    let mut refused = refusal(request, &line, is_held);
+    let changes_now = matches!(
+        request.verb,
+        OperatorVerb::Cancel | OperatorVerb::Requeue | OperatorVerb::Purge
+    );
+    if refused.is_none() && changes_now && store.count_matching(request).await?.is_empty() {
+        refused = Some(no_match(request, &line));
+    }
     refused.map_or(Ok(()), |why| {
         Err(Failure::Other(format!("alert {alert} {why}")))
     })
+}
+
+/// Why the rest of the filter leaves it out.
+fn no_match(request: &NewRequest, line: &AlertLine) -> String {
+    let status = line.status;
+    match request.filter.status.filter(|wanted| *wanted != status) {
+        Some(wanted) => format!("is {status}, and not {wanted}"),
+        None if request.recipients == Some(RequeueRecipients::Redirected) => {
+            "has no recipient whose message a redirect sent elsewhere".to_owned()
+        }
+        None if request.bodies_only && line.body_purged_at.is_some() => {
+            "has no body any more".to_owned()
+        }
+        None => "does not match the other options".to_owned(),
+    }
 }
 
 /// What follows "alert 4711".

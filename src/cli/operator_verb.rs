@@ -262,11 +262,14 @@ pub(super) async fn run(order: Order, config: Config) -> Result<(), Failure> {
         ..done
     };
     show_result(&request, &after, &done, order.options.json)?;
-    redirects::note_what_is_in_force(order.ends, &open);
+    redirects::note_what_is_in_force(&*store, order.ends, &open).await?;
     let held = request.filter.send_port.as_deref();
     match held.and_then(|name| unknown_send_port(name, &config)) {
         Some(unknown) => note(unknown),
-        None if done.applied == 0 && request.verb != OperatorVerb::Release => {
+        None if done.applied == 0
+            && request.verb != OperatorVerb::Release
+            && store.count_matching(&request).await?.is_empty() =>
+        {
             note_unknown_names(&request.filter, &config)?;
         }
         None => {}
@@ -368,8 +371,14 @@ fn show_matches(
         table.row([port, it.status.to_string(), it.alerts.to_string()]);
     }
     say(table);
+    let is_rule = matches!(request.verb, OperatorVerb::Hold | OperatorVerb::Redirect)
+        && request.filter.alert_id.is_none();
+    let later = match is_rule {
+        true => ", and alerts that are inserted until a release will, too",
+        false => "",
+    };
     say(format_args!(
-        "{alerts} match now; nothing was changed{}",
+        "{alerts} match now{later}; nothing was changed{}",
         progress::took()
     ));
     Ok(())
@@ -448,6 +457,8 @@ fn what_happens_next(request: &NewRequest, id: RequestId, done: &PassResult) -> 
             "request {id} stays open: alerts that match are being sent, or are locked by other transactions; \
              the service goes on with it"
         )),
+        // A redirected message had a Message-ID of its own.
+        OperatorVerb::Requeue if request.recipients == Some(RequeueRecipients::Redirected) => None,
         OperatorVerb::Requeue if done.applied > 0 && !request.new_message_id => Some(
             "the Message-ID is kept; some servers drop a message whose Message-ID they know, and \
              --new-message-id gives it a new one"

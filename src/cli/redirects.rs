@@ -18,6 +18,9 @@ pub(super) async fn check_end(store: &dyn Store, ended: EndedRequest) -> Result<
     let Some(line) = found else {
         return Err(Failure::Other(format!("there is no request {id}")));
     };
+    if let Some(advice) = line.advice() {
+        return Err(Failure::Other(advice));
+    }
     let is_open = line.completed_at.is_none();
     if is_open && line.operator_verb() == Some(wanted) {
         return Ok(());
@@ -79,15 +82,29 @@ pub(super) fn note_closed_send_ports(request: &NewRequest, config: &Config) {
 }
 
 /// The redirect that is in force behind one that has ended. `open`: what was open before.
-pub(super) fn note_what_is_in_force(ended: Option<EndedRequest>, open: &[RequestLine]) {
+pub(super) async fn note_what_is_in_force(
+    store: &dyn Store,
+    ended: Option<EndedRequest>,
+    open: &[RequestLine],
+) -> Result<(), Failure> {
     let Some(ended) = ended.filter(|it| it.verb == OperatorVerb::Redirect) else {
-        return;
+        return Ok(());
     };
     let (ended, others): (Vec<_>, Vec<_>) = open
         .iter()
         .cloned()
         .partition(|line| line.request_id == ended.id);
-    let next = ended.first().and_then(|it| in_force(&it.filter, &others));
+    let Some(ended) = ended.first() else {
+        return Ok(());
+    };
+    let next = match ended.filter.alert_id {
+        Some(alert) => {
+            let found = store.requests_in_force(&[alert]).await?;
+            let redirect = found.first().and_then(|it| it.redirect);
+            others.iter().find(|it| Some(it.request_id) == redirect)
+        }
+        None => in_force(&ended.filter, &others),
+    };
     if let Some(line) = next {
         note(format_args!(
             "request {} is in force now: {} goes to {}, until `sendport release --redirect {}`",
@@ -97,24 +114,23 @@ pub(super) fn note_what_is_in_force(ended: Option<EndedRequest>, open: &[Request
             line.request_id
         ));
     }
+    Ok(())
 }
 
-/// The newest redirect that some alert of the filter may match.
+/// The newest redirect that is about alerts of the filter for certain: which alerts of a send port have an AlertName, and
+/// the other way round, is not known here.
 fn in_force<'a>(filter: &RequestFilter, open: &'a [RequestLine]) -> Option<&'a RequestLine> {
     let is_redirect = |line: &&RequestLine| {
         line.operator_verb() == Some(OperatorVerb::Redirect) && !is_being_released(line, open)
     };
     let meets = |line: &&RequestLine| {
         let other = &line.filter;
-        may_be_one(filter.alert_id.as_ref(), other.alert_id.as_ref())
-            && may_be_one(filter.send_port.as_ref(), other.send_port.as_ref())
-            && may_be_one(filter.alert_name.as_ref(), other.alert_name.as_ref())
+        let is_about_all = filter.matches_all || other.matches_all;
+        let is_same = filter.alert_id == other.alert_id
+            && filter.send_port == other.send_port
+            && filter.alert_name == other.alert_name;
+        is_about_all || is_same
     };
     let redirects = open.iter().filter(is_redirect).filter(meets);
     redirects.max_by_key(|line| line.request_id)
-}
-
-/// Two values that one alert may match.
-fn may_be_one<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
-    one.is_none() || other.is_none() || one == other
 }

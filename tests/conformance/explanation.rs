@@ -117,10 +117,16 @@ pub(crate) async fn a_leased_alert_names_the_instance_or_its_end(f: &dyn Fixture
         ]
     );
     f.advance(LEASE_AND_MORE).await;
-    assert_eq!(
-        explained(&store, id).await[2],
-        "next: the lease of instance one has ended: another running instance takes the alert over"
-    );
+    let next =
+        "next: the lease of instance one has ended: another running instance takes the alert over";
+    // On SQLite the machine's clock may have jumped: not from a process that runs.
+    let expected = match f.state_table().as_str() {
+        "AlertState" => format!(
+            "{next}, unless process 4711 on host-of-one still runs there; if it hangs, end it (kill -9 4711)"
+        ),
+        _ => next.to_owned(),
+    };
+    assert_eq!(explained(&store, id).await[2], expected);
 }
 
 pub(crate) async fn a_delayed_and_then_failed_alert_has_its_history_and_cause(f: &dyn Fixture) {

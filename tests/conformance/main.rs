@@ -271,6 +271,7 @@ macro_rules! scenarios {
                 a_late_redirected_outcome_changes_no_final_status;
                 a_late_redirected_outcome_counts_while_its_redirect_is_in_force;
                 a_late_redirected_outcome_ends_the_doubt;
+                what_is_being_sent_names_the_requests_in_force;
                 ten_thousand_recipients_are_redirected;
             }
             environment {

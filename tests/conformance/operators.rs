@@ -123,6 +123,11 @@ pub(crate) async fn procedures_refuse_what_they_cannot_do(fixture: &SqlServerFix
             "is queued, and only final alerts are purged; sendport.Cancel ends it",
         ),
         ("Release", "is not held"),
+        ("Cancel @Status = N'held',", "is queued, and not held"),
+        (
+            "Cancel @AlertName = N'other',",
+            "does not match the other parameters",
+        ),
         (
             "Requeue",
             "is queued: only what failed, expired, was cancelled or is partial is sent again",

@@ -58,6 +58,9 @@ async fn end(store: &Arc<dyn Store>, redirect: &RequestLine) {
     };
     let release = add(store, &request(OperatorVerb::Release, by_number)).await;
     assert!(pass(store, &release).await.closed);
+    let ended = "a redirect ended: alerts go to their recipients again, unless another redirect matches them";
+    let result = request_line(store, release.request_id).await.result;
+    assert_eq!(result.as_deref(), Some(ended));
 }
 
 /// Claims the one alert that is due, and records an attempt that a redirect sent to another address.
@@ -216,6 +219,12 @@ pub(crate) async fn a_malformed_redirect_is_read_as_one(f: &dyn Fixture) {
         assert!(
             matches!(redirect.to, RecipientAddress::Malformed(_)),
             "{redirect:?}"
+        );
+        let lines = store.explanation(id).await.expect("explanation");
+        let next = format!("it waits, and goes to no recipient: the address '{to}' of redirect ");
+        assert!(
+            lines.iter().any(|line| line.sentence.starts_with(&next)),
+            "{next} is not in {lines:#?}"
         );
     }
 }
@@ -600,4 +609,42 @@ pub(crate) async fn a_late_redirected_outcome_ends_the_doubt(f: &dyn Fixture) {
         (found.status, found.status_reason),
         (AlertStatus::Relayed, said)
     );
+}
+
+/// It is in force for what is being sent, which a dry run counts and `why` names.
+pub(crate) async fn what_is_being_sent_names_the_requests_in_force(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    let id = named(f, "default", "late").await;
+    claim_one(&store, a).await;
+    let requests = [
+        redirect(of_name("late")),
+        request(OperatorVerb::Hold, of_name("late")),
+        request(OperatorVerb::Cancel, of_name("late")),
+    ];
+    for request in &requests {
+        let counted = store.count_matching(request).await.expect("count");
+        assert_eq!(counted.len(), 1);
+        assert_eq!(
+            (counted[0].status, counted[0].alerts),
+            (AlertStatus::Sending, 1)
+        );
+        let other = NewRequest {
+            filter: of_name("other"),
+            ..request.clone()
+        };
+        assert_eq!(store.count_matching(&other).await.expect("count"), []);
+    }
+    for (request, says) in requests.iter().zip([
+        "; a message that is on its way to the relay already goes where it was to go before",
+        " is in force: the alert is held",
+        " is in force: the alert is cancelled",
+    ]) {
+        add(&store, request).await;
+        let lines = store.explanation(id).await.expect("explanation");
+        assert!(
+            lines.iter().any(|line| line.sentence.contains(says)),
+            "{says} is not in {lines:#?}"
+        );
+    }
 }

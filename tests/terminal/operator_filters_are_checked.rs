@@ -94,7 +94,9 @@ fn a_verb_that_can_do_nothing_with_an_alert_says_why_and_stores_no_request() {
     let site = Site::new(PORT);
     let alerts = "INSERT INTO Alert (ToRecipients, Body) VALUES ('ops@contoso.com', 'late'), ('ops@contoso.com', 'late');
                   UPDATE AlertState SET Status = 'failed', DueAt = NULL, FinalAt = StatusAt, BodyPurgedAt = StatusAt
-                  WHERE AlertId = 2";
+                  WHERE AlertId = 2;
+                  INSERT INTO Alert (ToRecipients, Body) VALUES ('ops@contoso.com', 'late');
+                  UPDATE AlertState SET Status = 'relayed', DueAt = NULL, FinalAt = StatusAt WHERE AlertId = 3";
     site.database().execute_batch(alerts).expect("alerts");
     for (words, says) in [
         (
@@ -118,12 +120,51 @@ fn a_verb_that_can_do_nothing_with_an_alert_says_why_and_stores_no_request() {
             &["requeue", "2"],
             "alert 2 cannot be sent again: its body is deleted",
         ),
+        (
+            &["cancel", "1", "--status", "held"],
+            "alert 1 is queued, and not held",
+        ),
+        (
+            &["cancel", "1", "--alert-name", "other", "--dry-run"],
+            "alert 1 does not match the other options",
+        ),
+        (
+            &["requeue", "3", "--recipients", "redirected"],
+            "alert 3 has no recipient whose message a redirect sent elsewhere",
+        ),
     ] {
         run(&site.path(""), words).prints(1, &[says]);
     }
     assert_eq!(site.value("SELECT count(*) FROM OperatorRequest"), "0");
     run(&site.path(""), &["purge", "--older-than", "1d"])
         .prints(0, &["no alert matches", "0 rows and 0 bytes deleted"]);
+}
+
+/// A rule is about alerts that are inserted later, and no redirect of others is noted at its end.
+#[test]
+fn a_rule_says_what_it_is_about() {
+    let site = Site::new(PORT);
+    let folder = site.path("");
+    let to = ["redirect", "--to", "qa@contoso.com"];
+    run(&folder, &[&to[..], &["--all", "--dry-run"]].concat()).prints(
+        0,
+        &["0 match now, and alerts that are inserted until a release will, too; nothing was changed"],
+    );
+    run(&folder, &[&to[..], &["--alert-name", "late"]].concat())
+        .prints(0, &["request 1 is in force"]);
+    run(&folder, &[&to[..], &["--send-port", "default"]].concat())
+        .prints(0, &["request 2 is in force"]);
+    run(&folder, &["release", "--redirect", "1"]).prints(
+        0,
+        &["a redirect ended: alerts go to their recipients again, unless another redirect matches them"],
+    );
+    let released = run(&folder, &["release", "--redirect", "2"]);
+    released.prints(0, &["a redirect ended"]);
+    let alert = "INSERT INTO Alert (ToRecipients, AlertName) VALUES ('ops@contoso.com', 'late');
+                 UPDATE AlertState SET Status = 'sending', DueAt = NULL";
+    site.database().execute_batch(alert).expect("an alert");
+    let counted = run(&folder, &["cancel", "--alert-name", "late", "--dry-run"]);
+    counted.prints(0, &["sending", "1 match now; nothing was changed"]);
 }
 
 #[test]

@@ -30,7 +30,8 @@ BEGIN
     BEGIN TRANSACTION;
     UPDATE o
     SET State = N'done', CompletedAt = @now,
-        Result = COALESCE(o.Result + N'; ', N'')
+        Result = CASE WHEN o.Verb = N'release' AND o.Result LIKE N'a redirect ended%' THEN o.Result
+            ELSE COALESCE(o.Result + N'; ', N'')
             + CASE WHEN o.AppliedCount + @refused = 0 AND o.Verb IN (N'requeue', N'purge') THEN N'no alert matched'
                    WHEN o.AppliedCount + @refused = 0 AND o.Verb = N'release' AND o.Result IS NULL
                        THEN COALESCE(N'request ' + CONVERT(nvarchar(20), o.HoldRequestId) + N' was not in force',
@@ -42,7 +43,7 @@ BEGIN
                    WHEN o.Verb = N'hold' THEN N'the alert is final'
                    ELSE N'every matching alert is released' END
             + CASE WHEN @refused > 0 THEN N', except ' + CONVERT(nvarchar(20), @refused) + N' that cannot be changed'
-                   ELSE N'' END
+                   ELSE N'' END END
     FROM sendport.OperatorRequest o WHERE o.RequestId = @P1 AND o.State = N'open' AND o.Verb <> N'redirect';
     SET @closed = @@ROWCOUNT;
     IF @closed > 0

@@ -1,7 +1,8 @@
 -- SqlServerStore::count_matching
 -- @P1 verb, @P2 to @P12 the filter, @P13 all, @P14 recipients, @P15 and @P16 the time and the bodies of a
 -- purge, @P17 and @P18 first and last id. {index} is the index to seek in, {statuses} the statuses to look for. Answers send port, status and number of the alerts that
--- match, as if the request were there already. READUNCOMMITTED: waits for nobody.
+-- match, as if the request were there already; it is in force for what is being sent, too. READUNCOMMITTED: waits for
+-- nobody.
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 DECLARE @hour datetime2(3) = DATEADD(hour, -1, @now);
 SELECT a.SendPort, a.Status, COUNT_BIG(*)
@@ -19,5 +20,6 @@ FROM (SELECT CAST(9223372036854775807 AS bigint) AS RequestId, CAST(@P1 AS nvarc
 JOIN sendport.AlertRow a WITH (READUNCOMMITTED, INDEX ({index}), FORCESEEK)
   ON a.Status IN ({statuses}) AND a.AlertId BETWEEN @P17 AND @P18
 WHERE {request_applies}
+   OR q.Verb IN (N'cancel', N'hold', N'redirect') AND a.Status = N'sending' AND {request_matches}
 GROUP BY a.SendPort, a.Status
 ORDER BY a.SendPort, a.Status;

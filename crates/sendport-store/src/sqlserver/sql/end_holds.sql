@@ -13,7 +13,9 @@ WHERE o.State = N'open' AND o.Verb IN (N'hold', N'redirect') AND o.RequestId < @
        OR o.Verb = N'hold' AND q.HoldRequestId IS NULL
           AND (q.AlertId = o.AlertId OR q.SendPort = o.SendPort OR q.AlertName = o.AlertName));
 SET @ended = @@ROWCOUNT;
-UPDATE q SET Result = CASE @ended WHEN 1 THEN N'a ' + COALESCE(
-        (SELECT h.Verb FROM sendport.OperatorRequest h WHERE h.RequestId = q.HoldRequestId), N'hold') + N' ended' ELSE CONVERT(nvarchar(10), @ended) + N' holds ended' END
+UPDATE q SET Result = CASE
+        WHEN (SELECT h.Verb FROM sendport.OperatorRequest h WHERE h.RequestId = q.HoldRequestId) = N'redirect'
+        THEN N'a redirect ended: alerts go to their recipients again, unless another redirect matches them'
+        WHEN @ended = 1 THEN N'a hold ended' ELSE CONVERT(nvarchar(10), @ended) + N' holds ended' END
 FROM sendport.OperatorRequest q WHERE q.RequestId = @P1 AND @ended > 0;
 COMMIT TRANSACTION;
