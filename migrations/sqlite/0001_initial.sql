@@ -726,6 +726,13 @@ CREATE TABLE RollupState (
     UpdatedAt     TEXT NOT NULL
 ) STRICT;
 
+-- Minutes that a late outcome changed: it came from a state folder, without the lease, and the alert was final. The service
+-- counts them again, and deletes the row.
+CREATE TABLE MinuteRecount (
+    MinuteRecountId INTEGER PRIMARY KEY AUTOINCREMENT,
+    Minute          TEXT NOT NULL
+) STRICT;
+
 -- ==== Views ====
 
 -- One row per alert.

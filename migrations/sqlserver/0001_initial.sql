@@ -699,6 +699,15 @@ CREATE TABLE sendport.RollupState (
 );
 GO
 
+-- Minutes that a late outcome changed: it came from a state folder, without the lease, and the alert was final. The service
+-- counts them again, and deletes the row.
+CREATE TABLE sendport.MinuteRecount (
+    MinuteRecountId bigint IDENTITY(1, 1) NOT NULL,
+    [Minute]        datetime2(3) NOT NULL,
+    CONSTRAINT PK_MinuteRecount PRIMARY KEY (MinuteRecountId)
+);
+GO
+
 -- ==== Types: the service records many outcomes in one statement ====
 GO
 
@@ -3096,6 +3105,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.ReplyExplanation TO sendport_se
 GRANT SELECT ON sendport.RetentionProgress TO sendport_service;
 GRANT SELECT, INSERT, UPDATE ON sendport.RetentionState TO sendport_service;
 GRANT SELECT, INSERT, UPDATE ON sendport.RollupState TO sendport_service;
+GRANT SELECT, INSERT, DELETE ON sendport.MinuteRecount TO sendport_service;
 GRANT SELECT ON sendport.SchemaVersion TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.SendPort TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.SendPortRelay TO sendport_service;
@@ -3234,6 +3244,7 @@ DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayState TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RetentionProgress TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RetentionState TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RollupState TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.MinuteRecount TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.SchemaVersion TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.SendPort TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.SendPortRelay TO sendport_writer;

@@ -413,6 +413,8 @@ macro_rules! scenarios {
                 each_final_alert_is_counted_once_in_its_minute;
                 counting_again_changes_nothing;
                 what_is_recorded_late_is_counted_too;
+                a_late_outcome_corrects_the_counts_of_its_minute;
+                a_minute_of_which_alerts_are_deleted_keeps_its_counts;
                 percentiles_are_those_of_the_alerts;
                 failures_are_shown_by_cause_with_a_sample;
                 instances_show_their_state;

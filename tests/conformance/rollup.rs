@@ -210,3 +210,72 @@ pub(crate) async fn instances_show_their_state(f: &dyn Fixture) {
     f.advance(LEASE_AND_MORE).await;
     assert_eq!(shown("Name = 'a' AND State = 'lost'").await, 1);
 }
+
+/// The outcome of a killed instance comes half an hour after the alert failed without it.
+pub(crate) async fn a_late_outcome_corrects_the_counts_of_its_minute(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let id = f.alert_to("ops0@contoso.com").await;
+    let dead = instance(&store, "dead").await;
+    let (token, _) = claim_one(&store, dead).await;
+    let late = outcome(id, token, 1, &[Relayed]);
+    f.advance(LEASE_AND_MORE).await;
+    let other = instance(&store, "other").await;
+    assert_eq!(take_over(&store, other, 10).await, 1);
+    let (token, _) = claim_one(&store, other).await;
+    record(&store, other, &outcome(id, token, 2, &[Failed])).await;
+    f.advance(minutes(30)).await;
+    roll_up(&store).await;
+    let counts = |column: &'static str| sum(f, column, "ThroughputByMinute", "1 = 1");
+    assert_eq!(
+        (counts("FailedCount").await, counts("RelayedCount").await),
+        (1, 0)
+    );
+    record(&store, dead, &late).await;
+    roll_up(&store).await;
+    assert_eq!(
+        (counts("FailedCount").await, counts("RelayedCount").await),
+        (0, 1)
+    );
+    assert_eq!(sum(f, "AlertCount", "MinuteLatency", "1 = 1").await, 1);
+    assert_eq!(f.rows("MinuteRecount", "1 = 1").await, 0);
+}
+
+/// Where alerts of the day are deleted, a minute is not counted again: what is left would be too few.
+pub(crate) async fn a_minute_of_which_alerts_are_deleted_keeps_its_counts(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    ended(f, &store, &[Relayed]).await;
+    ended(f, &store, &[Failed]).await;
+    f.advance(minutes(30)).await;
+    roll_up(&store).await;
+    let (daily, recount, state) = (
+        f.table("DailyCount"),
+        f.table("MinuteRecount"),
+        f.state_table(),
+    );
+    let (day, minute) = match state.as_str() {
+        "AlertState" => (
+            "substr(FinalAt, 1, 10)",
+            "substr(FinalAt, 1, 16) || ':00.000Z'",
+        ),
+        _ => (
+            "CAST(FinalAt AS date)",
+            "DATEADD(minute, DATEDIFF(minute, '2000-01-01', FinalAt), '2000-01-01')",
+        ),
+    };
+    for statement in [
+        format!(
+            "INSERT INTO {daily} (Day, SendPort, Status, AlertCount, RecipientCount)
+             SELECT {day}, 'default', 'failed', 1, 1 FROM {state} WHERE Status = 'failed'"
+        ),
+        format!("INSERT INTO {recount} (Minute) SELECT {minute} FROM {state}"),
+        format!("UPDATE {state} SET Status = 'cancelled' WHERE Status = 'failed'"),
+    ] {
+        f.sql(&statement).await;
+    }
+    roll_up(&store).await;
+    assert_eq!(
+        sum(f, "FailedCount", "ThroughputByMinute", "1 = 1").await,
+        1
+    );
+    assert_eq!(f.rows("MinuteRecount", "1 = 1").await, 0);
+}

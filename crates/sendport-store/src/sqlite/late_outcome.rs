@@ -30,6 +30,10 @@ pub(super) const RECORD_ENDS_DOUBT: &str = "SELECT EXISTS (SELECT 1 FROM InDoubt
     JOIN AlertState s ON s.AlertId = d.AlertId \
     WHERE d.AlertId = ?1 AND d.AttemptNumber = ?2 AND s.Status = 'held' AND s.StatusReasonCode = 'in-doubt')";
 
+/// The counts of the minute in which it became final are wrong from now on.
+pub(super) const RECORD_RECOUNT: &str = "INSERT INTO MinuteRecount (Minute) \
+    SELECT substr(FinalAt, 1, 16) || ':00.000Z' FROM AlertState WHERE AlertId = ?1 AND FinalAt IS NOT NULL";
+
 /// Whether the alert goes to this address now.
 pub(super) static RECORD_REDIRECT_IN_FORCE: LazyLock<String> = LazyLock::new(|| {
     with_parts(
@@ -116,6 +120,9 @@ impl Recorder<'_> {
         self.tx
             .prepare_cached(RECORD_FACTS_COUNT)?
             .execute(params![alert.0, attempt.number])?;
+        if before.is_final() {
+            self.tx.prepare_cached(RECORD_RECOUNT)?.execute([alert.0])?;
+        }
         if ends_doubt {
             self.tx
                 .prepare_cached(RECORD_END_DOUBT)?

@@ -94,6 +94,7 @@ const PLANS: &[QueryPlan] = &[
     plan!("resolve_relayed" seeks ["PRIMARY KEY (AlertId=?)", "PRIMARY KEY (AttemptId=?)"], scans []),
     plan!("resolve_alert" seeks [BY_KEY], scans []),
     plan!(super::late_outcome::RECORD_ENDS_DOUBT; seeks [BY_KEY, BY_ALERT], scans []),
+    plan!(super::late_outcome::RECORD_RECOUNT; seeks [BY_KEY], scans []),
     plan!(super::late_outcome::RECORD_END_DOUBT; seeks [BY_KEY], scans []),
     plan!("take_over_hold" seeks [BY_KEY], scans []),
     plan!("queue" seeks [LIVE_ONLY, "INDEX IX_AlertState_Due (SendPort=? AND Priority=? AND DueAt=?)"],

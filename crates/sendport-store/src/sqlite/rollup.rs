@@ -38,6 +38,18 @@ pub(super) const ROLL_UP_CLEAR_LATENCIES: &str =
 const ROLL_UP_ADD_COUNT: &str = "INSERT INTO MinuteCount \
     (Minute, SendPort, Relay, Status, AlertCount, RecipientCount, AttemptCount) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
+/// Minutes that a late outcome changed after they were counted for the last time.
+const ROLL_UP_MARKED: &str = "SELECT m.Minute, max(m.MinuteRecountId) FROM MinuteRecount m \
+    JOIN RollupState s ON s.RollupStateId = 1 WHERE m.Minute < strftime('%Y-%m-%dT%H:%M:%fZ', s.CountedTo, ?1) \
+    GROUP BY m.Minute ORDER BY m.Minute LIMIT ?2";
+
+/// Alerts of the day are deleted: what is left of a minute is no count of it.
+const ROLL_UP_IS_PURGED: &str = "SELECT EXISTS (SELECT 1 FROM DailyCount WHERE Day = ?1)";
+
+/// The minute is counted as it was when the mark was read.
+const ROLL_UP_UNMARK: &str =
+    "DELETE FROM MinuteRecount WHERE Minute = ?1 AND MinuteRecountId <= ?2";
+
 /// Alerts that were relayed for all and for some recipients are counted together.
 const ROLL_UP_ADD_LATENCY: &str = "INSERT INTO MinuteLatency (Minute, SendPort, UpToMs, AlertCount) VALUES (?1, ?2, ?3, ?4) \
     ON CONFLICT (Minute, SendPort, UpToMs) DO UPDATE SET AlertCount = AlertCount + excluded.AlertCount";
@@ -55,6 +67,7 @@ impl RollupStore for SqliteStore {
     async fn roll_up(&self) -> Result<RolledUp, StoreError> {
         const DOING: &str = "count the alerts of a minute";
         let now = self.clock.now();
+        self.count_marked(DOING).await?;
         let next = move |connection: &mut Connection| next_minutes(connection, now);
         let Some((counted, to)) = self.writer.call(DOING, next).await? else {
             return Ok(RolledUp::default());
@@ -106,6 +119,56 @@ impl RollupStore for SqliteStore {
             })
             .await
     }
+}
+
+/// A minute that is counted again, and the last mark of it.
+struct MarkedMinute {
+    span: [String; 2],
+    mark: i64,
+}
+
+impl SqliteStore {
+    /// Counts minutes again that late outcomes changed, [`MOST_MINUTES`] at most.
+    async fn count_marked(&self, doing: &'static str) -> Result<(), StoreError> {
+        let marked = self.operator_reader.call(doing, |connection| {
+            let again = format!("-{COUNTED_AGAIN} minutes");
+            let mut statement = connection.prepare_cached(ROLL_UP_MARKED)?;
+            let rows = statement.query_map(params![again, MOST_MINUTES], |row| {
+                Ok((row.get::<_, String>(0)?, row.get(1)?))
+            })?;
+            let marked = rows.collect::<Result<Vec<_>, _>>()?;
+            Ok(marked
+                .into_iter()
+                .filter_map(marked_minute)
+                .collect::<Vec<_>>())
+        });
+        for MarkedMinute { span, mark } in marked.await? {
+            let of_span = span.clone();
+            let count = move |connection: &mut Connection| MinuteRows::count(connection, &of_span);
+            let rows = self.operator_reader.call(doing, count).await?;
+            let keep = move |connection: &mut Connection| {
+                write(connection, |tx| {
+                    let day = span[0].get(..10).unwrap_or_default();
+                    let is_purged: bool =
+                        tx.query_row(ROLL_UP_IS_PURGED, [day], |row| row.get(0))?;
+                    if !is_purged {
+                        rows.replace(tx, &span)?;
+                    }
+                    Ok(tx.execute(ROLL_UP_UNMARK, params![span[0], mark])?)
+                })
+            };
+            self.writer.call(doing, keep).await?;
+        }
+        Ok(())
+    }
+}
+
+fn marked_minute((minute, mark): (String, i64)) -> Option<MarkedMinute> {
+    let until = time_of(&minute).ok()? + TimeDelta::minutes(1);
+    Some(MarkedMinute {
+        span: [minute, time_text(until)],
+        mark,
+    })
 }
 
 /// What is counted up to, and up to where this call counts; `None` where every closed minute is counted.

@@ -7,7 +7,7 @@
 -- another transaction.
 SET NOCOUNT ON;
 SET LOCK_TIMEOUT 250;
-DECLARE @now datetime2(3) = SYSUTCDATETIME();
+DECLARE @now datetime2(3) = SYSUTCDATETIME(), @zero datetime2(3) = '2000-01-01';
 DECLARE @locked TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @missing TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @gone TABLE (AlertId bigint NOT NULL PRIMARY KEY);
@@ -87,6 +87,12 @@ BEGIN
                                     WHERE x.AlertId = f.AlertId AND x.AttemptKey <> o.AttemptKey
                                       AND (x.AttemptNumber > t.AttemptNumber
                                            OR x.AttemptNumber = t.AttemptNumber AND x.AttemptId > t.AttemptId)));
+    -- The counts of the minutes in which they became final are wrong from now on.
+    INSERT INTO sendport.MinuteRecount ([Minute])
+    SELECT DATEADD(minute, DATEDIFF(minute, @zero, a.FinalAt), @zero)
+    FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK)
+    JOIN @facts f ON f.AlertId = a.AlertId
+    WHERE a.FinalAt IS NOT NULL;
     INSERT @redirected
     SELECT f.AlertId
     FROM @facts f
