@@ -9,7 +9,6 @@ mod database_mail;
 mod database_mail_comparison;
 mod database_tokens;
 mod demo;
-mod digest_recipients;
 mod directory_import;
 mod dkim;
 mod dry_run;
@@ -17,6 +16,7 @@ mod health_check;
 mod health_server;
 mod instance;
 mod intake;
+mod missing_certificates;
 mod owner;
 mod preview;
 mod probe;
@@ -54,13 +54,15 @@ pub use database::{
 pub use database_mail::{database_mail, database_mail_script};
 pub use database_mail_comparison::{MessageDifference, compare_database_mail};
 pub use demo::DemoDatabase;
-pub use digest_recipients::digest_recipients_without_certificate;
 pub use directory_import::import_people;
 pub use dkim::{DkimState, dkim_states, unsigned_by_dkim};
 pub use dry_run::dry_run;
 pub use health_check::{HealthAddressError, ask_health, health_address, try_listen};
 pub use health_server::ListenerError;
 pub use instance::host_name;
+pub use missing_certificates::{
+    digest_recipients_without_certificate, redirect_address_without_certificate,
+};
 pub use owner::{FileOwner, owner_of_database, owner_of_state_folder, user_name};
 pub use preview::{PreviewError, preview_alert, preview_template};
 pub use probe::{ProbeContext, name_of_this_host, open_relay_check, probe};

@@ -14,6 +14,7 @@ use sendport_store::{FixedRoleMember, Store};
 
 use super::config_file::find;
 use super::findings::Findings;
+use super::redirects::check_requests;
 use super::{Failure, as_its_owner, progress};
 use crate::app::{self, FolderSpace, ProbeContext};
 use crate::config::{Config, section};
@@ -309,6 +310,7 @@ async fn check_database(config: &Config, findings: &mut Findings) {
     for (section, why) in app::digest_recipients_without_certificate(config, &store).await {
         findings.note(&section, why);
     }
+    check_requests(config, &store, findings).await;
     match store.templates().await {
         Ok(templates) => check_stored_templates(config, &templates.rows, findings).await,
         Err(error) => findings.fail("templates in the database", error.into()),

@@ -31,6 +31,7 @@ mod purge;
 mod redirect;
 mod redirects;
 mod release;
+mod request_output;
 mod requests;
 mod requeue;
 mod resolve;

@@ -1,12 +1,16 @@
 //! Redirects in force, and what ends one of them.
 
+use std::sync::Arc;
+
 use sendport_core::domain::{Mailbox, OperatorVerb, parse_mailbox, shown_name};
 use sendport_store::Store;
 use sendport_store::operator_requests::{NewRequest, RequestFilter, RequestLine};
 
 use super::Failure;
+use super::findings::Findings;
 use super::operator_verb::{EndedRequest, NEWEST, is_being_released};
 use super::terminal::note;
+use crate::app;
 use crate::config::Config;
 
 /// What is no hold or redirect in force is not ended.
@@ -79,6 +83,57 @@ pub(super) fn note_closed_send_ports(request: &NewRequest, config: &Config) {
             ));
         }
     }
+}
+
+/// Send ports that encrypt, and cannot encrypt to the address.
+pub(super) async fn note_missing_certificates(
+    request: &NewRequest,
+    config: &Config,
+    store: &Arc<dyn Store>,
+) {
+    let Some(address) = &request.redirect_to else {
+        return;
+    };
+    let only = request.filter.send_port.as_deref();
+    let found = app::redirect_address_without_certificate(config, store, address, only);
+    for (name, why) in found.await {
+        note(missing_certificate(&name, &why));
+    }
+}
+
+/// Redirects in force whose address a send port cannot encrypt to, and requests that cannot be read.
+pub(super) async fn check_requests(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    findings: &mut Findings,
+) {
+    let open = match store.open_requests().await {
+        Ok(open) => open,
+        Err(error) => return findings.fail("requests of operators", error.into()),
+    };
+    for line in open {
+        let subject = format!("request {}", line.request_id);
+        if let Some(advice) = line.advice() {
+            findings.note(&subject, advice);
+            continue;
+        }
+        if let Some(address) = &line.redirect_to {
+            let only = line.filter.send_port.as_deref();
+            let found = app::redirect_address_without_certificate(config, store, address, only);
+            for (name, why) in found.await {
+                findings.note(&subject, missing_certificate(&name, &why));
+            }
+        }
+    }
+}
+
+/// Of one send port.
+fn missing_certificate(send_port: &str, why: &str) -> String {
+    format!(
+        "send port {} encrypts, and cannot encrypt to the address: {why}; when_missing of its encryption decides what \
+         happens to its alerts that match",
+        shown_name(send_port)
+    )
 }
 
 /// The redirect that is in force behind one that has ended. `open`: what was open before.

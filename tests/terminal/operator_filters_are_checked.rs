@@ -200,3 +200,23 @@ fn a_purge_by_age_is_a_request() {
         "3"
     );
 }
+
+/// Everything that it redirects would fail: the command and the check say so, and a send port that does not encrypt is
+/// not named.
+#[test]
+fn a_redirect_to_an_address_without_a_certificate_is_warned_of() {
+    let encrypting = PORT.to_owned()
+        + "protection = \"encrypt\"\n[send_port.default.encryption]\n\
+           [send_port.plain]\nfrom = \"alerts@contoso.com\"\nrelays = [\"main\"]\n";
+    let site = Site::new(&encrypting);
+    let to = ["redirect", "--to", "qa@contoso.com"];
+    let says = "send port default encrypts, and cannot encrypt to the address: there is no certificate for qa@contoso.com";
+    run(&site.path(""), &[&to[..], &["--all"]].concat())
+        .prints(0, &[says, "request 1 is in force"]);
+    let plain = run(
+        &site.path(""),
+        &[&to[..], &["--send-port", "plain"]].concat(),
+    );
+    plain.prints(0, &["request 2 is in force"]);
+    run(&site.path(""), &["check"]).prints(0, &["request 1", says]);
+}

@@ -1,4 +1,4 @@
-//! Finds recipients of failure digests who have no usable certificate.
+//! Finds addresses without a usable certificate: recipients of failure digests, and the address of a redirect.
 
 use std::sync::Arc;
 
@@ -22,29 +22,51 @@ pub async fn digest_recipients_without_certificate(
     let lists = Arc::new(CrlCache::read_only(&crl_folder(config)));
     let mut sentences = Vec::new();
     for (name, port) in &config.send_port {
-        let missing = missing_certificates(name, port, &cache, &lists).await;
+        let recipients = port.notify_failures_to.iter();
+        let addresses = recipients.flat_map(|it| it.addresses().map(ToString::to_string));
+        let missing = missing_certificates((name, port), addresses.collect(), &cache, &lists).await;
         let section = format!("{}.notify_failures_to", section("send_port", name));
         sentences.extend(missing.into_iter().map(|why| (section.clone(), why)));
     }
     sentences
 }
 
+/// For each send port that encrypts and has no usable certificate for the address of a redirect: its name, and a
+/// sentence. `only`: the one that the redirect is about.
+pub async fn redirect_address_without_certificate(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    address: &str,
+    only: Option<&str>,
+) -> Vec<(String, String)> {
+    let cache = Arc::new(CertificateCache::new(store.clone()));
+    let lists = Arc::new(CrlCache::read_only(&crl_folder(config)));
+    let mut sentences = Vec::new();
+    let is_meant = |name: &str| only.is_none_or(|only| only.trim_end() == name);
+    for (name, port) in config.send_port.iter().filter(|(name, _)| is_meant(name)) {
+        let addresses = vec![address.to_owned()];
+        let missing = missing_certificates((name, port), addresses, &cache, &lists).await;
+        sentences.extend(missing.into_iter().map(|why| (name.clone(), why)));
+    }
+    sentences
+}
+
 /// Problems of the protection itself are reported elsewhere.
 async fn missing_certificates(
-    name: &str,
-    port: &SendPortConfig,
+    (name, port): (&str, &SendPortConfig),
+    addresses: Vec<String>,
     cache: &Arc<CertificateCache>,
     lists: &Arc<CrlCache>,
 ) -> Vec<String> {
-    let recipients = port.notify_failures_to.as_ref();
-    let recipients = recipients.filter(|_| port.protection.encrypts());
+    if addresses.is_empty() || !port.protection.encrypts() {
+        return Vec::new();
+    }
     let encryptor = protector(name, port, lists)
         .ok()
         .and_then(|it| it.encryptor);
-    let (Some(recipients), Some(encryptor)) = (recipients, encryptor) else {
+    let Some(encryptor) = encryptor else {
         return Vec::new();
     };
-    let addresses: Vec<_> = recipients.addresses().map(ToString::to_string).collect();
     loop {
         let now = system_clock().now();
         match cache.find(encryptor.clone(), addresses.clone(), now).await {
