@@ -106,7 +106,7 @@ CREATE TABLE AlertState (
     AttemptCount    INTEGER NOT NULL DEFAULT 0,
     TemplateVersion TEXT,
     FinalAt         TEXT,
-    -- 'digest': inserted by the service to report failures. 'smtp': a client submitted the whole message (table
+    -- 'digest': inserted by the service to report failures. The others: a program submitted the whole message (table
     -- ReceivedMessage). Applications cannot write it.
     Origin          TEXT NOT NULL DEFAULT 'application',
     -- When the service stored the files that FileAttachments names as rows of Attachment.
@@ -131,7 +131,7 @@ CREATE TABLE AlertState (
         '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'
         AND date(DueAt, '+0 days') IS substr(DueAt, 1, 10)),
     CONSTRAINT CK_AlertState_BodyPurged CHECK (BodyPurged IN (0, 1)),
-    CONSTRAINT CK_AlertState_Origin CHECK (Origin IN ('application', 'digest', 'smtp'))
+    CONSTRAINT CK_AlertState_Origin CHECK (Origin IN ('application', 'digest', 'smtp', 'pickup', 'sendmail'))
 ) STRICT;
 
 -- Each index covers only rows that are live, failed or final, so that a claim costs the same beside many finished rows.
@@ -216,14 +216,14 @@ BEGIN
     SELECT RAISE(ABORT, 'an attachment of an alert that is not final cannot be deleted');
 END;
 
--- How a message came in that a client submitted whole: one row per alert of the origin 'smtp'.
+-- How a message came in that a client submitted whole: one row per alert of the origin 'smtp', 'pickup' or 'sendmail'.
 CREATE TABLE ReceivedMessage (
     AlertId       INTEGER PRIMARY KEY REFERENCES Alert (AlertId) ON DELETE CASCADE,
     Intake        TEXT NOT NULL,
     ClientAddress TEXT,
     -- The name that the client gave itself in HELO or EHLO.
     HeloName      TEXT,
-    -- The authenticated user.
+    -- The authenticated user, or the owner of the file.
     UserName      TEXT,
     -- Empty for the null reverse-path.
     ReversePath   TEXT NOT NULL,

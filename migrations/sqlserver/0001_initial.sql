@@ -64,7 +64,7 @@ CREATE TABLE sendport.AlertRow (
     AttemptCount    int NOT NULL CONSTRAINT DF_AlertRow_AttemptCount DEFAULT 0,
     TemplateVersion nvarchar(128) NULL,
     FinalAt         datetime2(3) NULL,
-    -- 'digest': inserted by the service to report failures. 'smtp': a client submitted the whole message (table
+    -- 'digest': inserted by the service to report failures. The others: a program submitted the whole message (table
     -- ReceivedMessage). The view Alert does not have this column, so applications cannot write it.
     Origin          nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_AlertRow_Origin DEFAULT N'application',
     -- When the service stored the files that FileAttachments names as rows of AttachmentRow.
@@ -93,7 +93,7 @@ CREATE TABLE sendport.AlertRow (
     CONSTRAINT CK_AlertRow_StatusReasonCode CHECK (StatusReasonCode IN (N'waiting', N'in-doubt', N'no-such-send-port',
         N'operator-hold', N'cancelling')),
     CONSTRAINT CK_AlertRow_BodyPurged CHECK (BodyPurged IN (0, 1)),
-    CONSTRAINT CK_AlertRow_Origin CHECK (Origin IN (N'application', N'digest', N'smtp'))
+    CONSTRAINT CK_AlertRow_Origin CHECK (Origin IN (N'application', N'digest', N'smtp', N'pickup', N'sendmail'))
 );
 GO
 -- Babelfish decides by itself what it stores off the row.
@@ -165,14 +165,14 @@ ELSE
             END');
 GO
 
--- How a message came in that a client submitted whole: one row per alert of the origin 'smtp'.
+-- How a message came in that a client submitted whole: one row per alert of the origin 'smtp', 'pickup' or 'sendmail'.
 CREATE TABLE sendport.ReceivedMessage (
     AlertId       bigint NOT NULL,
     Intake        nvarchar(64) NOT NULL,
     ClientAddress nvarchar(64) NULL,
     -- The name that the client gave itself in HELO or EHLO.
     HeloName      nvarchar(255) NULL,
-    -- The authenticated user.
+    -- The authenticated user, or the owner of the file.
     UserName      nvarchar(255) NULL,
     -- Empty for the null reverse-path.
     ReversePath   nvarchar(320) NOT NULL,

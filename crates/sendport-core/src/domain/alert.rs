@@ -142,13 +142,17 @@ word_enum! {
         Digest = "digest",
         /// A client submitted the whole message over SMTP.
         Smtp = "smtp",
+        /// A program wrote the whole message as a file into a pickup folder.
+        Pickup = "pickup",
+        /// A program submitted the whole message with `sendport sendmail`.
+        Sendmail = "sendmail",
     }
 }
 
 impl AlertOrigin {
     /// A client submitted the message whole; the service renders nothing.
     pub fn is_received(self) -> bool {
-        matches!(self, Self::Smtp)
+        matches!(self, Self::Smtp | Self::Pickup | Self::Sendmail)
     }
 }
 

@@ -4,12 +4,14 @@
 use std::net::IpAddr;
 
 use sendport_core::clock;
-use sendport_core::domain::{Address, Timestamp, TransactionId, address_literal, domain_to_ascii};
+use sendport_core::domain::{
+    Address, AlertOrigin, Timestamp, TransactionId, address_literal, domain_to_ascii,
+};
 
 use super::header::HeaderSection;
 
-/// Longest name of HELO in `Received`.
-const LONGEST_HELO: usize = 255;
+/// Longest name in a comment of `Received`.
+const LONGEST_NAME: usize = 255;
 
 /// The protocol of a session (RFC 3848, RFC 6531 section 4.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,15 +38,62 @@ impl Protocol {
     }
 }
 
+/// Where a message came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source<'a> {
+    /// A client of the SMTP server.
+    Smtp {
+        helo: Option<&'a str>,
+        client: IpAddr,
+        protocol: Protocol,
+        /// TLS version and cipher.
+        tls: Option<&'a str>,
+    },
+    /// A program on this host, which wrote a file.
+    File {
+        origin: AlertOrigin,
+        /// The owner of the file.
+        user: Option<&'a str>,
+    },
+}
+
+impl Source<'_> {
+    /// The clauses of `Received` in front of `id`. A file has no FROM clause, as RFC 5321 section 4.4 only requires one
+    /// of SMTP.
+    fn clauses(&self, hostname: &str) -> String {
+        match *self {
+            Self::Smtp {
+                helo,
+                client,
+                protocol,
+                tls,
+            } => {
+                let client = address_literal(client);
+                let from = match helo {
+                    Some(helo) if is_host(helo) => format!("{helo} ({client})"),
+                    Some(helo) if !helo.is_empty() => format!("{client} (HELO {})", harmless(helo)),
+                    _ => client,
+                };
+                let tls = tls.map(|tls| format!(" ({tls})")).unwrap_or_default();
+                let protocol = protocol.keyword();
+                format!("from {from}\r\n\tby {hostname} with {protocol}{tls}")
+            }
+            Self::File { origin, user } => {
+                let user = user.map(harmless);
+                let user = user
+                    .map(|user| format!(", user {user}"))
+                    .unwrap_or_default();
+                format!("by {hostname} (sendport {origin}{user})")
+            }
+        }
+    }
+}
+
 /// How a message came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Trace<'a> {
-    pub(crate) helo: Option<&'a str>,
-    pub(crate) client: IpAddr,
+    pub(crate) source: Source<'a>,
     pub(crate) hostname: &'a str,
-    pub(crate) protocol: Protocol,
-    /// TLS version and cipher.
-    pub(crate) tls: Option<&'a str>,
     pub(crate) transaction: TransactionId,
     /// The recipient, if there is one alone.
     pub(crate) recipient: Option<&'a Address>,
@@ -62,24 +111,15 @@ pub(crate) struct Preface {
 impl Preface {
     pub(crate) fn new(trace: &Trace<'_>) -> Self {
         let date = clock::format(trace.at, "%a, %d %b %Y %H:%M:%S +0000");
-        let client = address_literal(trace.client);
-        let from = match trace.helo {
-            Some(helo) if is_host(helo) => format!("{helo} ({client})"),
-            Some(helo) if !helo.is_empty() => format!("{client} (HELO {})", harmless(helo)),
-            _ => client,
-        };
-        let tls = trace.tls.map(|tls| format!(" ({tls})")).unwrap_or_default();
         let recipient = trace.recipient.filter(|it| !it.is_international());
         let recipient = recipient
             .map(|it| format!("\r\n\tfor <{it}>"))
             .unwrap_or_default();
         let id = trace.transaction.0.simple();
         let hostname = trace.hostname;
-        let protocol = trace.protocol.keyword();
+        let clauses = trace.source.clauses(hostname);
         Self {
-            received: format!(
-                "Received: from {from}\r\n\tby {hostname} with {protocol}{tls}\r\n\tid {id}{recipient};\r\n\t{date}\r\n"
-            ),
+            received: format!("Received: {clauses}\r\n\tid {id}{recipient};\r\n\t{date}\r\n"),
             date,
             message_id: format!("<{}@{hostname}>", trace.transaction.0),
         }
@@ -104,11 +144,11 @@ fn is_host(helo: &str) -> bool {
     helo.is_ascii() && domain_to_ascii(helo).is_ok()
 }
 
-/// A name that is no host, for a comment.
-fn harmless(helo: &str) -> String {
+/// A name of a host or a user, for a comment.
+fn harmless(name: &str) -> String {
     let letter = |c: char| match c {
         c if c.is_ascii_alphanumeric() || ".-_:@".contains(c) => c,
         _ => '?',
     };
-    helo.chars().take(LONGEST_HELO).map(letter).collect()
+    name.chars().take(LONGEST_NAME).map(letter).collect()
 }

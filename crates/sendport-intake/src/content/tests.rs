@@ -1,14 +1,14 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use sendport_core::domain::{ReceivedContent, Timestamp, TransactionId};
+use sendport_core::domain::{AlertOrigin, ReceivedContent, Timestamp, TransactionId};
 
 use super::dot::DotReader;
 use super::header::HeaderSection;
 use super::incoming::{Accepted, ContentLimits, Defect, IncomingContent};
 use super::line_ends::LineEnds;
 use super::memory::MemoryBudget;
-use super::preface::{Preface, Protocol, Trace};
+use super::preface::{Preface, Protocol, Source, Trace};
 
 const PROTOCOL: Protocol = Protocol {
     is_extended: true,
@@ -18,12 +18,18 @@ const PROTOCOL: Protocol = Protocol {
 };
 
 fn trace() -> Trace<'static> {
+    from_client("client.test", PROTOCOL)
+}
+
+fn from_client(helo: &'static str, protocol: Protocol) -> Trace<'static> {
     Trace {
-        helo: Some("client.test"),
-        client: [192, 0, 2, 1].into(),
+        source: Source::Smtp {
+            helo: Some(helo),
+            client: [192, 0, 2, 1].into(),
+            protocol,
+            tls: None,
+        },
         hostname: "mail.test",
-        protocol: PROTOCOL,
-        tls: None,
         transaction: TransactionId(Default::default()),
         recipient: None,
         at: Timestamp::UNIX_EPOCH,
@@ -207,13 +213,7 @@ async fn a_header_section_has_a_limit() {
 
 #[test]
 fn a_helo_name_cannot_add_anything() {
-    let received = |helo: &'static str| {
-        let trace = Trace {
-            helo: Some(helo),
-            ..trace()
-        };
-        format!("{:?}", Preface::new(&trace))
-    };
+    let received = |helo: &'static str| format!("{:?}", Preface::new(&from_client(helo, PROTOCOL)));
     for (helo, from) in [
         ("client.test", "from client.test ([192.0.2.1])"),
         ("[10.0.0.1]", "from [10.0.0.1] ([192.0.2.1])"),
@@ -226,6 +226,30 @@ fn a_helo_name_cannot_add_anything() {
 }
 
 #[test]
+fn a_file_is_received_from_its_owner() {
+    let received = |user| {
+        let source = Source::File {
+            origin: AlertOrigin::Pickup,
+            user,
+        };
+        format!("{:?}", Preface::new(&Trace { source, ..trace() }))
+    };
+    for (user, by) in [
+        (None, "Received: by mail.test (sendport pickup)\\r"),
+        (
+            Some("www-data"),
+            "by mail.test (sendport pickup, user www-data)\\r",
+        ),
+        (
+            Some("a) b;\r\nc"),
+            "by mail.test (sendport pickup, user a??b???c)\\r",
+        ),
+    ] {
+        assert!(received(user).contains(by), "{}", received(user));
+    }
+}
+
+#[test]
 fn the_protocol_has_its_registered_name() {
     let name = |is_extended, is_encrypted, is_authenticated, is_international| {
         let protocol = Protocol {
@@ -234,10 +258,7 @@ fn the_protocol_has_its_registered_name() {
             is_authenticated,
             is_international,
         };
-        let preface = Preface::new(&Trace {
-            protocol,
-            ..trace()
-        });
+        let preface = Preface::new(&from_client("client.test", protocol));
         let text = format!("{preface:?}");
         let after = text.split_once(" with ").unwrap().1;
         after.split_once("\\r").unwrap().0.to_owned()

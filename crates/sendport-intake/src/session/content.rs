@@ -9,7 +9,7 @@ use super::{Next, Session, SessionEnd, Transaction};
 use crate::command::Chunk;
 use crate::content::dot::DotReader;
 use crate::content::incoming::{Accepted, Defect, IncomingContent};
-use crate::content::preface::{Preface, Protocol, Trace};
+use crate::content::preface::{Preface, Protocol, Source, Trace};
 use crate::content::recipients::set_kinds;
 use crate::observer::IntakeActivity;
 use crate::queue::QueueError;
@@ -150,10 +150,9 @@ impl Session {
 
     fn incoming(&self, transaction: &Transaction) -> IncomingContent {
         let helo = self.helo.as_ref();
-        let trace = Trace {
+        let source = Source::Smtp {
             helo: helo.and_then(|it| it.name.as_deref()),
             client: self.client,
-            hostname: &self.intake.hostname,
             protocol: Protocol {
                 is_extended: helo.is_some_and(|it| it.is_extended),
                 is_encrypted: self.is_encrypted(),
@@ -161,6 +160,10 @@ impl Session {
                 is_international: transaction.mail.smtp_utf8,
             },
             tls: self.tls.as_deref(),
+        };
+        let trace = Trace {
+            source,
+            hostname: &self.intake.hostname,
             transaction: transaction.id,
             recipient: match &*transaction.recipients {
                 [only] => Some(&only.address),
