@@ -103,6 +103,7 @@ done
 grep -h '^sendport is installed' "$scratch/apt.log" || fail "the package does not say that it does not run"
 apt install sqlite3
 is "owner and mode of the configuration" "$(within stat -c '%U:%G %a' /etc/sendport/sendport.toml)" "root:sendport 640"
+is "owner and mode of the folder of sendmail" "$(within stat -c '%U:%G %a' /var/spool/sendport/sendmail)" "sendport:sendport 3733"
 is "owner and mode of the state" "$(within stat -c '%U:%G %a' /var/lib/sendport)" "sendport:sendport 750"
 as_user=("${inside[@]}" setpriv --reuid "$(unit User)" --regid "$(unit Group)" --init-groups --bounding-set=-all
     --no-new-privs env "SENDPORT__HTTP__LISTEN=127.0.0.1:$port")

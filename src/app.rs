@@ -63,7 +63,7 @@ pub use instance::host_name;
 pub use missing_certificates::{
     digest_recipients_without_certificate, redirect_address_without_certificate,
 };
-pub use owner::{FileOwner, owner_of_database, owner_of_state_folder, user_name};
+pub use owner::{FileOwner, full_name, owner_of_database, owner_of_state_folder, user_name};
 pub use preview::{PreviewError, preview_alert, preview_template};
 pub use probe::{ProbeContext, name_of_this_host, open_relay_check, probe};
 pub use protection::{ProtectionState, protection_states};

@@ -2,7 +2,6 @@
 
 use sendport_delivery::settings::SendPortConfig;
 use sendport_dkim::{DkimKeys, PublishedKey};
-use sendport_intake::settings::IntakeConfig;
 
 use super::AppError;
 use crate::config::{Config, section};
@@ -61,9 +60,9 @@ pub fn unsigned_by_dkim(config: &Config) -> Vec<(String, String)> {
                 format!("no key is for {domain}, the domain of from: its messages are not signed");
             found.push((section.clone(), why));
         }
-        let is_of_intake = config.intake.values().any(|IntakeConfig::Smtp(intake)| {
-            let mut ports = intake.send_ports();
-            ports.any(|(_, port)| port == name)
+        let is_of_intake = config.intake.values().any(|intake| {
+            let ports = intake.send_ports();
+            ports.iter().any(|(_, port)| port == name)
         });
         if is_of_intake && port.allow_from.is_empty() {
             let why = format!(

@@ -6,15 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sendport_core::domain::{AlertId, ReceivedMessage};
+use sendport_core::domain::{AlertId, AlertOrigin, ReceivedMessage};
 use sendport_intake::settings::IntakeConfig;
-use sendport_intake::{IntakeDependencies, MessageQueue, QueueError, SmtpIntake};
+use sendport_intake::{IntakeDependencies, MessageQueue, PickupIntake, QueueError, SmtpIntake};
 use sendport_smtp::ehlo_name;
 use sendport_store::{Store, StoreError, StoreErrorKind};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::instance::host_name;
+use super::owner::owner_of_file;
 use super::{AppError, SettingError, schema_problem, system_clock};
 use crate::config::{Config, section, sqlite_file};
 use crate::observability::metrics::Metrics;
@@ -43,9 +44,8 @@ impl Intakes {
             return Ok(Self { tasks });
         }
         let queue = Arc::new(DatabaseQueue::new(config, store));
-        let mut bound = Vec::new();
+        let (mut servers, mut pickups) = (Vec::new(), Vec::new());
         for (name, intake) in &config.intake {
-            let IntakeConfig::Smtp(settings) = intake;
             let Some(observer) = metrics.intake(name).cloned() else {
                 continue;
             };
@@ -56,12 +56,23 @@ impl Intakes {
                 folder: config.service.state_folder.clone(),
                 default_hostname: ehlo_name::of_this_host().unwrap_or_else(host_name),
             };
-            let intake = SmtpIntake::bind(name, settings, dependencies).await;
-            bound
-                .push(intake.map_err(|error| SettingError::below(section("intake", name), error))?);
+            let (origin, pickup) = match intake {
+                IntakeConfig::Smtp(settings) => {
+                    let bound = SmtpIntake::bind(name, settings, dependencies).await;
+                    servers.push(bound.map_err(|error| of_intake(name, error))?);
+                    continue;
+                }
+                IntakeConfig::Pickup(pickup) => (AlertOrigin::Pickup, pickup),
+                IntakeConfig::Sendmail(pickup) => (AlertOrigin::Sendmail, pickup),
+            };
+            let opened = PickupIntake::open(name, origin, pickup, dependencies, owner_of_file);
+            pickups.push(opened.map_err(|error| of_intake(name, error))?);
         }
-        for intake in bound {
-            tasks.spawn(intake.run(stop.clone()));
+        for server in servers {
+            tasks.spawn(server.run(stop.clone()));
+        }
+        for pickup in pickups {
+            tasks.spawn(pickup.run(stop.clone()));
         }
         Ok(Self { tasks })
     }
@@ -70,9 +81,13 @@ impl Intakes {
     pub(super) async fn end(mut self, at_most: Duration) {
         let ended = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(at_most, ended).await.is_err() {
-            tracing::warn!("SMTP sessions ended without a reply to their message");
+            tracing::warn!("intakes were stopped before they had committed every message");
         }
     }
+}
+
+fn of_intake(name: &str, error: impl std::error::Error + Send + Sync + 'static) -> SettingError {
+    SettingError::below(section("intake", name), error)
 }
 
 /// The alert table as the queue of an intake.

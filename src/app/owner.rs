@@ -94,18 +94,40 @@ fn effective_user() -> Option<u32> {
     Some(rustix::process::geteuid().as_raw())
 }
 
-#[cfg(all(unix, not(target_os = "linux")))]
+#[cfg(not(target_os = "linux"))]
 fn effective_user() -> Option<u32> {
     None
 }
 
-#[cfg(unix)]
+/// The name of a user, or `#` and its number.
 fn name_of(user: u32) -> String {
-    let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let name = accounts.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(user)).then(|| name.to_owned())
-    });
-    name.unwrap_or_else(|| format!("#{user}"))
+    account(user).map_or_else(|| format!("#{user}"), |(name, _)| name)
+}
+
+/// The full name of the user who runs this program, if `/etc/passwd` has one.
+pub fn full_name() -> Option<String> {
+    effective_user().and_then(account)?.1
+}
+
+/// The name of the user who owns a file, by its number. `None` for the number that stands for users whom a namespace of
+/// this process does not have (`PrivateUsers` of systemd).
+pub(super) fn owner_of_file(user: u32) -> Option<String> {
+    let number = std::fs::read_to_string("/proc/sys/kernel/overflowuid").unwrap_or_default();
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let has_all_users = map.split_whitespace().eq(["0", "0", "4294967295"]);
+    let is_unknown = number.trim().parse() == Ok(user) && !has_all_users;
+    (!is_unknown).then(|| name_of(user))
+}
+
+/// Name and full name of a user in `/etc/passwd`.
+fn account(user: u32) -> Option<(String, Option<String>)> {
+    let accounts = std::fs::read_to_string("/etc/passwd").ok()?;
+    accounts.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let &[name, _, number, _, about, ..] = &fields[..] else {
+            return None;
+        };
+        let full_name = about.split(',').next().filter(|it| !it.is_empty());
+        (number.parse() == Ok(user)).then(|| (name.to_owned(), full_name.map(str::to_owned)))
+    })
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sendport_core::domain::{ExpiringCertificate, TemplateRow, shown_names};
 use sendport_core::file_beneath;
 use sendport_core::replies::ReplyTable;
+use sendport_intake::folder_findings;
 use sendport_intake::settings::IntakeConfig;
 use sendport_smtp::relay::Relay;
 use sendport_smtp::settings::relay::RelayConfig;
@@ -96,24 +97,10 @@ fn check_config(config: &Config, findings: &mut Findings) {
             format_args!("from {}, relays {relays}", port.from),
         );
     }
-    for (name, IntakeConfig::Smtp(intake)) in &config.intake {
+    for (name, intake) in &config.intake {
         let section = section("intake", name);
         if is_fine(&format!("{section}.")) {
-            let listen: Vec<_> = intake.listen.iter().map(ToString::to_string).collect();
-            let clients: Vec<_> = intake
-                .allow_clients
-                .iter()
-                .map(ToString::to_string)
-                .collect();
-            findings.ok(
-                &section,
-                format_args!(
-                    "listens on {}, clients {}, send port {}",
-                    listen.join(", "),
-                    clients.join(", "),
-                    intake.send_port
-                ),
-            );
+            check_intake(&section, intake, findings);
         }
     }
     for (port, state) in app::window_states(config) {
@@ -166,6 +153,36 @@ async fn check_listen(config: &Config, findings: &mut Findings) {
         Ok(None) => {}
         Ok(Some(text)) => findings.note("http.listen", text),
         Err(error) => findings.refuse(error.into()),
+    }
+}
+
+fn check_intake(section: &str, intake: &IntakeConfig, findings: &mut Findings) {
+    let pickup = match intake {
+        IntakeConfig::Smtp(smtp) => {
+            let listen: Vec<_> = smtp.listen.iter().map(ToString::to_string).collect();
+            let clients: Vec<_> = smtp.allow_clients.iter().map(ToString::to_string).collect();
+            let (listen, clients) = (listen.join(", "), clients.join(", "));
+            let port = &smtp.send_port;
+            let what = format_args!("listens on {listen}, clients {clients}, send port {port}");
+            return findings.ok(section, what);
+        }
+        IntakeConfig::Pickup(pickup) | IntakeConfig::Sendmail(pickup) => pickup,
+    };
+    let is_sendmail = matches!(intake, IntakeConfig::Sendmail(_));
+    let found = folder_findings(pickup, is_sendmail);
+    for problem in &found.warnings {
+        findings.note(&format!("{section}.{}", problem.key), &problem.what);
+    }
+    if found.problems.is_empty() {
+        let (folder, badmail) = (pickup.folder.display(), pickup.badmail());
+        let (badmail, port) = (badmail.display(), &pickup.send_port);
+        let what =
+            format_args!("takes files from {folder}, refused ones to {badmail}, send port {port}");
+        findings.ok(section, what);
+    }
+    for problem in found.problems {
+        let key = format!("{section}.{}", problem.key);
+        findings.fail(&key, Failure::Config(problem.what));
     }
 }
 

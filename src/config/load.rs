@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use config::{File, FileFormat};
 use regex::Regex;
 use sendport_core::problem::Problem;
-use sendport_intake::settings::IntakeConfig;
 use sendport_smtp::settings::relay::RelayConfig;
 
 use super::Config;
@@ -148,8 +147,8 @@ impl Config {
             let own = audit.chain(signing).chain(encryption).chain(dkim);
             own.chain(files).for_each(rebase);
         }
-        for IntakeConfig::Smtp(intake) in self.intake.values_mut() {
-            intake.files().for_each(rebase);
+        for intake in self.intake.values_mut() {
+            intake.files().into_iter().for_each(rebase);
         }
         self.database.rebase(folder);
     }

@@ -1,12 +1,13 @@
 //! Checks whether a parsed configuration can work.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
 use sendport_core::domain::{shown_name, shown_names};
 use sendport_core::problem::Problem;
 use sendport_delivery::settings::SendPortConfig;
-use sendport_intake::settings::{IntakeConfig, SmtpIntakeConfig};
+use sendport_intake::settings::IntakeConfig;
 use sendport_smtp::settings::relay::{RelayConfig, SmtpRelay};
 use sendport_smtp::settings::tls::TlsMode;
 
@@ -46,9 +47,10 @@ impl Config {
                 check_smtp(name, smtp, &mut found);
             }
         }
-        for (name, IntakeConfig::Smtp(intake)) in &self.intake {
+        for (name, intake) in &self.intake {
             self.check_intake(name, intake, &mut found);
         }
+        self.check_pickup_folders(&mut found);
         for problem in &mut found.0 {
             problem.key = self.variables.with_origin(&problem.key);
         }
@@ -79,7 +81,7 @@ impl Config {
                 );
             }
         }
-        for (name, IntakeConfig::Smtp(intake)) in &self.intake {
+        for (name, intake) in &self.intake {
             let section = section("intake", name);
             found.0.extend(below(&section, intake.warnings()));
         }
@@ -122,7 +124,7 @@ impl Config {
         found.0.extend(port.problems(&section));
     }
 
-    fn check_intake(&self, name: &str, intake: &SmtpIntakeConfig, found: &mut Problems) {
+    fn check_intake(&self, name: &str, intake: &IntakeConfig, found: &mut Problems) {
         let section = section("intake", name);
         check_name(&section, name, found);
         found.0.extend(below(&section, intake.problems()));
@@ -136,6 +138,21 @@ impl Config {
                     format!("{section}.{key}"),
                     format!("there is no [{wanted}]; there are: {known}"),
                 );
+            }
+        }
+    }
+
+    /// Two intakes cannot take the files of one folder.
+    fn check_pickup_folders(&self, found: &mut Problems) {
+        let pickups = self.intake.iter();
+        let pickups = pickups.filter_map(|(name, intake)| Some((name, intake.pickup()?)));
+        let mut folders = BTreeMap::new();
+        for (name, pickup) in pickups {
+            if let Some(other) = folders.insert(&pickup.folder, name) {
+                let other = section("intake", other);
+                let what =
+                    format!("[{other}] takes the files of this folder, too; name another one");
+                found.add(format!("{}.folder", section("intake", name)), what);
             }
         }
     }

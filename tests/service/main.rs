@@ -94,6 +94,7 @@ mod status_shows_certificates_and_authentications;
 mod stop_cuts_off_a_hung_relay;
 mod stop_drains;
 mod submitted_over_smtp;
+mod taken_from_a_pickup_folder;
 mod templates_are_imported_and_exported;
 mod templates_stay_at_their_version;
 mod ten_thousand_on_sqlserver;

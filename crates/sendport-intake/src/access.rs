@@ -7,7 +7,8 @@ use sendport_core::domain::Address;
 
 use crate::reply::Reply;
 use crate::settings::{
-    AddressPattern, ClientNetwork, ClientRule, DomainPattern, SmtpIntakeConfig, UserRule,
+    AddressPattern, ClientNetwork, ClientRule, DomainPattern, PickupConfig, SmtpIntakeConfig,
+    UserRule,
 };
 
 /// The rules of an intake.
@@ -48,6 +49,30 @@ impl AccessRules {
             users: users
                 .map(|(name, rule)| (name.clone(), rule.clone()))
                 .collect(),
+        }
+    }
+
+    /// Of a folder. Who may write files there may send.
+    pub(crate) fn of_folder(settings: &PickupConfig) -> Self {
+        Self {
+            send_port: settings.send_port.clone(),
+            by_sender: settings.send_port_by_sender.clone().into_iter().collect(),
+            senders: settings.allow_senders.clone(),
+            null_sender: settings.allow_null_sender,
+            recipient_domains: settings.allow_recipient_domains.clone(),
+            clients: Vec::new(),
+            client_rules: Vec::new(),
+            users: BTreeMap::new(),
+        }
+    }
+
+    /// What a file in the folder may do.
+    pub(crate) fn grant_of_file(&self) -> Grant<'_> {
+        Grant {
+            may_relay: true,
+            rules: self,
+            client: None,
+            user: None,
         }
     }
 
@@ -187,8 +212,10 @@ mod tests {
     "#;
 
     fn rules() -> AccessRules {
-        let crate::settings::IntakeConfig::Smtp(settings) = toml::from_str(SETTINGS).unwrap();
-        AccessRules::new(&settings)
+        match toml::from_str(SETTINGS).unwrap() {
+            crate::settings::IntakeConfig::Smtp(settings) => AccessRules::new(&settings),
+            other => panic!("{other:?}"),
+        }
     }
 
     fn address(text: &str) -> Address {

@@ -5,6 +5,9 @@
 //! [`SmtpIntake`] listens; `listener` → `session` (one task for each connection: `connection`, `command`, `tls`, `auth`)
 //! → `access` (who may send what) → `content` (what arrives, checked, bounded, completed) → [`MessageQueue::commit`] →
 //! `250`.
+//!
+//! [`PickupIntake`] takes message files of programs on this host from a folder: `pickup` → [`submission`] (what such a
+//! file says) → `access` → `content` → [`MessageQueue::commit`] → the file is removed.
 
 mod access;
 mod auth;
@@ -14,14 +17,18 @@ mod connection;
 mod content;
 mod listener;
 pub mod observer;
+mod pickup;
 mod queue;
 mod reply;
 mod session;
 pub mod settings;
+pub mod submission;
 mod tls;
+mod transaction;
 mod users;
 
 pub use listener::{IntakeDependencies, SmtpIntake, StartError};
+pub use pickup::{FolderError, FolderFindings, PickupIntake, folder_findings};
 pub use queue::{MessageQueue, QueueError};
 pub use tls::{PemError, TlsSettingsError};
 pub use users::{PasswordHash, PasswordHashError, UsersError};

@@ -26,7 +26,7 @@ use crate::tls::{ReloadableTls, TlsSettingsError};
 use crate::users::{Passwords, UsersError};
 
 /// Content of all connections together that is in memory beyond the first 64 KiB of each message.
-const CONTENT_MEMORY: usize = 64 << 20;
+pub(crate) const CONTENT_MEMORY: usize = 64 << 20;
 
 /// Failed authentications of one client in the window before the next attempts are refused.
 const MOST_AUTH_FAILURES: u32 = 10;

@@ -38,6 +38,22 @@ impl Reply {
         }
     }
 
+    /// The enhanced status code; empty where there is none.
+    pub(crate) fn enhanced(&self) -> &'static str {
+        self.enhanced
+    }
+
+    /// Its text, without codes.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Its first line with codes, for a file.
+    pub(crate) fn line(&self) -> String {
+        let text: String = self.text.chars().filter(|c| !c.is_control()).collect();
+        format!("{self} {text}")
+    }
+
     /// 5xx.
     pub(crate) fn is_permanent_failure(&self) -> bool {
         self.code >= 500

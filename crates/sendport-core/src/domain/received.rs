@@ -20,6 +20,19 @@ impl TransactionId {
     pub fn random() -> Self {
         Self(Uuid::new_v4())
     }
+
+    /// The inverse of its hyphenated form; `None` for any other text.
+    pub fn parse(text: &str) -> Option<Self> {
+        let id = Uuid::try_parse(text).ok().map(Self)?;
+        (id.to_string() == text).then_some(id)
+    }
+}
+
+/// With hyphens, in lower case.
+impl std::fmt::Display for TransactionId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 word_enum! {

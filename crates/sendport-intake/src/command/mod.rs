@@ -12,7 +12,8 @@ use sendport_core::domain::{Address, BodyType, DsnReturn, Notify};
 
 use crate::reply::Reply;
 use parameters::Parameters;
-pub(crate) use path::{Path, PathError};
+pub(crate) use path::{Path, PathError, parse as parse_path};
+pub(crate) use xtext::encode as encode_xtext;
 
 /// A command of a client.
 #[derive(Debug, PartialEq, Eq)]
@@ -222,6 +223,32 @@ fn rcpt(rest: &str) -> Result<Rcpt, SyntaxError> {
     };
     parameters.finish()?;
     Ok(rcpt)
+}
+
+/// MAIL of a file: a path and parameters, as they stand behind `MAIL FROM:`. A name without a domain is of `domain`.
+pub(crate) fn mail_of_file(value: &str, domain: &str) -> Result<Mail, SyntaxError> {
+    let mut arguments = with_domain("FROM:", value, domain);
+    // A program that writes a file cannot ask whether the parameter is offered.
+    if !arguments.is_ascii() && !arguments.to_ascii_uppercase().contains(" SMTPUTF8") {
+        arguments += " SMTPUTF8";
+    }
+    mail(&arguments)
+}
+
+/// RCPT of a file, likewise.
+pub(crate) fn rcpt_of_file(value: &str, domain: &str) -> Result<Rcpt, SyntaxError> {
+    rcpt(&with_domain("TO:", value, domain))
+}
+
+fn with_domain(keyword: &str, value: &str, domain: &str) -> String {
+    let arguments = format!("{keyword}{value}");
+    match path::split(&arguments, keyword) {
+        Some((path, parameters)) if !path.contains('@') && path != "<>" => {
+            let name = path.trim_start_matches('<').trim_end_matches('>');
+            format!("{keyword}<{name}@{domain}>{parameters}")
+        }
+        _ => arguments,
+    }
 }
 
 fn chunk(rest: &str) -> Option<Chunk> {

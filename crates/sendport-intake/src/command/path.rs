@@ -83,7 +83,7 @@ fn find_outside_quotes(text: &str, wanted: impl Fn(char) -> bool) -> Option<usiz
 }
 
 /// An address that is written as SMTP has it: no name, no comment, no space beside it.
-pub(super) fn parse(path: &str) -> Result<Path, PathError> {
+pub(crate) fn parse(path: &str) -> Result<Path, PathError> {
     let inner = match path.strip_prefix('<') {
         Some(inner) => inner.strip_suffix('>').unwrap_or(inner),
         None => path,

@@ -8,6 +8,18 @@ pub(super) fn decode(text: &str) -> Option<String> {
     unescape(text)
 }
 
+/// Encodes as `xtext`.
+pub(crate) fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte.is_ascii_graphic() && byte != b'=' && byte != b'+' {
+            true => encoded.push(char::from(byte)),
+            false => encoded += &format!("+{byte:02X}"),
+        }
+    }
+    encoded
+}
+
 /// Decodes the address of an `ORCPT` of type `utf-8` (RFC 6533 section 3): `utf-8-addr-xtext` or, where the
 /// connection takes UTF-8, `utf-8-addr-unitext`. Both write a code point as `\x{HEX}`.
 pub(super) fn decode_unitext(text: &str) -> Option<String> {

@@ -10,7 +10,7 @@ const LONGEST_SUBJECT: usize = 998;
 
 /// Looks for the end of a header section that arrives in pieces. Its lines end with CRLF.
 #[derive(Debug, Default)]
-pub(super) struct HeaderScan {
+pub(crate) struct HeaderScan {
     /// Where the line begins that is not complete.
     line: usize,
     /// So much of it has no line end.
@@ -19,7 +19,7 @@ pub(super) struct HeaderScan {
 
 /// What a [`HeaderScan`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ScanResult {
+pub(crate) enum ScanResult {
     /// It may go on.
     Incomplete,
     /// It ends in front of this offset: at an empty line, or at a line that is no header field.
@@ -28,7 +28,7 @@ pub(super) enum ScanResult {
 
 impl HeaderScan {
     /// `content` is everything so far.
-    pub(super) fn resume(&mut self, content: &[u8]) -> ScanResult {
+    pub(crate) fn resume(&mut self, content: &[u8]) -> ScanResult {
         while let Some(end) = memchr(b'\n', &content[self.line + self.searched..]) {
             let end = self.line + self.searched + end;
             let line = &content[self.line..end];
@@ -47,7 +47,7 @@ impl HeaderScan {
     }
 
     /// The end of content that ends in its header section, or in its first line.
-    pub(super) fn finish(&self, content: &[u8]) -> (usize, bool) {
+    pub(crate) fn finish(&self, content: &[u8]) -> (usize, bool) {
         let line = &content[self.line..];
         match line.is_empty() || self.continues(line) {
             true => (content.len(), true),
@@ -57,15 +57,20 @@ impl HeaderScan {
 
     /// The line is a header field, or the continuation of one.
     fn continues(&self, line: &[u8]) -> bool {
-        match line.first() {
-            Some(b' ' | b'\t') => self.line > 0,
-            _ => field_name(line).is_some(),
+        match is_continuation(line) {
+            true => self.line > 0,
+            false => field_name(line).is_some(),
         }
     }
 }
 
+/// The line continues the field before it.
+pub(crate) fn is_continuation(line: &[u8]) -> bool {
+    matches!(line.first(), Some(b' ' | b'\t'))
+}
+
 /// The name of the header field that begins on this line.
-fn field_name(line: &[u8]) -> Option<&[u8]> {
+pub(crate) fn field_name(line: &[u8]) -> Option<&[u8]> {
     let name = &line[..memchr(b':', line)?];
     // RFC 5322 section 4.5 has spaces there.
     let name = name.trim_ascii_end();
@@ -117,10 +122,58 @@ impl HeaderSection {
     }
 }
 
+/// Addresses in the header section that can be an envelope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AddressList {
+    /// Of `Sender`, else of `From`.
+    Sender,
+    /// Of `To`, `Cc` and `Bcc`.
+    Recipients,
+}
+
+impl AddressList {
+    /// The addresses as they are written, without names and groups; those of the `Resent-` fields if there are any
+    /// (RFC 5322 section 3.6.6).
+    pub(crate) fn read(self, section: &[u8]) -> Vec<String> {
+        let parser = MessageParser::new();
+        let Some(message) = parser.parse_headers(section) else {
+            return Vec::new();
+        };
+        let of = |names: &[HeaderName<'static>]| -> Vec<String> {
+            let values = names
+                .iter()
+                .flat_map(|name| message.header_values(name.clone()));
+            let addresses = values.filter_map(HeaderValue::as_address);
+            let entries = addresses.flat_map(mail_parser::Address::iter);
+            // Without an address, the name is what somebody wrote instead of one.
+            let written = entries.filter_map(|it| it.address.as_ref().or(it.name.as_ref()));
+            written.map(|it| it.clone().into_owned()).collect()
+        };
+        let lists: &[&[HeaderName<'static>]] = match self {
+            Self::Sender => &[
+                &[HeaderName::ResentSender],
+                &[HeaderName::ResentFrom],
+                &[HeaderName::Sender],
+                &[HeaderName::From],
+            ],
+            Self::Recipients => &[
+                &[
+                    HeaderName::ResentTo,
+                    HeaderName::ResentCc,
+                    HeaderName::ResentBcc,
+                ],
+                &[HeaderName::To, HeaderName::Cc, HeaderName::Bcc],
+            ],
+        };
+        let mut found = lists.iter().map(|names| of(names));
+        found.find(|list| !list.is_empty()).unwrap_or_default()
+    }
+}
+
 /// Number of fields with this name.
-fn count(section: &[u8], name: &[u8]) -> usize {
+pub(crate) fn count(section: &[u8], name: &[u8]) -> usize {
     let lines = section.split(|&byte| byte == b'\n');
-    let names = lines.filter(|line| !line.starts_with(b" ") && !line.starts_with(b"\t"));
+    let names = lines.filter(|line| !is_continuation(line));
     names
         .filter_map(field_name)
         .filter(|found| found.eq_ignore_ascii_case(name))

@@ -14,7 +14,7 @@ use super::storage::Storage;
 use crate::reply::Reply;
 
 /// Longest header section. Postfix reads 100 KiB, Exchange 64 KiB.
-const LONGEST_HEADER: usize = 256 * 1024;
+pub(crate) const LONGEST_HEADER: usize = 256 * 1024;
 
 /// Why content is refused. The rest of it is read, but not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

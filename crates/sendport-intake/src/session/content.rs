@@ -1,19 +1,18 @@
 //! DATA (RFC 5321 section 4.1.1.4), BDAT (RFC 3030) and the commit.
 
-use sendport_core::domain::{AlertOrigin, IntakeClient, ReceivedHeader, ReceivedMessage};
+use sendport_core::domain::{AlertOrigin, IntakeClient};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::mail::reply_to;
-use super::transaction::Chunks;
 use super::{Next, Session, SessionEnd, Transaction};
 use crate::command::Chunk;
 use crate::content::dot::DotReader;
 use crate::content::incoming::{Accepted, Defect, IncomingContent};
 use crate::content::preface::{Preface, Protocol, Source, Trace};
-use crate::content::recipients::set_kinds;
 use crate::observer::IntakeActivity;
 use crate::queue::QueueError;
 use crate::reply::Reply;
+use crate::transaction::{Chunks, Submission};
 
 /// Octets that one read of content may bring.
 const CONTENT_READ: usize = 32 * 1024;
@@ -200,7 +199,8 @@ impl Session {
     async fn commit_accepted(&mut self, transaction: Transaction, mut accepted: Accepted) -> Next {
         // Until the queue has the content.
         let _reservation = accepted.reservation.take();
-        let message = self.message(transaction, accepted);
+        let submission = self.submission(&transaction);
+        let message = transaction.into_message(accepted, submission);
         let (bytes, recipients) = (message.content.size(), message.envelope.recipients.len());
         let send_port = message.send_port.clone();
         let began = Instant::now();
@@ -239,14 +239,9 @@ impl Session {
         }
     }
 
-    fn message(&self, transaction: Transaction, accepted: Accepted) -> ReceivedMessage {
-        let mut header = accepted.header;
-        let id = transaction.id;
-        let mut envelope = transaction.into_envelope(accepted.is_eight_bit);
-        set_kinds(&mut envelope.recipients, &header);
-        let send_port = self.grant().send_port(envelope.reverse_path.0.as_ref());
-        ReceivedMessage {
-            transaction: id,
+    fn submission(&self, transaction: &Transaction) -> Submission {
+        let send_port = self.grant().send_port(transaction.mail.path.as_ref());
+        Submission {
             intake: self.intake.name.clone(),
             origin: AlertOrigin::Smtp,
             send_port: send_port.to_owned(),
@@ -255,13 +250,6 @@ impl Session {
                 helo: self.helo.as_ref().and_then(|it| it.name.clone()),
                 user: self.user().map(str::to_owned),
             },
-            envelope,
-            header: ReceivedHeader {
-                message_id: header.message_id.take().unwrap_or_default(),
-                from: header.from.take(),
-                subject: header.subject.take(),
-            },
-            content: accepted.content,
         }
     }
 }

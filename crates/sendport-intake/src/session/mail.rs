@@ -1,5 +1,6 @@
 //! MAIL and RCPT.
 
+use sendport_core::domain::TransactionId;
 use tokio::time::timeout;
 
 use super::{Session, Transaction};
@@ -22,7 +23,7 @@ impl Session {
             return Ok(refusal);
         }
         self.messages += 1;
-        self.transaction = Some(Box::new(Transaction::new(mail)));
+        self.transaction = Some(Box::new(Transaction::new(TransactionId::random(), mail)));
         Ok(Reply::new(250, "2.1.0", "sender ok"))
     }
 
@@ -119,7 +120,7 @@ impl Session {
 }
 
 /// The reply to a message that the queue does not take. What the database said is for the log.
-pub(super) fn reply_to(error: &QueueError) -> Reply {
+pub(crate) fn reply_to(error: &QueueError) -> Reply {
     match error {
         QueueError::Unavailable(_) => Reply::new(
             451,

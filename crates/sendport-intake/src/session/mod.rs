@@ -7,7 +7,6 @@ mod authentication;
 mod content;
 mod mail;
 mod start;
-mod transaction;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,8 +21,9 @@ use crate::connection::{AUTH_LINE, COMMAND_LINE, Connection, ConnectionError, Li
 use crate::listener::Intake;
 use crate::observer::IntakeActivity;
 use crate::reply::Reply;
+use crate::transaction::Transaction;
+pub(crate) use mail::reply_to;
 pub(crate) use start::serve;
-use transaction::Transaction;
 
 /// Most commands without an accepted message, RCPT aside: NOOP and the like cost the server more than the client.
 const MOST_IDLE_COMMANDS: u32 = 500;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use sendport_core::byte_size::ByteSize;
 use sendport_core::domain::{MOST_RECIPIENTS, domain_to_ascii, shown_name};
 use sendport_core::problem::Problem;
 
@@ -192,7 +193,6 @@ impl SmtpIntakeConfig {
     }
 
     fn check_limits(&self, problems: &mut Vec<Problem>) {
-        let mut add = |key: &str, what: String| problems.push(Problem::new(key, what));
         let counts = [
             ("max_recipients", Some(self.max_recipients)),
             ("max_connections", Some(self.max_connections)),
@@ -211,30 +211,33 @@ impl SmtpIntakeConfig {
             ("max_errors", Some(self.max_errors)),
             ("hop_limit", Some(self.hop_limit)),
         ];
-        for (key, _) in counts.iter().filter(|(_, count)| *count == Some(0)) {
-            add(key, "expected at least 1, found 0".to_owned());
-        }
-        if self.max_recipients as usize > MOST_RECIPIENTS {
-            let found = self.max_recipients;
-            add(
-                "max_recipients",
-                format!("expected at most {MOST_RECIPIENTS}, found {found}"),
-            );
-        }
-        if !(SMALLEST_MESSAGE..=LARGEST_MESSAGE).contains(&self.max_message_size.0) {
-            let found = self.max_message_size;
-            add(
-                "max_message_size",
-                format!("expected \"64KiB\" to \"900MB\", found \"{found}\""),
-            );
-        }
+        check_counts(&counts, problems);
+        check_message(self.max_recipients, self.max_message_size, problems);
         for (key, wait) in self.timeout.by_key() {
             if wait.is_zero() || wait > LONGEST_WAIT {
-                add(
-                    &format!("timeout.{key}"),
-                    "expected more than 0s and at most 1d".to_owned(),
-                );
+                let key = format!("timeout.{key}");
+                problems.push(Problem::new(key, "expected more than 0s and at most 1d"));
             }
         }
+    }
+}
+
+/// Limits of which 0 would refuse everything.
+pub(super) fn check_counts(counts: &[(&str, Option<u32>)], problems: &mut Vec<Problem>) {
+    for (key, _) in counts.iter().filter(|(_, count)| *count == Some(0)) {
+        problems.push(Problem::new(*key, "expected at least 1, found 0"));
+    }
+}
+
+/// Limits of one message.
+pub(super) fn check_message(recipients: u32, size: ByteSize, problems: &mut Vec<Problem>) {
+    let mut add = |key: &str, what: String| problems.push(Problem::new(key, what));
+    if recipients as usize > MOST_RECIPIENTS {
+        let what = format!("expected at most {MOST_RECIPIENTS}, found {recipients}");
+        add("max_recipients", what);
+    }
+    if !(SMALLEST_MESSAGE..=LARGEST_MESSAGE).contains(&size.0) {
+        let what = format!("expected \"64KiB\" to \"900MB\", found \"{size}\"");
+        add("max_message_size", what);
     }
 }

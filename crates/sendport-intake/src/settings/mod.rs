@@ -4,6 +4,7 @@ mod checks;
 mod limits;
 mod network;
 mod pattern;
+mod pickup;
 mod timeouts;
 mod tls;
 mod user;
@@ -13,11 +14,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use sendport_core::byte_size::ByteSize;
+use sendport_core::problem::Problem;
 use serde::{Deserialize, Serialize};
 
 pub use limits::MOST_HOPS;
 pub use network::{ClientNetwork, NotANetwork};
 pub use pattern::{AddressPattern, DomainPattern, NotAPattern};
+pub use pickup::PickupConfig;
 pub use timeouts::Timeouts;
 pub use tls::{IntakeTls, MinTlsVersion};
 pub use user::{CertificateFingerprint, ClientRule, NotAFingerprint, UserRule};
@@ -28,6 +31,62 @@ pub use user::{CertificateFingerprint, ClientRule, NotAFingerprint, UserRule};
 pub enum IntakeConfig {
     /// `kind = "smtp"`.
     Smtp(Box<SmtpIntakeConfig>),
+    /// `kind = "pickup"`: message files of any program.
+    Pickup(Box<PickupConfig>),
+    /// `kind = "sendmail"`: message files that `sendport sendmail` writes.
+    Sendmail(Box<PickupConfig>),
+}
+
+impl IntakeConfig {
+    /// Everything that has to be corrected before the intake starts; keys are relative to `[intake.<name>]`. No file is
+    /// read.
+    pub fn problems(&self) -> Vec<Problem> {
+        match self {
+            Self::Smtp(smtp) => smtp.problems(),
+            Self::Pickup(pickup) => pickup.problems(false),
+            Self::Sendmail(pickup) => pickup.problems(true),
+        }
+    }
+
+    /// What others than this host can do; keys as in [`IntakeConfig::problems`].
+    pub fn warnings(&self) -> Vec<Problem> {
+        match self {
+            Self::Smtp(smtp) => smtp.warnings(),
+            Self::Pickup(_) | Self::Sendmail(_) => Vec::new(),
+        }
+    }
+
+    /// Every file and folder that it names.
+    pub fn files(&mut self) -> Vec<&mut PathBuf> {
+        match self {
+            Self::Smtp(smtp) => smtp.files().collect(),
+            Self::Pickup(pickup) | Self::Sendmail(pickup) => pickup.files().collect(),
+        }
+    }
+
+    /// Every send port that it names, with the key that does.
+    pub fn send_ports(&self) -> Vec<(String, &str)> {
+        let (port, by_sender) = match self {
+            Self::Smtp(smtp) => (&smtp.send_port, &smtp.send_port_by_sender),
+            Self::Pickup(it) | Self::Sendmail(it) => (&it.send_port, &it.send_port_by_sender),
+        };
+        let mut ports = vec![("send_port".to_owned(), &**port)];
+        let by_sender = by_sender.iter();
+        ports
+            .extend(by_sender.map(|(it, port)| (format!("send_port_by_sender.\"{it}\""), &**port)));
+        if let Self::Smtp(smtp) = self {
+            ports.extend(smtp.send_ports_of_clients());
+        }
+        ports
+    }
+
+    /// The folder that files are taken from, if it is one of files.
+    pub fn pickup(&self) -> Option<&PickupConfig> {
+        match self {
+            Self::Smtp(_) => None,
+            Self::Pickup(pickup) | Self::Sendmail(pickup) => Some(pickup),
+        }
+    }
 }
 
 /// An SMTP server that takes messages for the database.
@@ -122,12 +181,7 @@ impl SmtpIntakeConfig {
         files.into_iter().flatten()
     }
 
-    /// Every send port that it names, with the key that does.
-    pub fn send_ports(&self) -> impl Iterator<Item = (String, &str)> {
-        let own = [("send_port".to_owned(), &*self.send_port)];
-        let senders = self.send_port_by_sender.iter();
-        let senders =
-            senders.map(|(sender, port)| (format!("send_port_by_sender.\"{sender}\""), &**port));
+    fn send_ports_of_clients(&self) -> impl Iterator<Item = (String, &str)> {
         let clients = self.client.iter().filter_map(|(name, rule)| {
             let port = rule.send_port.as_deref()?;
             Some((format!("client.{name}.send_port"), port))
@@ -136,7 +190,7 @@ impl SmtpIntakeConfig {
             let port = rule.send_port.as_deref()?;
             Some((format!("user.{name}.send_port"), port))
         });
-        own.into_iter().chain(senders).chain(clients).chain(users)
+        clients.chain(users)
     }
 
     /// A certificate of a client can authenticate a user.

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 const EVERY_KEY: &str = r#"
@@ -59,9 +61,14 @@ const MINIMAL: &str = r#"
 "#;
 
 fn settings(text: &str) -> SmtpIntakeConfig {
-    let IntakeConfig::Smtp(settings) =
-        toml::from_str(text).unwrap_or_else(|error| panic!("{error}"));
+    let IntakeConfig::Smtp(settings) = intake(text) else {
+        panic!("{text}");
+    };
     *settings
+}
+
+fn intake(text: &str) -> IntakeConfig {
+    toml::from_str(text).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn keys(problems: &[sendport_core::problem::Problem]) -> Vec<&str> {
@@ -73,10 +80,9 @@ fn every_key_is_read_and_no_secret_is_shown() {
     let mut settings = settings(EVERY_KEY);
     assert_eq!(settings.problems(), []);
     assert_eq!(settings.files().count(), 4);
-    let ports: Vec<_> = settings
-        .send_ports()
-        .map(|(key, port)| format!("{key} {port}"))
-        .collect();
+    let ports = intake(EVERY_KEY);
+    let ports = ports.send_ports().into_iter();
+    let ports: Vec<_> = ports.map(|(key, port)| format!("{key} {port}")).collect();
     assert_eq!(
         ports,
         [
@@ -214,4 +220,60 @@ fn what_others_can_do_is_warned_of() {
     }
     let mapped = MINIMAL.replace("127.0.0.1:25", "[::ffff:127.0.0.1]:25");
     assert_eq!(settings(&mapped).warnings(), []);
+}
+
+const PICKUP: &str = r#"
+    kind = "pickup"
+    folder = "/srv/mailroot/pickup"
+    send_port = "default"
+    allow_senders = ["contoso.com"]
+"#;
+
+#[test]
+fn a_pickup_has_its_folders_beside_the_one_of_programs() {
+    let mut config = intake(&format!(
+        "{PICKUP}\n[send_port_by_sender]\n\"erp@contoso.com\" = \"erp\"\n[aliases]\nroot = [\"ops@contoso.com\"]"
+    ));
+    assert_eq!((config.problems(), config.warnings()), (vec![], vec![]));
+    assert_eq!(config.files().len(), 1);
+    assert_eq!(config.send_ports().len(), 2);
+    let pickup = config.pickup().unwrap();
+    assert_eq!(
+        pickup.badmail(),
+        std::path::Path::new("/srv/mailroot/badmail")
+    );
+    assert_eq!(
+        pickup.taken(),
+        std::path::Path::new("/srv/mailroot/pickup-taken")
+    );
+    assert_eq!(pickup.settle_time(), Duration::from_secs(2));
+}
+
+#[test]
+fn what_is_wrong_with_a_pickup_names_its_key() {
+    for (wrong, key) in [
+        ("folder = \"/\"", "folder"),
+        ("badmail = \"/srv/mailroot/pickup/\"", "badmail"),
+        ("badmail = \"/srv/mailroot/pickup-taken\"", "badmail"),
+        ("hostname = \"a b\"", "hostname"),
+        ("local_domain = \"a b\"", "local_domain"),
+        ("settle_time = \"2h\"", "settle_time"),
+        ("kind = \"sendmail\"\nsettle_time = \"1s\"", "settle_time"),
+        ("max_recipients = 0", "max_recipients"),
+        ("max_message_size = \"1KiB\"", "max_message_size"),
+        (
+            "[aliases]\n\"a@b\" = [\"ops@contoso.com\"]",
+            "aliases.\"a@b\"",
+        ),
+        ("[aliases]\nroot = []", "aliases.\"root\""),
+    ] {
+        let lines = PICKUP.lines().filter(|line| {
+            let own = line.split('=').next().unwrap_or_default().trim();
+            own.is_empty() || !wrong.lines().any(|line| line.starts_with(own))
+        });
+        let text = lines.chain([wrong]).collect::<Vec<_>>().join("\n");
+        assert_eq!(keys(&intake(&text).problems()), [key], "{wrong}");
+    }
+    let refused = toml::from_str::<IntakeConfig>(&format!("{PICKUP}listen = []"));
+    assert!(refused.unwrap_err().to_string().contains("listen"));
 }

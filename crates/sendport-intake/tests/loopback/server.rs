@@ -51,7 +51,9 @@ pub(crate) struct Server {
 }
 
 async fn bind(settings: &str, recorder: &Arc<Recorder>) -> Result<SmtpIntake, StartError> {
-    let IntakeConfig::Smtp(settings) = toml::from_str(settings).expect("settings");
+    let IntakeConfig::Smtp(settings) = toml::from_str(settings).expect("settings") else {
+        panic!("{settings}");
+    };
     assert_eq!(settings.problems(), []);
     let dependencies = IntakeDependencies {
         queue: recorder.clone(),

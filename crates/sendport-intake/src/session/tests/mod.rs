@@ -93,8 +93,10 @@ impl Server {
 
     pub(super) fn with(settings: &str, recorder: Recorder) -> Self {
         let recorder = Arc::new(recorder);
-        let IntakeConfig::Smtp(settings) =
-            toml::from_str(&format!("{MINIMAL}\n{settings}")).unwrap();
+        let settings = toml::from_str(&format!("{MINIMAL}\n{settings}")).unwrap();
+        let IntakeConfig::Smtp(settings) = settings else {
+            panic!("{settings:?}");
+        };
         assert_eq!(settings.problems(), []);
         let dependencies = IntakeDependencies {
             queue: Arc::clone(&recorder) as Arc<dyn MessageQueue>,
