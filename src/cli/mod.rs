@@ -38,6 +38,7 @@ mod resolve;
 mod run;
 mod secret_prompt;
 mod send;
+mod sendmail;
 mod sink;
 mod status;
 mod table;
@@ -94,7 +95,7 @@ Exit codes:
   0 done   1 failed, no such alert   2 wrong usage   3 configuration   4 database
   5 stopped before all results were recorded   6 the alert was not relayed, or would fail
   7 root would create files in the folder of another user
-  10 or higher: the step at which `sendport probe` failed";
+  10 or higher: the step at which `sendport probe` failed, or a code of `sendport sendmail`";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -122,6 +123,8 @@ enum Verb {
     Sink(sink::Args),
     /// Insert one alert
     Send(Box<send::Args>),
+    /// Submit a message from the standard input, with the options of Sendmail
+    Sendmail(sendmail::Args),
     /// Insert a test alert for a send port, and wait for its outcome
     TestMail(test_mail::Args),
     /// Show queue and instances, or one alert
@@ -198,6 +201,9 @@ pub(crate) enum Failure {
     /// With the exit code of the step.
     #[error("{1}")]
     Probe(u8, String),
+    /// With the exit code of sysexits.h.
+    #[error("{1}")]
+    Sendmail(u8, String),
 }
 
 impl Failure {
@@ -220,7 +226,7 @@ impl Failure {
             Self::ForcedStop(_) | Self::ImmediateStop(_) => 5,
             Self::NotRelayed(_) => 6,
             Self::AnotherUser(_) => 7,
-            Self::Probe(code, _) => *code,
+            Self::Probe(code, _) | Self::Sendmail(code, _) => *code,
         }
     }
 }
@@ -256,6 +262,9 @@ const LARGE_BLOCK: u32 = 128 * 1024;
 
 /// Parses the command line and runs the verb.
 pub fn main() -> ExitCode {
+    if let Some(words) = sendmail::words(std::env::args_os()) {
+        return ended(sendmail::submit(&words, None));
+    }
     let arguments = match Cli::command().try_get_matches() {
         Ok(arguments) => arguments,
         Err(answer) => return answer_of_itself(&answer),
@@ -264,6 +273,9 @@ pub fn main() -> ExitCode {
     cli.color.choose();
     if matches!(cli.verb, Verb::RenderWorker) {
         return ExitCode::from(app::render_worker());
+    }
+    if let Verb::Sendmail(args) = &cli.verb {
+        return ended(sendmail::run(args, cli.config));
     }
     sendport_heap::give_back_from(LARGE_BLOCK);
     let runtime = match runtime() {
@@ -283,14 +295,18 @@ pub fn main() -> ExitCode {
     progress::end();
     // A blocked look-up or a stuck disk must not keep the process alive.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    ended(result.unwrap_or_else(|broken| {
+        let what = format!("internal error, please report it: {broken}");
+        Err(Failure::Other(what))
+    }))
+}
+
+fn ended(result: Result<(), Failure>) -> ExitCode {
     match result {
-        Ok(Ok(())) => {
+        Ok(()) => {
             terminal::output_failure().map_or(ExitCode::SUCCESS, |failure| complain(&failure))
         }
-        Ok(Err(failure)) => complain(&failure),
-        Err(broken) => complain(&Failure::Other(format!(
-            "internal error, please report it: {broken}"
-        ))),
+        Err(failure) => complain(&failure),
     }
 }
 
@@ -362,8 +378,8 @@ impl Cli {
             Verb::Requeue(args) => requeue::run(*args, load(self.config)?).await,
             Verb::Requests(args) => requests::run(args, load(self.config)?).await,
             Verb::Resolve(args) => resolve::run(args, load(self.config)?).await,
-            // It has no runtime.
-            Verb::RenderWorker => Ok(()),
+            // They have no runtime.
+            Verb::RenderWorker | Verb::Sendmail(_) => Ok(()),
         }
     }
 }

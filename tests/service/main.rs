@@ -86,6 +86,7 @@ mod refused_outcomes_are_kept;
 mod refused_password_is_tried_once;
 mod relay_down_and_back;
 mod requests_after_the_claim;
+mod sent_with_sendmail;
 mod service_creates_the_tables;
 mod service_manager_is_notified;
 mod signed_email_verifies;
