@@ -201,7 +201,7 @@ impl SmtpIntake {
         let stopping = self.intake.stop.clone();
         let mut accepting = JoinSet::new();
         for listener in self.listeners {
-            accepting.spawn(accept(listener, Arc::clone(&self.intake)));
+            accepting.spawn(keep_accepting(Arc::new(listener), Arc::clone(&self.intake)));
         }
         tokio::pin! {
             let stopped = stop.cancelled();
@@ -228,8 +228,22 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// Accepts until the intake stops. A port that is open but answers nobody would be worse than the sessions that a panic
+/// ends.
+async fn keep_accepting(listener: Arc<TcpListener>, intake: Arc<Intake>) {
+    let mut task = JoinSet::new();
+    loop {
+        task.spawn(accept(Arc::clone(&listener), Arc::clone(&intake)));
+        match task.join_next().await {
+            Some(Err(error)) => tracing::error!(%error, intake = intake.name, "SMTP accept failed"),
+            Some(Ok(())) | None => break,
+        }
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
+}
+
 /// Accepts until the intake stops, then waits for the sessions.
-async fn accept(listener: TcpListener, intake: Arc<Intake>) {
+async fn accept(listener: Arc<TcpListener>, intake: Arc<Intake>) {
     let mut sessions = JoinSet::new();
     loop {
         tokio::select! {
