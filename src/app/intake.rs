@@ -20,7 +20,8 @@ use super::{AppError, SettingError, schema_problem, system_clock};
 use crate::config::{Config, section, sqlite_file};
 use crate::observability::metrics::Metrics;
 
-/// Free space that a SQLite database keeps beyond a message: its log and the outcomes of alerts need some.
+/// Free space beyond a message: the log of a SQLite database and the outcomes of alerts need some, else what was accepted
+/// could not leave.
 const FREE_BYTES: u64 = 64 << 20;
 
 /// The intakes that run. Dropping it ends their sessions at once.
@@ -94,8 +95,8 @@ fn of_intake(name: &str, error: impl std::error::Error + Send + Sync + 'static) 
 struct DatabaseQueue {
     store: Arc<dyn Store>,
     environment: String,
-    /// Of a SQLite database.
-    folder: Option<PathBuf>,
+    /// Of the temporary files and outcomes, and of a SQLite database.
+    folders: Vec<PathBuf>,
     /// The database answered last, and it is the one that the configuration means.
     is_known: AtomicBool,
 }
@@ -104,10 +105,12 @@ impl DatabaseQueue {
     fn new(config: &Config, store: &Arc<dyn Store>) -> Self {
         let connection = config.database.resolve().ok();
         let file = connection.and_then(|it| sqlite_file(it.expose()));
+        let mut folders = vec![config.service.state_folder.clone()];
+        folders.extend(file.iter().filter_map(|file| file.parent()).map(in_words));
         Self {
             store: store.clone(),
             environment: config.environment.clone(),
-            folder: file.and_then(|file| Some(file.parent()?.to_owned())),
+            folders,
             is_known: AtomicBool::new(false),
         }
     }
@@ -150,10 +153,17 @@ impl MessageQueue for DatabaseQueue {
             self.probe().await?;
             self.is_known.store(true, Ordering::Relaxed);
         }
-        match &self.folder {
-            Some(folder) => check_space(folder, bytes.unwrap_or(0)),
-            None => Ok(()),
-        }
+        let bytes = bytes.unwrap_or(0);
+        let mut folders = self.folders.iter();
+        folders.try_for_each(|folder| check_space(folder, bytes))
+    }
+}
+
+/// The parent of a file that is named without a folder is the current one.
+fn in_words(folder: &Path) -> PathBuf {
+    match folder.as_os_str().is_empty() {
+        true => PathBuf::from("."),
+        false => folder.to_owned(),
     }
 }
 
@@ -174,7 +184,8 @@ fn check_space(folder: &Path, bytes: u64) -> Result<(), QueueError> {
     let needed = bytes.saturating_mul(2).saturating_add(FREE_BYTES);
     match free < needed {
         true => Err(QueueError::Full(format!(
-            "{free} bytes are free on the disk of the database, {needed} are needed"
+            "{free} bytes are free in {}, {needed} are needed",
+            folder.display()
         ))),
         false => Ok(()),
     }

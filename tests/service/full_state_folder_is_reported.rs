@@ -14,11 +14,11 @@ use crate::{any_port, insert_many, plain_relay, send_port_over, sink_at};
 const SOON: Duration = Duration::from_secs(60);
 
 /// A file system of 4 MiB.
-struct SmallDisk(tempfile::TempDir);
+pub(crate) struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
     /// `None`, with a line of output, where this machine does not allow mounts.
-    fn mount() -> Option<Self> {
+    pub(crate) fn mount() -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
         let mount = |command: &mut Command| command.status().is_ok_and(|status| status.success());
         let mut command = Command::new("mount");
@@ -30,7 +30,11 @@ impl SmallDisk {
         None
     }
 
-    fn remount(&self, how: &str) {
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn remount(&self, how: &str) {
         let mut command = Command::new("mount");
         command
             .args(["-o", &format!("remount,{how}")])
