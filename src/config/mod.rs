@@ -5,6 +5,7 @@
 //! doubtful value with what to write instead.
 
 mod check_auth;
+mod check_intakes;
 mod check_oauth2;
 mod check_tls;
 mod database;

@@ -1,13 +1,11 @@
 //! Checks whether a parsed configuration can work.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
 use sendport_core::domain::{shown_name, shown_names};
 use sendport_core::problem::Problem;
 use sendport_delivery::settings::SendPortConfig;
-use sendport_intake::settings::IntakeConfig;
 use sendport_smtp::settings::relay::{RelayConfig, SmtpRelay};
 use sendport_smtp::settings::tls::TlsMode;
 
@@ -21,6 +19,10 @@ impl Problems {
     pub(super) fn add(&mut self, key: impl Into<String>, what: impl Display) {
         self.0.push(Problem::new(key, what));
     }
+
+    pub(super) fn extend(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        self.0.extend(problems);
+    }
 }
 
 impl Config {
@@ -30,8 +32,8 @@ impl Config {
         check_environment(&self.environment, &mut found);
         self.database.auth.check(&mut found);
         check_service(&self.service, &mut found);
-        found.0.extend(self.retention.problems());
-        found.0.extend(self.http.problems());
+        found.extend(self.retention.problems());
+        found.extend(self.http.problems());
         if self.send_port.is_empty() {
             found.add(
                 "send_port",
@@ -47,10 +49,7 @@ impl Config {
                 check_smtp(name, smtp, &mut found);
             }
         }
-        for (name, intake) in &self.intake {
-            self.check_intake(name, intake, &mut found);
-        }
-        self.check_pickup_folders(&mut found);
+        self.check_intakes(&mut found);
         for problem in &mut found.0 {
             problem.key = self.variables.with_origin(&problem.key);
         }
@@ -60,7 +59,7 @@ impl Config {
     /// What works but should be known; `sendport check` prints it.
     pub fn warnings(&self) -> Vec<Problem> {
         let mut found = Problems(Vec::new());
-        found.0.extend(self.http.warning());
+        found.extend(self.http.warning());
         for (name, relay) in &self.relay {
             let RelayConfig::Smtp(smtp) = relay else {
                 continue;
@@ -83,10 +82,10 @@ impl Config {
         }
         for (name, intake) in &self.intake {
             let section = section("intake", name);
-            found.0.extend(below(&section, intake.warnings()));
+            found.extend(below(&section, intake.warnings()));
         }
         for (name, port) in &self.send_port {
-            found.0.extend(port.warnings(&section("send_port", name)));
+            found.extend(port.warnings(&section("send_port", name)));
         }
         for name in self.relay.keys() {
             if !self
@@ -121,45 +120,12 @@ impl Config {
                 format!("there is no [{wanted}]; there are: {known}"),
             );
         }
-        found.0.extend(port.problems(&section));
-    }
-
-    fn check_intake(&self, name: &str, intake: &IntakeConfig, found: &mut Problems) {
-        let section = section("intake", name);
-        check_name(&section, name, found);
-        found.0.extend(below(&section, intake.problems()));
-        for (key, port) in intake.send_ports() {
-            if !self.send_port.contains_key(port) {
-                let (wanted, known) = (
-                    self::section("send_port", port),
-                    shown_names(self.send_port.keys()),
-                );
-                found.add(
-                    format!("{section}.{key}"),
-                    format!("there is no [{wanted}]; there are: {known}"),
-                );
-            }
-        }
-    }
-
-    /// Two intakes cannot take the files of one folder.
-    fn check_pickup_folders(&self, found: &mut Problems) {
-        let pickups = self.intake.iter();
-        let pickups = pickups.filter_map(|(name, intake)| Some((name, intake.pickup()?)));
-        let mut folders = BTreeMap::new();
-        for (name, pickup) in pickups {
-            if let Some(other) = folders.insert(&pickup.folder, name) {
-                let other = section("intake", other);
-                let what =
-                    format!("[{other}] takes the files of this folder, too; name another one");
-                found.add(format!("{}.folder", section("intake", name)), what);
-            }
-        }
+        found.extend(port.problems(&section));
     }
 }
 
 /// With the section in front of their keys.
-fn below(section: &str, problems: Vec<Problem>) -> impl Iterator<Item = Problem> {
+pub(super) fn below(section: &str, problems: Vec<Problem>) -> impl Iterator<Item = Problem> {
     problems.into_iter().map(move |problem| Problem {
         key: format!("{section}.{}", problem.key),
         ..problem
@@ -223,7 +189,7 @@ fn check_service(service: &ServiceConfig, found: &mut Problems) {
     }
 }
 
-fn check_name(key: &str, name: &str, found: &mut Problems) {
+pub(super) fn check_name(key: &str, name: &str, found: &mut Problems) {
     if name.is_empty() || !is_name(name) {
         found.add(
             key,
