@@ -2,12 +2,16 @@
 
 use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use secrecy::zeroize::Zeroizing;
 
 use super::FileStamp;
 use crate::regular_file;
+
+/// To replace a file takes less.
+const REPLACE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Some files whose content is compared.
 #[derive(Debug)]
@@ -19,6 +23,15 @@ struct WatchedFile {
     stamp: Option<FileStamp>,
     /// Hash of the content.
     hash: Option<u64>,
+    /// Since when it is missing, empty or unreadable.
+    gone: Option<Gone>,
+}
+
+#[derive(Debug)]
+enum Gone {
+    Since(Instant),
+    /// It counted as a change.
+    Reported,
 }
 
 impl WatchedFiles {
@@ -31,11 +44,16 @@ impl WatchedFiles {
     }
 
     /// The content of any file differs from that at the previous call. A file that is missing,
-    /// empty or unreadable has not changed: it is being replaced.
+    /// empty or unreadable has not changed: it is being replaced. Once it has been so for ten seconds,
+    /// it has, once.
     pub fn are_changed(&self) -> bool {
+        self.are_changed_in(REPLACE_WITHIN)
+    }
+
+    fn are_changed_in(&self, replace_within: Duration) -> bool {
         let mut files = self.0.lock();
         // Every file is checked, so two that change together count once.
-        let check = |changed, file: &mut WatchedFile| file.is_changed() || changed;
+        let check = |changed, file: &mut WatchedFile| file.is_changed(replace_within) || changed;
         files.iter_mut().fold(false, check)
     }
 }
@@ -46,19 +64,32 @@ impl WatchedFile {
             path: path.to_owned(),
             stamp: FileStamp::read(path),
             hash: hash(path),
+            gone: None,
         }
     }
 
-    fn is_changed(&mut self) -> bool {
+    fn is_changed(&mut self, replace_within: Duration) -> bool {
         let stamp = FileStamp::read(&self.path);
-        if stamp.is_none() || stamp == self.stamp {
+        if stamp.is_some() && stamp == self.stamp {
+            self.gone = None;
             return false;
         }
-        let Some(hash) = hash(&self.path) else {
-            return false;
+        let Some(hash) = stamp.and_then(|_| hash(&self.path)) else {
+            return self.is_gone(replace_within);
         };
+        let was_reported = matches!(self.gone.take(), Some(Gone::Reported));
         self.stamp = stamp;
-        self.hash.replace(hash) != Some(hash)
+        self.hash.replace(hash) != Some(hash) || was_reported
+    }
+
+    fn is_gone(&mut self, replace_within: Duration) -> bool {
+        match self.gone.get_or_insert(Gone::Since(Instant::now())) {
+            Gone::Since(since) if since.elapsed() >= replace_within => {
+                self.gone = Some(Gone::Reported);
+                true
+            }
+            Gone::Since(_) | Gone::Reported => false,
+        }
     }
 }
 
@@ -90,5 +121,20 @@ mod tests {
         std::fs::write(&path, "right, and longer\n").expect("write");
         assert!(files.are_changed());
         assert!(!files.are_changed());
+    }
+
+    #[test]
+    fn a_file_that_does_not_come_back_is_a_change_once_and_so_is_its_return() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("key");
+        std::fs::write(&path, "1\n").expect("write");
+        let files = WatchedFiles::new([Some(&path)]);
+        let at_once = || files.are_changed_in(Duration::ZERO);
+        std::fs::write(&path, "").expect("write");
+        assert!(at_once());
+        assert!(!at_once());
+        std::fs::write(&path, "1\n").expect("write");
+        assert!(at_once());
+        assert!(!at_once());
     }
 }
