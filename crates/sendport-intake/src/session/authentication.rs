@@ -135,12 +135,16 @@ impl Session {
     }
 
     async fn check(&mut self, credentials: Credentials) -> Result<Next, SessionEnd> {
+        let Credentials { user, password } = credentials;
+        // Another program of this host, whose password is wrong, does not stop it.
+        if let Some(user) = self.intake.passwords.recognize(&user, &password) {
+            return Ok(self.authenticated(Some(user)));
+        }
         let busy = Reply::new(454, "4.7.0", "too many attempts, try again later");
         if !self.intake.auth_failures.has_room(self.client) {
             tracing::warn!("SMTP authentication attempts are limited");
             return Ok(self.answer(&busy));
         }
-        let Credentials { user, password } = credentials;
         match self.intake.passwords.check(&user, password).await {
             Ok(user) => Ok(self.authenticated(user)),
             Err(Busy) => Ok(self.answer(&busy)),

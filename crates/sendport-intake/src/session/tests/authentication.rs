@@ -148,6 +148,17 @@ async fn guessing_has_an_end() {
     };
     let replies = elsewhere.lines(&["EHLO x", &right]).await;
     assert_eq!(replies.last().unwrap(), "235 2.7.0 authenticated");
+    // Another program of the same host, whose password was right before.
+    let at_home = Server {
+        client: [127, 0, 0, 1].into(),
+        ..elsewhere
+    };
+    let replies = at_home.lines(&["EHLO x", &wrong, &right]).await;
+    assert!(
+        replies[replies.len() - 2].starts_with("454 4.7.0"),
+        "{replies:?}"
+    );
+    assert_eq!(replies.last().unwrap(), "235 2.7.0 authenticated");
 }
 
 /// RFC 4954 section 4: 12,288 octets; other lines are not that long.
