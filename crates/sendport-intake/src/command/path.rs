@@ -4,6 +4,12 @@ use sendport_core::domain::Address;
 
 use crate::reply::Reply;
 
+/// What names a route in a local part, and what a server that normalizes addresses (NFKC) takes for it.
+const ROUTE: [char; 13] = [
+    '%', '!', '@', '\u{ff05}', '\u{fe6a}', '\u{ff01}', '\u{fe57}', '\u{fe15}', '\u{203c}',
+    '\u{2048}', '\u{2049}', '\u{ff20}', '\u{fe6b}',
+];
+
 /// A path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Path {
@@ -105,7 +111,7 @@ pub(crate) fn parse(path: &str) -> Result<Path, PathError> {
         ));
     }
     // `user%host@`, `host!user@` and `"user@host"@` ask the next server to send elsewhere.
-    if local.contains(['%', '!', '@']) {
+    if local.contains(ROUTE) {
         return Err(PathError::Route);
     }
     let address = inner.parse::<Address>();

@@ -80,6 +80,8 @@ fn what_is_no_path_is_refused() {
         ("RCPT TO:<postmaster>", "501 5.1.3 "),
         ("RCPT TO:<@a.test,@b.test:c@x.test>", "550 5.7.1 "),
         ("RCPT TO:<a%y.test@x.test>", "550 5.7.1 "),
+        ("RCPT TO:<a\u{ff05}y.test@x.test>", "550 5.7.1 "),
+        ("RCPT TO:<a\u{ff20}y.test@x.test>", "550 5.7.1 "),
         ("RCPT TO:<y.test!a@x.test>", "550 5.7.1 "),
         ("RCPT TO:<a@y.test@x.test>", "550 5.7.1 "),
         ("RCPT TO:<\"a@y.test\"@x.test>", "550 5.7.1 "),
