@@ -5,7 +5,8 @@
 BUILD_PACKAGES=(gcc libc6-dev pkg-config libssl-dev)
 # Additional test dependencies: other mail parsers, mail programs and clients, database clients, Kerberos for the
 # feature gssapi, kill, and libraries of the servers, which themselves are unpacked and never installed.
-TEST_PACKAGES=(bsd-mailx ca-certificates curl freetds-bin gpg-agent gpgsm libdb5.3 libicu72 libkrb5-dev libnsl2
+# None may depend on an MTA: the users that its package makes are those of the unpacked servers.
+TEST_PACKAGES=(ca-certificates curl freetds-bin gpg-agent gpgsm libdb5.3 libicu72 libkrb5-dev libnsl2
     libnss3-tools libsasl2-2 msmtp neomutt netcat-openbsd node-nodemailer notmuch openssl php-cli procps python3
     python3-dkim python3-m2crypto python3-nacl python3-venv s-nail swaks tdsodbc)
 # Optional for deploy/check.sh.

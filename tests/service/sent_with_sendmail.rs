@@ -201,13 +201,6 @@ async fn php_and_mail_programs_send() {
     if sendmail.sends("php", &["-d", &path, "-r", script], "") {
         sent.push("line one\r\n.\r\nend of PHP");
     }
-    if sendmail.sends(
-        "bsd-mailx",
-        &["-s", "from mailx", "-r", "app@example.test", "root"],
-        "end of mailx\n",
-    ) {
-        sent.push("end of mailx");
-    }
     let mta = format!("mta={program}");
     if sendmail.sends(
         "s-nail",
