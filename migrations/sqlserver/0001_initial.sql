@@ -1167,7 +1167,8 @@ JOIN sendport.SendPort p ON p.Name = a.SendPort
 WHERE a.FinalAt IS NULL
 UNION ALL
 SELECT a.AlertId, 4, 2, N'next', NULL,
-       CASE WHEN q.RedirectTo LIKE N'%_@_%' AND q.RedirectTo NOT LIKE N'%[ ;,<>]%'
+       CASE WHEN CHARINDEX(N'@', q.RedirectTo COLLATE Latin1_General_BIN2) > 1
+             AND CHARINDEX(N' ', q.RedirectTo COLLATE Latin1_General_BIN2) + CHARINDEX(N';', q.RedirectTo COLLATE Latin1_General_BIN2) + CHARINDEX(N',', q.RedirectTo COLLATE Latin1_General_BIN2) = 0
             THEN N'it goes to ' + q.RedirectTo COLLATE Latin1_General_BIN2 + N' and to no recipient, until an operator ends redirect ' +
                  CONVERT(nvarchar(20), q.RequestId) + N' of ' + q.RequestedBy COLLATE Latin1_General_BIN2
             ELSE N'it waits, and goes to no recipient: the address ''' + q.RedirectTo COLLATE Latin1_General_BIN2 + N''' of redirect ' +

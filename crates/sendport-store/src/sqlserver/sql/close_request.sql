@@ -30,7 +30,7 @@ BEGIN
     BEGIN TRANSACTION;
     UPDATE o
     SET State = N'done', CompletedAt = @now,
-        Result = CASE WHEN o.Verb = N'release' AND o.Result LIKE N'a redirect ended%' THEN o.Result
+        Result = CASE WHEN o.Verb = N'release' AND LEFT(o.Result, 16) = N'a redirect ended' THEN o.Result
             ELSE COALESCE(o.Result + N'; ', N'')
             + CASE WHEN o.AppliedCount + @refused = 0 AND o.Verb IN (N'requeue', N'purge') THEN N'no alert matched'
                    WHEN o.AppliedCount + @refused = 0 AND o.Verb = N'release' AND o.Result IS NULL
