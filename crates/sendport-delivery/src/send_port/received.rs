@@ -1,7 +1,7 @@
 //! What a send port that signs or encrypts asks of a message that a client submitted.
 
 use sendport_core::domain::Address;
-use sendport_message::received::{already_protected, for_a_signature};
+use sendport_message::received::{already_protected, for_a_signature, with_allowed_fields};
 use sendport_smime::Protection;
 
 use super::{Refusal, SendPort};
@@ -55,6 +55,7 @@ impl SendPort {
             };
         }
         let from = self.author_of(&message)?;
+        let message = with_allowed_fields(message, &self.headers);
         let message = for_a_signature(&message).map_err(|why| unprotectable(&why))?;
         Ok(ReceivedPlan::Protect { message, from })
     }
@@ -100,6 +101,28 @@ mod tests {
                 "{found}"
             );
         }
+    }
+
+    #[test]
+    fn extra_fields_obey_the_send_port() {
+        let message = "Received: by app\r\nX-Receiver: evil@x\r\nX-Order: 4711\r\nDKIM-Signature: v=1;\r\n b=x\r\n\
+            Organization: Contoso\r\nFrom: a@contoso.com\r\nX-MS-Exchange-Organization-AuthAs: Internal\r\n\
+            Subject: late\r\nReply-To: b@contoso.com\r\n\r\nX-Receiver: text\r\n";
+        let kept = |settings: &str| match planned(settings, message) {
+            Ok(ReceivedPlan::Protect { message, .. }) => {
+                let message = String::from_utf8(message).expect("UTF-8");
+                let (header, body) = message.split_once("\r\n\r\n").expect("a body");
+                assert_eq!(body, "X-Receiver: text\r\n");
+                let names = header.lines().filter_map(|line| line.split(':').next());
+                names.collect::<Vec<_>>().join(" ")
+            }
+            other => panic!("{other:?}"),
+        };
+        let usual = "Received X-Order From Subject Reply-To MIME-Version";
+        assert_eq!(kept(""), usual);
+        let allowed = kept("allow_headers = ['Organization', 'X-MS-Exchange-*']");
+        let asked = "Received Organization From X-MS-Exchange-Organization-AuthAs Subject Reply-To MIME-Version";
+        assert_eq!(allowed, asked);
     }
 
     #[test]

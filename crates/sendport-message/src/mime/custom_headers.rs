@@ -47,6 +47,10 @@ const RESERVED: &[(&str, &str)] = &[
     ("HP-*", ""),
 ];
 
+/// Of these, what a submitted message has no more once the service signs or encrypts it: the results and signatures of
+/// servers before, which are not valid for what it becomes, and what only the protection itself writes.
+const OF_SERVERS: [&str; 4] = ["DKIM-Signature", "ARC-*", "Authentication-Results", "HP-*"];
+
 /// Which headers an application may add: names, or prefixes followed by `*`. Case is ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeaderPolicy {
@@ -81,6 +85,13 @@ impl HeaderPolicy {
     /// Whether an alert may add this header. Headers that sendport writes are never allowed.
     pub fn allows(&self, name: &str) -> bool {
         self.refusal(name).is_none()
+    }
+
+    /// Whether a submitted message that the service signs or encrypts may have this header.
+    pub fn allows_submitted(&self, name: &str) -> bool {
+        let is_one_of = |patterns: &[&str]| patterns.iter().any(|p| matches(p, name));
+        let is_usual = RESERVED.iter().any(|(p, _)| matches(p, name));
+        (is_usual && !is_one_of(&OF_SERVERS)) || self.allows(name)
     }
 
     /// Why a header is not allowed, and what to do.

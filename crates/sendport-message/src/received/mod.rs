@@ -12,14 +12,32 @@ pub use seven_bit::{NotChanged, for_a_signature, for_seven_bits};
 
 use fields::fields;
 
+use crate::mime::HeaderPolicy;
+
 /// Fields that are not passed on: `Bcc` would name its recipients to the others (RFC 5322 section 3.6.3), and only the
 /// final delivery writes `Return-Path` (RFC 5321 section 4.4).
 const REMOVED: [&[u8]; 3] = [b"bcc", b"resent-bcc", b"return-path"];
 
 /// The message without `Bcc`, `Resent-Bcc` and `Return-Path` in its header section; every other octet as it came.
-pub fn passed_on(mut message: Vec<u8>) -> Vec<u8> {
+pub fn passed_on(message: Vec<u8>) -> Vec<u8> {
+    without(message, |name| {
+        REMOVED
+            .iter()
+            .any(|removed| name.eq_ignore_ascii_case(removed))
+    })
+}
+
+/// The message with only the fields that a send port allows, beside those that any message has: what it signs or
+/// encrypts, it vouches for.
+pub fn with_allowed_fields(message: Vec<u8>, policy: &HeaderPolicy) -> Vec<u8> {
+    without(message, |name| {
+        !std::str::from_utf8(name).is_ok_and(|name| policy.allows_submitted(name))
+    })
+}
+
+fn without(mut message: Vec<u8>, is_removed: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     for field in fields(&message).into_iter().rev() {
-        if REMOVED.iter().any(|name| field.is(&message, name)) {
+        if field.name(&message).is_some_and(&is_removed) {
             message.drain(field.start..field.end);
         }
     }

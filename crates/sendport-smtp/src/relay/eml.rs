@@ -91,6 +91,29 @@ fn safe_stem(message_id: &str) -> String {
     }
 }
 
+/// The message without the fields of a client that a reader of the folder could take for the envelope.
+pub(super) fn without_envelope_lines(message: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(message.len());
+    let mut rest = message;
+    let mut is_left_out = false;
+    while !rest.is_empty() && !rest.starts_with(b"\r\n") {
+        let end = rest.windows(2).position(|two| two == b"\r\n");
+        let (line, behind) = rest.split_at(end.map_or(rest.len(), |at| at + 2));
+        if !line.starts_with(b" ") && !line.starts_with(b"\t") {
+            let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
+            let name = name.trim_ascii_end();
+            let is_named = |field: &&str| name.eq_ignore_ascii_case(field.as_bytes());
+            is_left_out = ["X-Sender", "X-Receiver"].iter().any(is_named);
+        }
+        if !is_left_out {
+            kept.extend_from_slice(line);
+        }
+        rest = behind;
+    }
+    kept.extend_from_slice(rest);
+    kept
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +124,21 @@ mod tests {
         assert_eq!(safe_stem("../../etc/x\0\\:y"), "______etc_x___y");
         assert_eq!(safe_stem("<>"), "message");
         assert_eq!(safe_stem(&"x".repeat(999)).len(), MAX_STEM);
+    }
+
+    #[test]
+    fn no_field_of_a_client_is_taken_for_the_envelope() {
+        let message =
+            b"Received: x\r\nX-Receiver: evil@x.com,\r\n more@x.com\r\nx-sender : e@x.com\r\n\
+            X-Sender-Id: 1\r\n\r\nX-Receiver: text\r\n";
+        let kept = String::from_utf8(without_envelope_lines(message)).expect("UTF-8");
+        assert_eq!(
+            kept,
+            "Received: x\r\nX-Sender-Id: 1\r\n\r\nX-Receiver: text\r\n"
+        );
+        for same in ["", "\r\n", "Subject: x", "no header\r\n\r\n"] {
+            assert_eq!(without_envelope_lines(same.as_bytes()), same.as_bytes());
+        }
     }
 
     #[test]

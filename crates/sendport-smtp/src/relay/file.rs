@@ -12,7 +12,7 @@ use sendport_core::domain::{
 };
 use sendport_smime::SecuredMessage;
 
-use super::eml::{TemporaryFile, envelope_lines};
+use super::eml::{TemporaryFile, envelope_lines, without_envelope_lines};
 use super::limits::Limiter;
 use super::synthetic_replies::SyntheticReplies;
 use super::{Relay, SessionError, SubmissionGate};
@@ -46,7 +46,10 @@ impl FileRelay {
     async fn write(&self, head: String, message: &SecuredMessage) -> io::Result<TemporaryFile> {
         let folder = self.folder.clone();
         let message_id = message.message_id().to_owned();
-        let bytes = message.bytes().to_vec();
+        let bytes = match self.envelope_headers {
+            true => without_envelope_lines(message.bytes()),
+            false => message.bytes().to_vec(),
+        };
         blocking(move || TemporaryFile::write(&folder, &message_id, &[head.as_bytes(), &bytes]))
             .await
     }
