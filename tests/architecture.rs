@@ -53,7 +53,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ),
     ("ldap3", &["ldap"]),
     ("roxmltree", &["import/biztalk"]),
-    ("ipnet", &["sendport-intake/settings/network.rs"]),
+    ("ipnet", &["sendport-core/domain/network.rs"]),
     (
         "mail_parser",
         &[

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use sendport_core::domain::Address;
+use sendport_core::domain::{Address, Network};
 
 use crate::reply::Reply;
 use crate::settings::{
-    AddressPattern, ClientNetwork, ClientRule, DomainPattern, PickupConfig, SmtpIntakeConfig,
-    UserRule,
+    AddressPattern, ClientRule, DomainPattern, PickupConfig, SmtpIntakeConfig, UserRule,
 };
 
 /// The rules of an intake.
@@ -19,7 +18,7 @@ pub(crate) struct AccessRules {
     senders: Vec<AddressPattern>,
     null_sender: bool,
     recipient_domains: Vec<DomainPattern>,
-    clients: Vec<ClientNetwork>,
+    clients: Vec<Network>,
     client_rules: Vec<ClientRule>,
     users: BTreeMap<String, UserRule>,
 }
@@ -81,7 +80,7 @@ impl AccessRules {
         let specificity = |rule: &&ClientRule| {
             let networks = rule.addresses.iter();
             let matching = networks.filter(|network| network.contains(client));
-            matching.map(ClientNetwork::specificity).max()
+            matching.map(Network::specificity).max()
         };
         let matching = self
             .client_rules

@@ -15,10 +15,12 @@ mod biztalk;
 mod certificate;
 mod charset;
 mod domain_name;
+mod domain_rule;
 mod dsn;
 mod envelope;
 mod instance;
 mod name;
+mod network;
 mod operator_request;
 mod received;
 mod recipient;
@@ -50,6 +52,7 @@ pub use certificate::{
 };
 pub use charset::Charset;
 pub use domain_name::{address_literal, domain_to_ascii, is_invisible};
+pub use domain_rule::{DomainRule, DomainRuleError};
 pub use dsn::{DsnRequest, DsnReturn, Notify, NotifyOn};
 pub use envelope::{Envelope, ForwardPath, Message, ReversePath, ReversePathError};
 pub use instance::{
@@ -57,6 +60,7 @@ pub use instance::{
     SendPortInfo,
 };
 pub use name::{shown_name, shown_names};
+pub use network::{Network, NotANetwork};
 pub use operator_request::{OperatorVerb, Redirect, RequestId, RequeueRecipients};
 pub use received::{
     BodyType, EnvelopeRecipient, IntakeClient, ReceivedEnvelope, ReceivedHeader, ReceivedMessage,

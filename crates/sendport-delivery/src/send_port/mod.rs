@@ -15,9 +15,9 @@ use std::time::Duration;
 use chrono::{FixedOffset, Offset, Utc};
 use sendport_core::delivery_window::{DeliveryWindow, UnknownZone, Zone, shown};
 use sendport_core::domain::{
-    Address, Alert, AlertOrigin, Attachment, Charset, Command, DsnReturn, EnhancedStatusCode,
-    InDoubt, LocalCause, Mailbox, Notify, RecipientAddress, Redirect, Reply, ReversePath,
-    Timestamp, domain_to_ascii, resolve_macros,
+    Address, Alert, AlertOrigin, Attachment, Charset, Command, DomainRule, DsnReturn,
+    EnhancedStatusCode, InDoubt, LocalCause, Mailbox, Notify, RecipientAddress, Redirect, Reply,
+    ReversePath, Timestamp, domain_to_ascii, resolve_macros,
 };
 use sendport_core::problem::Problem;
 use sendport_core::retry::RetryPolicy;
@@ -27,7 +27,7 @@ use sendport_smime::{Protection, Protector};
 use tokio::sync::Semaphore;
 
 use crate::ComposeError;
-use crate::settings::{DomainRule, FromRule, ReceivedProtected, SendPortConfig};
+use crate::settings::{FromRule, ReceivedProtected, SendPortConfig};
 use attachments::AttachmentRules;
 use files::FileFolders;
 pub(crate) use files::NamedFile;

@@ -19,6 +19,6 @@ pub use encryption::EncryptionConfig;
 pub use notify::DigestRecipients;
 pub use received::ReceivedProtected;
 pub use retention::{RetentionConfig, SendPortRetention};
-pub use rules::{DomainRule, FromRule};
+pub use rules::FromRule;
 pub use send_port::{RetryConfig, SendPortConfig};
 pub use signing::SigningConfig;

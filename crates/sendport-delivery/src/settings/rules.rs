@@ -1,4 +1,4 @@
-//! What a send port allows: addresses of From, and domains of recipients.
+//! What a send port allows in From and in Message-IDs.
 
 use sendport_core::domain::{Address, domain_to_ascii};
 use serde::{Deserialize, Serialize};
@@ -59,45 +59,6 @@ impl From<FromRule> for String {
             FromRule::Address(address) => address.into(),
             FromRule::Domain(domain) => format!("@{domain}"),
         }
-    }
-}
-
-/// Recipients' domains: `b` for one, `.b` for its subdomains. In ASCII.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct DomainRule(String);
-
-impl DomainRule {
-    /// Compared without case.
-    pub fn allows(&self, domain: &str) -> bool {
-        let (rule, domain) = (self.0.to_lowercase(), domain.to_lowercase());
-        rule == domain || (rule.starts_with('.') && domain.ends_with(&rule))
-    }
-}
-
-/// A text is no rule for recipients' domains.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no domain; write \"contoso.com\", or \".contoso.com\" for its subdomains")]
-pub struct DomainRuleError(String);
-
-impl TryFrom<String> for DomainRule {
-    type Error = DomainRuleError;
-
-    fn try_from(text: String) -> Result<Self, DomainRuleError> {
-        let (dot, domain) = match text.strip_prefix('.') {
-            Some(domain) => (".", domain),
-            None => ("", &*text),
-        };
-        match domain_to_ascii(domain) {
-            Ok(ascii) => Ok(Self(format!("{dot}{ascii}"))),
-            Err(_) => Err(DomainRuleError(text)),
-        }
-    }
-}
-
-impl From<DomainRule> for String {
-    fn from(rule: DomainRule) -> Self {
-        rule.0
     }
 }
 

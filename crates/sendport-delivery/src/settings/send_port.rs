@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sendport_core::delivery_window::Zone;
-use sendport_core::domain::{Charset, DsnReturn, InDoubt, Mailbox, Notify, ReversePath};
+use sendport_core::domain::{
+    Charset, DomainRule, DsnReturn, InDoubt, Mailbox, Notify, ReversePath,
+};
 use sendport_core::problem::Problem;
 use sendport_core::retry::RetryPolicy;
 use sendport_dkim::DkimConfig;
@@ -18,7 +20,7 @@ use super::encryption::EncryptionConfig;
 use super::notify::{self, DigestRecipients};
 use super::received::ReceivedProtected;
 use super::retention::SendPortRetention;
-use super::rules::{DomainRule, FromRule, MessageIdDomain};
+use super::rules::{FromRule, MessageIdDomain};
 use super::signing::SigningConfig;
 
 /// From, relays in order, protection, retry, and what each login may use it for.

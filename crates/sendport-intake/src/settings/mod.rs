@@ -2,7 +2,6 @@
 
 mod checks;
 mod limits;
-mod network;
 mod pattern;
 mod pickup;
 mod timeouts;
@@ -14,11 +13,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use sendport_core::byte_size::ByteSize;
+use sendport_core::domain::Network;
 use sendport_core::problem::Problem;
 use serde::{Deserialize, Serialize};
 
 pub use limits::MOST_HOPS;
-pub use network::{ClientNetwork, NotANetwork};
 pub use pattern::{AddressPattern, DomainPattern, NotAPattern};
 pub use pickup::PickupConfig;
 pub use timeouts::Timeouts;
@@ -105,7 +104,7 @@ pub struct SmtpIntakeConfig {
     pub send_port_by_sender: BTreeMap<AddressPattern, String>,
     /// Addresses and networks of clients that may relay without authentication.
     #[serde(default = "loopback")]
-    pub allow_clients: Vec<ClientNetwork>,
+    pub allow_clients: Vec<Network>,
     /// Reverse-paths that clients may use: addresses, domains, `.domain`, or `*` for any.
     pub allow_senders: Vec<AddressPattern>,
     /// Accept the null reverse-path `<>`, which notifications have.
@@ -199,8 +198,8 @@ impl SmtpIntakeConfig {
     }
 }
 
-fn loopback() -> Vec<ClientNetwork> {
-    ClientNetwork::LOOPBACK.to_vec()
+fn loopback() -> Vec<Network> {
+    Network::LOOPBACK.to_vec()
 }
 
 fn any_domain() -> Vec<DomainPattern> {

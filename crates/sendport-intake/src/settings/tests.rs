@@ -101,7 +101,7 @@ fn every_key_is_read_and_no_secret_is_shown() {
 fn only_this_host_may_send_by_default() {
     let settings = settings(MINIMAL);
     assert_eq!((settings.problems(), settings.warnings()), (vec![], vec![]));
-    assert_eq!(settings.allow_clients, ClientNetwork::LOOPBACK);
+    assert_eq!(settings.allow_clients, Network::LOOPBACK);
     assert!(!settings.allow_null_sender && settings.tls == IntakeTls::None);
 }
 

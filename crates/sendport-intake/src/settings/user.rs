@@ -2,17 +2,18 @@
 
 use std::fmt;
 
+use sendport_core::domain::Network;
 use sendport_core::secret::Secret;
 use serde::{Deserialize, Serialize};
 
-use super::{AddressPattern, ClientNetwork, DomainPattern};
+use super::{AddressPattern, DomainPattern};
 
 /// What some clients may do. A key that is not set is that of the intake.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientRule {
     /// Their addresses and networks.
-    pub addresses: Vec<ClientNetwork>,
+    pub addresses: Vec<Network>,
     /// The send port of their messages.
     pub send_port: Option<String>,
     /// Reverse-paths that they may use.

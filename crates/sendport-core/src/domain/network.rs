@@ -1,4 +1,4 @@
-//! Addresses and networks of clients.
+//! IP addresses and networks, as settings name them.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// IPv4 addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct ClientNetwork(IpNet);
+pub struct Network(IpNet);
 
 /// The text is no network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +30,7 @@ pub enum NotANetwork {
     },
 }
 
-impl ClientNetwork {
+impl Network {
     /// This host.
     pub const LOOPBACK: [Self; 2] = [
         Self(IpNet::V4(Ipv4Net::new_assert(
@@ -60,7 +60,7 @@ impl ClientNetwork {
     }
 }
 
-impl TryFrom<String> for ClientNetwork {
+impl TryFrom<String> for Network {
     type Error = NotANetwork;
 
     fn try_from(text: String) -> Result<Self, NotANetwork> {
@@ -95,13 +95,13 @@ fn without_mapping(network: IpNet) -> IpNet {
     v4.map_or(network, IpNet::V4)
 }
 
-impl From<ClientNetwork> for String {
-    fn from(value: ClientNetwork) -> Self {
+impl From<Network> for String {
+    fn from(value: Network) -> Self {
         value.to_string()
     }
 }
 
-impl fmt::Display for ClientNetwork {
+impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.prefix_len() == self.0.max_prefix_len() {
             true => self.0.addr().fmt(f),
@@ -114,8 +114,8 @@ impl fmt::Display for ClientNetwork {
 mod tests {
     use super::*;
 
-    fn network(text: &str) -> Result<ClientNetwork, NotANetwork> {
-        ClientNetwork::try_from(text.to_owned())
+    fn network(text: &str) -> Result<Network, NotANetwork> {
+        Network::try_from(text.to_owned())
     }
 
     #[test]
@@ -128,7 +128,7 @@ mod tests {
         ] {
             assert_eq!(network(text).unwrap().to_string(), shown);
         }
-        let loopback = ClientNetwork::LOOPBACK;
+        let loopback = Network::LOOPBACK;
         let is_in = |address: &str| {
             let address = address.parse().unwrap();
             loopback.iter().any(|network| network.contains(address))
