@@ -83,7 +83,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("prometheus", &["observability/metrics"]),
     ("hyper", &["observability/health_server"]),
     ("hyper_util", &["observability/health_server"]),
-    ("hickory_resolver", &["probe/mail_hosts.rs"]),
+    ("hickory_resolver", &["sendport-smtp/mail_hosts.rs"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),

@@ -14,10 +14,11 @@ use sendport_message::template::{Renderer, TemplateSource};
 use sendport_smime::CrlCache;
 use sendport_smtp::relay::authentication::{AuthLedger, NoSharedLedger};
 use sendport_smtp::relay::{Relay, discard::DiscardRelay, file::FileRelay};
+use sendport_smtp::settings::mx::MxRelay as MxConfig;
 use sendport_smtp::settings::password::resolve_password;
 use sendport_smtp::settings::relay::RelayConfig;
 use sendport_smtp::settings::relay::SmtpRelay as SmtpConfig;
-use sendport_smtp::{RelayDependencies, SmtpRelay, ehlo_name};
+use sendport_smtp::{MxRelay, RelayDependencies, SmtpRelay, ehlo_name};
 use sendport_store::Store;
 
 use super::auth_ledger::DatabaseAuthLedger;
@@ -52,6 +53,13 @@ pub fn make_relays(
         Ok(match relay {
             RelayConfig::Smtp(smtp) => {
                 let mut relay = make_smtp_relay(name, smtp, authentications)?;
+                if let Some(watch) = metrics.and_then(|metrics| metrics.relay(name)) {
+                    relay = relay.with_observer(watch.clone());
+                }
+                Arc::new(relay)
+            }
+            RelayConfig::Mx(mx) => {
+                let mut relay = make_mx_relay(name, mx)?;
                 if let Some(watch) = metrics.and_then(|metrics| metrics.relay(name)) {
                     relay = relay.with_observer(watch.clone());
                 }
@@ -92,6 +100,15 @@ pub fn make_smtp_relay(
         )
     })?;
     Ok(relay.with_token_source(tokens))
+}
+
+/// Builds the relay of one section of `kind = "mx"`.
+///
+/// # Errors
+/// [`AppError::Config`] naming relay and key.
+pub(super) fn make_mx_relay(name: &str, mx: &MxConfig) -> Result<MxRelay, AppError> {
+    let relay = MxRelay::new(name, mx, ehlo_name::of_this_host(), system_clock());
+    relay.map_err(AppError::config)
 }
 
 /// The table of replies, with the administrator's entries first.

@@ -7,7 +7,7 @@ use sendport_smtp::relay::authentication::{AuthLedger, NoSharedLedger};
 use sendport_smtp::settings::relay::RelayConfig;
 
 use super::AppError;
-use super::components::make_smtp_relay;
+use super::components::{make_mx_relay, make_smtp_relay};
 use super::database::check_connection;
 use crate::config::{Config, section};
 use crate::observability::log;
@@ -27,10 +27,15 @@ pub fn startup_problems(config: &Config) -> Vec<AppError> {
     let mut found = vec![log, check_connection(config)];
     let authentications: Arc<dyn AuthLedger> = Arc::new(NoSharedLedger);
     for (name, relay) in &config.relay {
-        if let RelayConfig::Smtp(smtp) = relay
-            && is_fine(&section("relay", name))
-        {
-            found.push(make_smtp_relay(name, smtp, &authentications).map(drop));
+        if !is_fine(&section("relay", name)) {
+            continue;
+        }
+        match relay {
+            RelayConfig::Smtp(smtp) => {
+                found.push(make_smtp_relay(name, smtp, &authentications).map(drop));
+            }
+            RelayConfig::Mx(mx) => found.push(make_mx_relay(name, mx).map(drop)),
+            RelayConfig::File(_) | RelayConfig::Discard(_) => {}
         }
     }
     for (name, port) in &config.send_port {

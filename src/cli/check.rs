@@ -10,6 +10,7 @@ use sendport_core::replies::ReplyTable;
 use sendport_intake::folder_findings;
 use sendport_intake::settings::IntakeConfig;
 use sendport_smtp::relay::Relay;
+use sendport_smtp::settings::mx::MxRelay;
 use sendport_smtp::settings::relay::RelayConfig;
 use sendport_store::{FixedRoleMember, Store};
 
@@ -426,6 +427,7 @@ async fn check_relays(config: &Config, findings: &mut Findings) {
                 };
                 check_smtp_relay(&context, findings).await;
             }
+            Some(RelayConfig::Mx(section)) => check_mx_relay(&*relay, section, findings).await,
             _ => check_relay(&*relay, findings).await,
         }
         relay.close().await;
@@ -438,6 +440,23 @@ async fn check_relay(relay: &dyn Relay, findings: &mut Findings) {
         Ok(_) => findings.ok(&what, "ready"),
         Err(not_ready) => findings.fail(&what, Failure::Other(not_ready.reply.to_string())),
     }
+}
+
+/// The hosts of a domain are known once there is a recipient: only the name servers are asked.
+async fn check_mx_relay(relay: &dyn Relay, config: &MxRelay, findings: &mut Findings) {
+    let what = section("relay", relay.name());
+    if let Err(error) = relay.verify().await {
+        return findings.fail(&what, Failure::Other(error.reply.to_string()));
+    }
+    let servers: Vec<_> = config.dns_servers.iter().map(ToString::to_string).collect();
+    let servers = match servers.is_empty() {
+        true => "of the system".to_owned(),
+        false => servers.join(", "),
+    };
+    findings.ok(
+        &what,
+        format_args!("the name servers {servers} answer; port {}", config.port),
+    );
 }
 
 /// Probes it as `sendport probe` does, up to the authentication.

@@ -133,6 +133,7 @@ impl Config {
                         oauth2.rebase(folder);
                     }
                 }
+                RelayConfig::Mx(mx) => mx.files().for_each(rebase),
                 RelayConfig::File(file) => rebase(&mut file.folder),
                 RelayConfig::Discard(_) => {}
             }

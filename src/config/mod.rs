@@ -6,6 +6,7 @@
 
 mod check_auth;
 mod check_intakes;
+mod check_mx;
 mod check_oauth2;
 mod check_tls;
 mod database;

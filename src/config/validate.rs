@@ -7,9 +7,11 @@ use sendport_core::domain::{shown_name, shown_names};
 use sendport_core::problem::Problem;
 use sendport_delivery::settings::SendPortConfig;
 use sendport_smtp::settings::relay::{RelayConfig, SmtpRelay};
+use sendport_smtp::settings::timeouts::Timeouts;
 use sendport_smtp::settings::tls::TlsMode;
 
 use super::check_auth::check_auth;
+use super::check_mx::mx_warnings;
 use super::check_tls::check_tls;
 use super::{Config, ServiceConfig, check_oauth2};
 
@@ -45,8 +47,10 @@ impl Config {
         }
         for (name, relay) in &self.relay {
             check_name(&section("relay", name), name, &mut found);
-            if let RelayConfig::Smtp(smtp) = relay {
-                check_smtp(name, smtp, &mut found);
+            match relay {
+                RelayConfig::Smtp(smtp) => check_smtp(name, smtp, &mut found),
+                RelayConfig::Mx(mx) => self.check_mx(name, mx, &mut found),
+                RelayConfig::File(_) | RelayConfig::Discard(_) => {}
             }
         }
         self.check_intakes(&mut found);
@@ -61,8 +65,13 @@ impl Config {
         let mut found = Problems(Vec::new());
         found.extend(self.http.warning());
         for (name, relay) in &self.relay {
-            let RelayConfig::Smtp(smtp) = relay else {
-                continue;
+            let smtp = match relay {
+                RelayConfig::Smtp(smtp) => smtp,
+                RelayConfig::Mx(mx) => {
+                    mx_warnings(&section("relay", name), mx, &mut found);
+                    continue;
+                }
+                RelayConfig::File(_) | RelayConfig::Discard(_) => continue,
             };
             let pinned = !smtp.pin_sha256.is_empty();
             if smtp.tls != TlsMode::None && !smtp.verify_certificate && !pinned {
@@ -88,11 +97,16 @@ impl Config {
             found.extend(port.warnings(&section("send_port", name)));
         }
         for name in self.relay.keys() {
-            if !self
-                .send_port
-                .values()
-                .any(|port| port.relays.contains(name))
-            {
+            let is_route = |relay: &RelayConfig| {
+                let RelayConfig::Mx(mx) = relay else {
+                    return false;
+                };
+                mx.route
+                    .values()
+                    .any(|route| route.relay.as_ref() == Some(name))
+            };
+            let mut ports = self.send_port.values();
+            if !ports.any(|port| port.relays.contains(name)) && !self.relay.values().any(is_route) {
                 found.add(section("relay", name), "no send port uses it");
             }
         }
@@ -215,11 +229,7 @@ fn check_smtp(name: &str, smtp: &SmtpRelay, found: &mut Problems) {
             "0 is no port; write 1 to 65535, or leave it out",
         );
     }
-    let waits = smtp.timeout.by_key().into_iter();
-    for (wait, _) in waits.filter(|(_, wait)| wait.is_zero()) {
-        let what = "0 would never wait; write for example \"30s\", or leave it out";
-        found.add(key(&format!("timeout.{wait}")), what);
-    }
+    check_timeouts(&section, &smtp.timeout, found);
     let oauth2 = smtp.auth.oauth2.as_ref();
     for (below, what) in oauth2.map(check_oauth2::problems).unwrap_or_default() {
         found.add(key(&format!("auth.oauth2.{below}")), what);
@@ -232,18 +242,28 @@ fn check_smtp(name: &str, smtp: &SmtpRelay, found: &mut Problems) {
         ),
         ("recipients_per_message", smtp.recipients_per_message),
     ];
-    for (name, _) in counts.into_iter().filter(|(_, count)| *count == Some(0)) {
-        found.add(
-            key(name),
-            "0 would never send; write at least 1, or leave it out",
-        );
-    }
+    check_counts(&section, &counts, found);
     check_tls(name, smtp, found);
     check_auth(name, smtp, found);
 }
 
+pub(super) fn check_timeouts(section: &str, timeouts: &Timeouts, found: &mut Problems) {
+    let waits = timeouts.by_key().into_iter();
+    for (wait, _) in waits.filter(|(_, wait)| wait.is_zero()) {
+        let what = "0 would never wait; write for example \"30s\", or leave it out";
+        found.add(format!("{section}.timeout.{wait}"), what);
+    }
+}
+
+pub(super) fn check_counts(section: &str, counts: &[(&str, Option<u32>)], found: &mut Problems) {
+    for (name, _) in counts.iter().filter(|(_, count)| *count == Some(0)) {
+        let what = "0 would never send; write at least 1, or leave it out";
+        found.add(format!("{section}.{name}"), what);
+    }
+}
+
 /// Why it is not a name or an address alone.
-fn host_problem(host: &str) -> Option<String> {
+pub(super) fn host_problem(host: &str) -> Option<String> {
     if let Some((name, port)) = host.rsplit_once(':')
         && !name.contains(':')
         && port.parse::<u16>().is_ok()

@@ -7,7 +7,6 @@
 mod dialogue_log;
 mod event;
 mod extensions;
-pub mod mail_hosts;
 mod message;
 mod phase;
 mod recorder;

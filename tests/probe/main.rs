@@ -11,6 +11,7 @@ mod support {
     pub(crate) mod dovecot;
     pub(crate) mod exim;
     pub(crate) mod maildir;
+    pub(crate) mod name_server;
     pub(crate) mod peer;
     pub(crate) mod postfix;
     pub(crate) mod probe;

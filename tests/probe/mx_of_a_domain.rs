@@ -1,9 +1,6 @@
 //! `--mx`: where the mail of a domain goes, by a real name server.
 
-use std::net::SocketAddr;
-use std::process::Command;
-
-use crate::support::peer::{self, Server};
+use crate::support::name_server::NameServer;
 use crate::support::probe::{ProbeOutput, probe};
 use crate::support::scripted_peer::{Expect, Peer, hello, send, then};
 
@@ -22,58 +19,27 @@ plain.test.              60 IN A 127.0.0.1
 empty.test.              60 IN TXT nothing
 ";
 
-struct NameServer {
-    _server: Server,
-    address: SocketAddr,
-}
+struct Dns(NameServer);
 
-impl NameServer {
+impl Dns {
     async fn start() -> Self {
-        let python = peer::unpacked("python", "bin/python").join("bin/python");
-        let folder = peer::folder("name-server");
-        let zone = folder.path().join("zone");
-        peer::write(&zone, ZONE);
-        let mut command = Command::new(python);
-        command
-            .arg(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/tests/peers/name_server.py"
-            ))
-            .arg(zone);
-        let mut server = Server::spawn("name server", folder, command);
-        let output = server.path("output");
-        let port = || {
-            let text = std::fs::read_to_string(&output).ok()?;
-            let line = text.lines().find_map(|line| line.strip_prefix("port "))?;
-            line.parse::<u16>().ok()
-        };
-        let up = server.comes_up(async || port().is_some()).await;
-        up.expect("the name server to come up");
-        let address = SocketAddr::from(([127, 0, 0, 1], port().expect("the port, seen above")));
-        Self {
-            _server: server,
-            address,
-        }
+        Self(NameServer::start(ZONE).await)
     }
 
     async fn probe(&self, domain: &str, arguments: &[&str]) -> ProbeOutput {
-        let server = self.address.to_string();
+        let server = self.0.address.to_string();
         let usual = ["--mx", domain, "--name-server", &server];
         let usual = [&usual[..], &["--ehlo", "client.example.test"]].concat();
         probe(&[&usual[..], arguments].concat()).await
     }
 }
 
-fn available() -> bool {
-    peer::available("Python's dnslib")
-}
-
 #[tokio::test]
 async fn probes_the_first_host_that_answers() {
-    if !available() {
+    if !NameServer::available() {
         return;
     }
-    let dns = NameServer::start().await;
+    let dns = Dns::start().await;
     let session = then(
         hello(&[]),
         [
@@ -104,20 +70,20 @@ async fn probes_the_first_host_that_answers() {
 
 #[tokio::test]
 async fn explains_a_null_mx_without_a_connection() {
-    if !available() {
+    if !NameServer::available() {
         return;
     }
-    let dns = NameServer::start().await;
+    let dns = Dns::start().await;
     let probed = dns.probe("nomail.test", &[]).await;
     probed.is_as_expected("null_mx", 10);
 }
 
 #[tokio::test]
 async fn without_mx_probes_the_domain() {
-    if !available() {
+    if !NameServer::available() {
         return;
     }
-    let dns = NameServer::start().await;
+    let dns = Dns::start().await;
     let mail = Peer::start(vec![then(hello(&[]), [Expect("QUIT"), send("221 bye")])]).await;
     let port = mail.address.port().to_string();
     let probed = dns.probe("plain.test", &["--port", &port]).await;
@@ -133,10 +99,10 @@ async fn without_mx_probes_the_domain() {
 
 #[tokio::test]
 async fn distinguishes_no_domain_no_address_and_a_failed_look_up() {
-    if !available() {
+    if !NameServer::available() {
         return;
     }
-    let dns = NameServer::start().await;
+    let dns = Dns::start().await;
     for (domain, shown) in [
         ("nosuch.test", "there is no domain nosuch.test"),
         ("empty.test", "empty.test: no address"),

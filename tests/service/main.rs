@@ -17,6 +17,7 @@ mod support {
     pub(crate) mod exim;
     pub(crate) mod limiting_peer;
     pub(crate) mod maildir;
+    pub(crate) mod name_server;
     pub(crate) mod peer;
     pub(crate) mod people;
     pub(crate) mod postfix;
@@ -62,6 +63,7 @@ mod killed_and_nothing_lost;
 mod killed_in_the_middle_of_auth;
 mod limits_hold;
 mod log_lines_name_their_alert;
+mod mail_hosts_of_each_domain;
 mod message_ids_stay_the_same;
 mod metrics_count_outcomes;
 mod missing_certificates_follow_the_policy;

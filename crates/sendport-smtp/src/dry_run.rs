@@ -41,6 +41,6 @@ impl SmtpRelay {
             gate: &NoLease,
             until,
         };
-        self.submit_job(job).await
+        self.submit_job(job, None).await
     }
 }

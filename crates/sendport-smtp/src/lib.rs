@@ -19,6 +19,8 @@ mod dry_run;
 mod dsn;
 pub mod ehlo_name;
 pub mod extensions;
+pub mod mail_hosts;
+mod mx;
 pub mod observer;
 mod pipelining;
 mod pool;
@@ -37,5 +39,6 @@ mod transaction;
 
 pub use auth::CredentialsError;
 pub use ehlo_name::InvalidEhloName;
+pub use mx::MxRelay;
 pub use smtp_relay::{RelayDependencies, SettingsError, SettingsErrorKind, SmtpRelay};
 pub use tls::TlsSettingsError;

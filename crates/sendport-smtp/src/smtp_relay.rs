@@ -10,12 +10,14 @@ use sendport_core::file_watch::WatchedFiles;
 use sendport_core::secret::Secret;
 use sendport_oauth2::TokenSource;
 use sendport_smime::SecuredMessage;
+use tokio::time::Instant;
 
 use super::auth::{Credentials, CredentialsError, secret_files};
 use super::authentication_guard::{AuthGuard, credential_fingerprint};
 use super::chunking::Chunking;
 use super::desync::DesyncGuard;
 use super::ehlo_name::{self, InvalidEhloName};
+use super::mail_hosts::ResolverError;
 use super::observer::{ObserverHandle, SessionObserver};
 use super::pipelining::Pipelining;
 use super::pool::Pool;
@@ -51,6 +53,9 @@ pub enum SettingsErrorKind {
     /// About TLS (RFC 8446).
     #[error(transparent)]
     Tls(#[from] TlsSettingsError),
+    /// About `dns_servers`.
+    #[error("dns_servers: {0}")]
+    NameServers(#[from] ResolverError),
 }
 
 /// What a relay needs besides its section of the configuration.
@@ -148,6 +153,25 @@ impl SmtpRelay {
     }
 }
 
+impl SmtpRelay {
+    /// As [`Relay::submit`], but not longer than until `end`.
+    pub(super) async fn submit_before(
+        &self,
+        envelope: &Envelope,
+        message: &SecuredMessage,
+        gate: &dyn SubmissionGate,
+        end: Instant,
+    ) -> SubmissionReport {
+        let job = Job {
+            envelope,
+            message,
+            gate,
+            until: Command::EndOfData,
+        };
+        self.submit_job(job, Some(end)).await
+    }
+}
+
 #[async_trait]
 impl Relay for SmtpRelay {
     fn name(&self) -> &str {
@@ -165,13 +189,13 @@ impl Relay for SmtpRelay {
         gate: &dyn SubmissionGate,
     ) -> SubmissionReport {
         let until = Command::EndOfData;
-        self.submit_job(Job {
+        let job = Job {
             envelope,
             message,
             gate,
             until,
-        })
-        .await
+        };
+        self.submit_job(job, None).await
     }
 
     async fn verify(&self) -> Result<SessionFacts, SessionError> {

@@ -27,13 +27,15 @@ struct Checkout {
 type SubmissionOutcome = (SessionFacts, TransactionResult);
 
 impl SmtpRelay {
-    pub(super) async fn submit_job(&self, job: Job<'_>) -> SubmissionReport {
+    /// One transaction. It ends at `end`, or after the time-out of an attempt, which then begins once
+    /// there is a connection.
+    pub(super) async fn submit_job(&self, job: Job<'_>, end: Option<Instant>) -> SubmissionReport {
         if let Some(result) = without_connection(job.message) {
             return self.report(self.clock.now(), Ok((SessionFacts::default(), result)));
         }
         let checkout = match self.desync_guard.pause() {
             Some(error) => Err(error),
-            None => self.check_out().await,
+            None => self.check_out(end).await,
         };
         let started_at = self.clock.now();
         let submitted = match checkout {
@@ -47,7 +49,7 @@ impl SmtpRelay {
 
     /// A session without a transaction. Without a greeting it is closed, and not quit.
     pub(super) async fn open_and_quit(&self, until: Command) -> Result<SessionFacts, SessionError> {
-        let mut checkout = self.check_out().await?;
+        let mut checkout = self.check_out(None).await?;
         let attempt_end = checkout.attempt_end;
         let opened = self.open(&mut checkout.connection, attempt_end, until);
         let session = opened.await?;
@@ -71,12 +73,8 @@ impl SmtpRelay {
         if !self.learn(&first.1) {
             return Ok(first);
         }
-        let Ok(checkout) = self.check_out().await else {
+        let Ok(checkout) = self.check_out(Some(attempt_end)).await else {
             return Ok(first);
-        };
-        let checkout = Checkout {
-            attempt_end,
-            ..checkout
         };
         let second = self.submit_once(job, checkout, false).await;
         Ok(second.unwrap_or(first))
@@ -154,15 +152,16 @@ impl SmtpRelay {
         result
     }
 
-    async fn check_out(&self) -> Result<Checkout, SessionError> {
+    async fn check_out(&self, end: Option<Instant>) -> Result<Checkout, SessionError> {
         let limit = self.settings.config.timeout.attempt;
-        let checkout = self.pool.check_out(limit).await;
+        let patience = end.map_or(limit, |end| end.saturating_duration_since(Instant::now()));
+        let checkout = self.pool.check_out(patience).await;
         let (connection, idle) =
             checkout.map_err(|error| error.unwrap_or_else(|| self.all_connections_busy()))?;
         Ok(Checkout {
             connection,
             idle,
-            attempt_end: Instant::now() + limit,
+            attempt_end: end.unwrap_or_else(|| Instant::now() + limit),
         })
     }
 

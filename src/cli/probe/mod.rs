@@ -15,6 +15,7 @@ use serde::Serialize;
 pub(super) use self::args::Args;
 use sendport_core::domain::{Address, ReversePath};
 use sendport_core::replies::ReplyTable;
+use sendport_smtp::mail_hosts::{MailDomain, MailResolver, Route};
 use sendport_smtp::relay::authentication::{AuthLedger, NoSharedLedger};
 
 use self::target::Target;
@@ -22,7 +23,6 @@ use super::config_file::{load, load_if_any};
 use super::{Failure, say};
 use crate::app::{self, ProbeContext};
 use crate::config::Config;
-use crate::probe::mail_hosts::{MailDomain, MailResolver, Route};
 use crate::probe::{Event, EventKind, Listener, Phase, Plan, Report, dialogue_lines};
 
 /// The server takes mail for strangers.
@@ -183,7 +183,8 @@ impl Probe<'_> {
     /// Where the mail of a domain goes: the hosts are tried as a sender would, up to the first that
     /// answers.
     async fn mail_domain(&mut self, domain: &str) -> Result<MailDomain, Failure> {
-        let directory = MailResolver::open(self.args.name_server).map_err(Failure::other)?;
+        let directory =
+            MailResolver::open(self.args.name_server.as_slice()).map_err(Failure::other)?;
         let found = directory.mail_of(domain).await;
         let found = found.map_err(Failure::config)?;
         for line in show::mail_domain(&found) {

@@ -1,8 +1,8 @@
 //! Events and findings as lines of a terminal: ASCII, and nothing that could disturb it.
 
 use sendport_core::domain::Address;
+use sendport_smtp::mail_hosts::{MailDomain, MailHost, Route, Service};
 
-use crate::probe::mail_hosts::{MailDomain, MailHost, Route, Service};
 use crate::probe::{Certificate, Event, EventKind, Phase, Refusal, ReplyLine, Report};
 
 /// Texts go on in another line here.

@@ -26,6 +26,11 @@ pub(super) struct Target {
 pub(super) fn of_relay(config: &Config, name: &str, args: &Args) -> Result<Target, Failure> {
     let section = match config.relay.get(name) {
         Some(RelayConfig::Smtp(section)) => (**section).clone(),
+        Some(RelayConfig::Mx(_)) => {
+            return Err(Failure::Config(format!(
+                "relay.{name} submits to the mail hosts of each domain: probe those of one, with --mx contoso.com"
+            )));
+        }
         Some(_) => {
             let what = format!("relay.{name} speaks no SMTP: there is nothing to probe");
             return Err(Failure::Config(what));

@@ -116,11 +116,9 @@ impl HealthMonitor {
         }
         service.set_ready(self.obstacles().is_empty(), lease);
         let states = self.dependencies.registry.states();
-        for (state, (relay, connections)) in
-            states.iter().zip(self.dependencies.registry.connections())
-        {
+        for (state, (relay, usage)) in states.iter().zip(self.dependencies.registry.usage()) {
             if let Some(metrics) = self.dependencies.metrics.relay(relay) {
-                metrics.show(state, connections);
+                metrics.show(state, usage);
             }
         }
     }

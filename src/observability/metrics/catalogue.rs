@@ -161,6 +161,8 @@ catalogue! {
         "1 for the current state of the relay's circuit: closed (in use), open, half_open, paused (needs a correction; tried again every 15 minutes).";
     RELAY_STATE_CHANGES = "sendport_relay_state_changes_total", Counter, ["relay", "state"],
         "How often the circuit changed into that state.";
+    DOMAINS_UNREACHABLE = "sendport_relay_domains_unreachable", Gauge, ["relay"],
+        "Domains whose mail hosts cannot be reached now, of a relay of kind mx; 0 for others.";
     RELAY_THROTTLED = "sendport_relay_throttled", Gauge, ["relay"],
         "1 while the service sends less than is configured, because the relay refused for a limit.";
     RELAY_THROTTLES = "sendport_relay_throttles_total", Counter, ["relay"],

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 use sendport_core::domain::{Fault, RelayCondition, RelayState};
+use sendport_delivery::relays::RelayUsage;
 use sendport_smtp::relay::observer::{
     CertificateRole, RelayActivity, RelayObserver, SubmissionClass,
 };
@@ -20,6 +21,7 @@ pub(super) struct Families {
     refusals: IntCounterVec,
     connections: IntGaugeVec,
     limit: IntGaugeVec,
+    domains_unreachable: IntGaugeVec,
     state: IntGaugeVec,
     changes: IntCounterVec,
     throttled: IntGaugeVec,
@@ -37,6 +39,7 @@ pub struct RelayMetrics {
     refusals: IntCounter,
     connections: IntGauge,
     limit: IntGauge,
+    domains_unreachable: IntGauge,
     state: IntGaugeVec,
     changes: IntCounterVec,
     throttled: IntGauge,
@@ -71,6 +74,7 @@ impl Families {
             refusals: maker.counter(&c::AUTHENTICATION_FAILURES),
             connections: maker.gauge(&c::CONNECTIONS),
             limit: maker.gauge(&c::CONNECTIONS_LIMIT),
+            domains_unreachable: maker.gauge(&c::DOMAINS_UNREACHABLE),
             state: maker.gauge(&c::RELAY_STATE),
             changes: maker.counter(&c::RELAY_STATE_CHANGES),
             throttled: maker.gauge(&c::RELAY_THROTTLED),
@@ -101,6 +105,7 @@ impl Families {
             refusals: self.refusals.with_label_values(&[name]),
             connections: self.connections.with_label_values(&[name]),
             limit: self.limit.with_label_values(&[name]),
+            domains_unreachable: self.domains_unreachable.with_label_values(&[name]),
             state: self.state.clone(),
             changes: self.changes.clone(),
             throttled: self.throttled.with_label_values(&[name]),
@@ -111,14 +116,16 @@ impl Families {
 }
 
 impl RelayMetrics {
-    /// What the registry says of it, and how many connections are open.
-    pub fn show(&self, state: &RelayState, connections: u32) {
+    /// What the registry says of it.
+    pub fn show(&self, state: &RelayState, usage: RelayUsage) {
         for condition in RelayCondition::ALL {
             let labels = [self.name.as_str(), condition.as_str()];
             let now = i64::from(state.condition == *condition);
             self.state.with_label_values(&labels).set(now);
         }
-        self.connections.set(i64::from(connections));
+        self.connections.set(i64::from(usage.connections));
+        let unreachable = usage.domains_unreachable;
+        self.domains_unreachable.set(i64::from(unreachable));
         self.limit.set(i64::from(state.connections.unwrap_or(0)));
         self.throttled
             .set(i64::from(state.throttle_reason.is_some()));

@@ -68,15 +68,23 @@ impl Envelope {
             .any(|path| path.address.is_international())
     }
 
+    /// The same with only these of its forward-paths.
+    #[must_use]
+    pub fn with_only(&self, forward_paths: Vec<ForwardPath>) -> Self {
+        Self {
+            reverse_path: self.reverse_path.clone(),
+            forward_paths,
+            dsn: self.dsn.clone(),
+        }
+    }
+
     /// The same with the first of its forward-paths, as many as fit into one transaction;
     /// `None`: all of them.
     pub fn with_at_most(&self, recipients: Option<usize>) -> Cow<'_, Self> {
         match recipients {
-            Some(limit) if limit < self.forward_paths.len() => Cow::Owned(Self {
-                reverse_path: self.reverse_path.clone(),
-                forward_paths: self.forward_paths[..limit].to_vec(),
-                dsn: self.dsn.clone(),
-            }),
+            Some(limit) if limit < self.forward_paths.len() => {
+                Cow::Owned(self.with_only(self.forward_paths[..limit].to_vec()))
+            }
             _ => Cow::Borrowed(self),
         }
     }

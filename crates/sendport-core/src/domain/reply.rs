@@ -215,6 +215,20 @@ pub enum LocalCause {
     EightBitNotOffered,
     /// The message has a bare CR or LF.
     BareLineEnd,
+    /// The name servers did not answer, or failed.
+    DnsFailed,
+    /// No mail host of the recipient's domain took a connection.
+    MailHostsUnreachable,
+    /// As many messages as the settings allow are under way to a mail host.
+    HostLimit,
+    /// The recipient's domain does not exist, or has neither MX nor address.
+    DomainNotFound,
+    /// The recipient's domain takes no mail (RFC 7505).
+    NullMx,
+    /// No mail host of the recipient's domain has an address.
+    NoMailHost,
+    /// The mail hosts of the recipient's domain are this host, or have private addresses alone.
+    MailHostNotAllowed,
     /// The folder of a file relay does not exist or cannot be written.
     FolderNotUsable,
     /// Writing into the folder of a file relay failed.

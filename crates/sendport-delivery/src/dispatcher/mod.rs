@@ -198,6 +198,7 @@ impl Dispatcher {
             age: (now - alert.queued_since()).to_std().unwrap_or_default(),
             chance: (self.parts.chance)(),
             throttled_for: None,
+            of_one_domain: false,
         };
         if let Some(why) = expiry(alert, &rules, now) {
             return released(EXPIRED_WAIT, Some(why));
@@ -247,6 +248,7 @@ impl Dispatcher {
             lease,
             port,
             envelope: &envelope,
+            is_part: false,
             composed: &composed,
         };
         let submitted = self.submit(&job, expected).await;
@@ -265,6 +267,7 @@ impl Dispatcher {
         match submitted {
             SubmitResult::Transaction(it) if it.report.end != SubmissionEnd::Fenced => {
                 rules.throttled_for = it.throttled_for;
+                rules.of_one_domain = it.of_one_domain;
                 recipients.apply(&it.relay, &it.carried, &it.report, rules);
                 recipients.remark(receipt::remark(alert, port, &it.report.facts));
                 let sent = it.changed.as_ref().unwrap_or(&composed.message);
@@ -282,6 +285,13 @@ impl Dispatcher {
                 None => released(Duration::ZERO, None),
             },
             SubmitResult::Deferred(retry_in, reason) => released(retry_in, reason),
+            SubmitResult::Blocked(domains) => {
+                recipients.wait_for(&domains, rules.replies);
+                let version = composed.template_version.clone();
+                let mut decision = recipients.into_decision(None, port.in_doubt, version);
+                window::fit(&mut decision, alert, port, self.parts.clock.now());
+                decided(decision)
+            }
             SubmitResult::AuditFailed(why) => audit_copies::wait_for_audit(port, &why),
         }
     }

@@ -199,6 +199,7 @@ pub async fn preview(
         age: (now - alert.queued_since()).to_std().unwrap_or_default(),
         chance: 0.0,
         throttled_for: None,
+        of_one_domain: false,
     };
     let mut recipients = RecipientSet::load(&alert, &rules);
     recipients.redirect(&alert, port)?;

@@ -4,7 +4,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sendport_core::domain::{
-    Alert, AttemptKey, Envelope, ForwardPath, Lease, SubmissionIntent, SubmissionReport,
+    Alert, AttemptKey, Envelope, ForwardPath, Lease, SubmissionEnd, SubmissionIntent,
+    SubmissionReport,
 };
 use sendport_smime::SecuredMessage;
 use sendport_smtp::relay::Relay;
@@ -13,6 +14,7 @@ use tracing::{Instrument, Span};
 use super::gate::LeaseGate;
 use super::{Dispatcher, ReadyMessage, digest};
 use crate::audit::AuditError;
+use crate::relays::domains::BlockedDomain;
 use crate::relays::entry::{StartReservation, SubmitPermit, Unavailable};
 use crate::relays::reports::NextStep;
 use crate::send_port::SendPort;
@@ -36,6 +38,8 @@ pub(super) struct SubmitJob<'a> {
     pub(super) lease: &'a Lease<Alert>,
     pub(super) port: &'a SendPort,
     pub(super) envelope: &'a Envelope,
+    /// It has the recipients of some domains alone.
+    pub(super) is_part: bool,
     pub(super) composed: &'a ReadyMessage,
 }
 
@@ -45,6 +49,8 @@ pub(super) enum SubmitResult {
     Transaction(Box<RelayAttempt>),
     /// No relay was available, or the service stops: due again after this, and the reason.
     Deferred(Duration, Option<String>),
+    /// The domains of all recipients, or that of some, cannot be used now.
+    Blocked(Vec<BlockedDomain>),
     /// The audit copy could not be kept; the reason in a sentence.
     AuditFailed(AuditError),
 }
@@ -62,6 +68,8 @@ pub(super) struct RelayAttempt {
     pub(super) unknown: Option<Arc<str>>,
     /// If the relay refused for a limit, when it may be used again.
     pub(super) throttled_for: Option<Duration>,
+    /// The recipients of other domains wait for a transaction of their own, at once.
+    pub(super) of_one_domain: bool,
 }
 
 /// One transaction.
@@ -76,6 +84,8 @@ struct Submitted {
 enum Step {
     Done(SubmitResult),
     NextRelay,
+    /// No mail host of these domains took a connection: the next relay gets their recipients alone.
+    Unreached(Vec<BlockedDomain>),
     /// It refused before MAIL, for a limit.
     Limited(Box<RelayAttempt>),
     /// It lacks an extension that another one may have: the reason to wait for that one.
@@ -92,21 +102,25 @@ impl Dispatcher {
     ) -> SubmitResult {
         let mut expected = Some(expected);
         let (mut rest, mut why, mut passed_over) = (Duration::ZERO, None, false);
-        let mut limited = None;
+        let (mut limited, mut blocked, mut narrowed) = (None, None, None);
         let relays = digest::relay_order(&job.lease.value, &job.port.relays);
         let last = relays.len().saturating_sub(1);
         for (index, name) in relays.into_iter().enumerate() {
+            let job = &SubmitJob {
+                envelope: narrowed.as_ref().unwrap_or(job.envelope),
+                is_part: narrowed.is_some(),
+                ..*job
+            };
             for asked in 1.. {
                 let permit = tokio::select! {
                     biased;
                     () = self.parts.stop.cancelled() => return SubmitResult::Deferred(Duration::ZERO, None),
-                    permit = self.parts.registry.acquire(name, index < last) => permit,
+                    permit = self.parts.registry.acquire_for(name, index < last, job.envelope) => permit,
                 };
                 let step = match permit {
                     Ok(permit) => {
                         expected = None;
-                        self.over(name, permit, job, index < last || passed_over)
-                            .await
+                        self.over(permit, job, index < last || passed_over).await
                     }
                     Err(Unavailable::Full(wait)) => {
                         return SubmitResult::Deferred(wait, Some(full(name)));
@@ -116,11 +130,22 @@ impl Dispatcher {
                         Step::NextRelay
                     }
                     Err(Unavailable::Unwell) => Step::NextRelay,
+                    Err(Unavailable::Domains(domains)) => {
+                        match unreached_paths(&domains).is_empty() {
+                            true => return all_in_use(&domains),
+                            false => Step::Unreached(domains),
+                        }
+                    }
                 };
                 match step {
                     Step::Done(submitted) => return submitted,
                     Step::NextRelay => {
                         passed_over = true;
+                        break;
+                    }
+                    Step::Unreached(domains) => {
+                        narrowed = Some(job.envelope.with_only(unreached_paths(&domains)));
+                        (blocked, passed_over) = (Some(domains), true);
                         break;
                     }
                     Step::Limited(refusal) => {
@@ -137,20 +162,24 @@ impl Dispatcher {
             }
         }
         drop(expected);
-        limited.map_or(SubmitResult::Deferred(rest, why), SubmitResult::Transaction)
+        match (limited, blocked) {
+            (Some(limited), _) => SubmitResult::Transaction(limited),
+            (None, Some(blocked)) => SubmitResult::Blocked(blocked),
+            (None, None) => SubmitResult::Deferred(rest, why),
+        }
     }
 
     /// Submits over one relay. `another`: there is a relay that was not asked.
-    async fn over(
-        &self,
-        name: &str,
-        permit: SubmitPermit<'_>,
-        job: &SubmitJob<'_>,
-        another: bool,
-    ) -> Step {
+    async fn over(&self, mut permit: SubmitPermit, job: &SubmitJob<'_>, another: bool) -> Step {
         let registry = &self.parts.registry;
-        let carried = job.envelope.with_at_most(registry.recipients_limit(name));
-        let relay = &**permit.relay;
+        let domain = permit.only.take();
+        let of_domain = domain
+            .as_ref()
+            .map(|it| job.envelope.with_only(it.paths.clone()));
+        let envelope = of_domain.as_ref().unwrap_or(job.envelope);
+        let carried = envelope.with_at_most(permit.entry.limiter().recipients_limit());
+        let relay = &*permit.relay.clone();
+        let name = relay.name();
         let submitted = self.transact(relay, job, &carried, &job.composed.message);
         let mut submitted = match submitted.await {
             Ok(submitted) => submitted,
@@ -188,6 +217,7 @@ impl Dispatcher {
                 changed,
                 unknown,
                 throttled_for,
+                of_one_domain: domain.is_some() || job.is_part,
             })
         };
         match after {
@@ -201,7 +231,12 @@ impl Dispatcher {
                 Step::Done(SubmitResult::Transaction(reported(report, throttled_for)))
             }
             NextStep::Limited(wait) => Step::Limited(reported(report, Some(wait))),
-            NextStep::NextRelay => Step::NextRelay,
+            NextStep::Unreached(wait) => unreached(domain, report.end, wait),
+            // The relay that a domain is routed to is tried again with its next trial.
+            NextStep::NextRelay => {
+                let wait = registry.wait(&[name.to_owned()]).unwrap_or_default();
+                unreached(domain, report.end, wait.max(REST))
+            }
             NextStep::SameRelay => Step::SameRelay,
         }
     }
@@ -272,6 +307,34 @@ fn attempt_span(note: &SubmissionIntent) -> Span {
         attempt = note.number,
         message_id = note.message_id
     )
+}
+
+/// The domain whose hosts took no connection; without one, the next relay may take the message.
+fn unreached(domain: Option<BlockedDomain>, end: SubmissionEnd, wait: Duration) -> Step {
+    match (domain, end) {
+        (Some(domain), SubmissionEnd::NotBegun { reply, .. }) => {
+            Step::Unreached(vec![BlockedDomain {
+                reply: Some(reply),
+                wait,
+                ..domain
+            }])
+        }
+        _ => Step::NextRelay,
+    }
+}
+
+/// The recipients of those that cannot be reached. One that works is waited for, and does not go to the next
+/// relay.
+fn unreached_paths(domains: &[BlockedDomain]) -> Vec<ForwardPath> {
+    let down = domains.iter().filter(|domain| domain.reply.is_some());
+    down.flat_map(|domain| domain.paths.clone()).collect()
+}
+
+/// Nothing is wrong with any of the domains.
+fn all_in_use(domains: &[BlockedDomain]) -> SubmitResult {
+    let soonest = domains.iter().min_by_key(|domain| domain.wait);
+    let why = soonest.map(|it| format!("{} for {}", full(&it.relay), it.domain));
+    SubmitResult::Deferred(soonest.map_or(REST, |it| it.wait), why)
 }
 
 fn full(relay: &str) -> String {

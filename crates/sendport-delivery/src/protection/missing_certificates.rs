@@ -142,6 +142,7 @@ mod tests {
             age: std::time::Duration::ZERO,
             chance: 0.0,
             throttled_for: None,
+            of_one_domain: false,
         };
         let mut recipients = RecipientSet::load(&alert, &rules);
         let last = recipients

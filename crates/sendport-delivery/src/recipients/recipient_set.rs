@@ -15,6 +15,7 @@ use sendport_smime::SecuredMessage;
 
 use super::reach::{deciding_reply, ended_at, is_at_work, was_left_out};
 use super::redirect::Redirected;
+use crate::relays::domains::BlockedDomain;
 use crate::send_port::{Refusal, SendPort};
 
 /// One recipient: what is known, whether its row is new or changed, and why.
@@ -43,6 +44,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) chance: f64,
     /// The relay was asked for too much; it may be asked again after this.
     pub(crate) throttled_for: Option<Duration>,
+    /// The transaction was for one domain: the recipients of others are independent of it.
+    pub(crate) of_one_domain: bool,
 }
 
 /// The recipients of one alert.
@@ -221,7 +224,7 @@ impl RecipientSet {
                 entry.queue_again();
             }
         }
-        self.plan_next(is_at_work(report), rules);
+        self.plan_next(rules.of_one_domain || is_at_work(report), rules);
     }
 
     /// When each recipient that still waits is due, independent of the others.
@@ -236,6 +239,33 @@ impl RecipientSet {
             };
             entry.retry_in.get_or_insert_with(delay);
         }
+    }
+
+    /// Nothing could be submitted to the mail hosts of these domains. That spends no attempt. The due
+    /// recipients of other domains are tried at once.
+    pub(crate) fn wait_for(&mut self, domains: &[BlockedDomain], replies: &ReplyTable) {
+        let of_ordinals: HashMap<u32, &BlockedDomain> = domains
+            .iter()
+            .flat_map(|domain| domain.paths.iter().map(move |path| (path.ordinal, domain)))
+            .collect();
+        let due = self.due_status();
+        for entry in self.waiting_mut() {
+            match of_ordinals.get(&entry.path_ordinal()) {
+                Some(domain) => entry.wait_for(domain, replies),
+                None if entry.recipient.status == due => {
+                    entry.queue_again();
+                    entry.retry_in = Some(Duration::ZERO);
+                }
+                None => {}
+            }
+        }
+        let names: Vec<_> = domains.iter().map(|it| it.domain.as_str()).collect();
+        let shown = names[..names.len().min(3)].join(", ");
+        let more = match names.len() {
+            0..=3 => String::new(),
+            count => format!(" and {} more domains", count - 3),
+        };
+        self.reason = Some(format!("waits for the mail hosts of {shown}{more}"));
     }
 
     /// A remark about each recipient that this transaction relayed.
@@ -420,6 +450,17 @@ impl Entry {
         } else {
             self.changed = true;
             self.settle(reply, rules);
+        }
+    }
+
+    fn wait_for(&mut self, domain: &BlockedDomain, replies: &ReplyTable) {
+        self.retry_in = Some(domain.wait);
+        if let Some(reply) = &domain.reply {
+            self.changed = true;
+            self.relay = Some(domain.relay.clone());
+            self.recipient.status = RecipientStatus::Delayed;
+            self.explanation = key(replies, reply);
+            self.reply = Some(reply.clone());
         }
     }
 

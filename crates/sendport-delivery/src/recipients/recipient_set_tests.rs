@@ -28,6 +28,7 @@ fn rules<'r>(port: &'r SendPort, replies: &'r ReplyTable) -> Rules<'r> {
         age: Duration::ZERO,
         chance: 0.0,
         throttled_for: None,
+        of_one_domain: false,
     }
 }
 

@@ -97,6 +97,8 @@ impl Probes {
 #[derive(Debug)]
 pub(crate) struct Circuit {
     condition: RelayCondition,
+    /// The first wait after an opening, and the longest one.
+    waits: (Duration, Duration),
     since: Timestamp,
     retry_at: Option<Moment>,
     openings: u32,
@@ -118,7 +120,13 @@ pub(crate) struct Circuit {
 impl Circuit {
     /// Closed: a relay counts as healthy until it fails.
     pub(crate) fn new(since: Timestamp) -> Self {
+        Self::with_waits(since, FIRST_WAIT, LONGEST_WAIT)
+    }
+
+    /// Closed; the wait after an opening is `first`, and doubles up to `longest`.
+    pub(crate) fn with_waits(since: Timestamp, first: Duration, longest: Duration) -> Self {
         Self {
+            waits: (first, longest),
             condition: RelayCondition::Closed,
             since,
             retry_at: None,
@@ -240,7 +248,7 @@ impl Circuit {
         if self.condition != RelayCondition::Closed && !fault.trial {
             return false;
         }
-        let wait = self.doubled_wait(LONGEST_WAIT);
+        let wait = self.doubled_wait(self.waits.1);
         self.open(wait, fault)
     }
 
@@ -254,7 +262,7 @@ impl Circuit {
     }
 
     fn doubled_wait(&mut self, longest: Duration) -> Duration {
-        let wait = FIRST_WAIT.saturating_mul(1 << self.openings.min(10));
+        let wait = self.waits.0.saturating_mul(1 << self.openings.min(10));
         self.openings += 1;
         wait.min(longest)
     }

@@ -9,8 +9,11 @@ use sendport_core::domain::{RelayCondition, Timestamp};
 use sendport_smtp::relay::Relay;
 use sendport_smtp::relay::limits::{ConcurrencyPermit, Limiter, SubmissionPermit};
 use sendport_smtp::relay::observer::{NoObserver, RelayActivity, RelayObserver};
+use sendport_smtp::settings::limits::Limits;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
+use super::domains::{BlockedDomain, DomainState, Domains};
 use super::limited_alerts::LimitedAlerts;
 use crate::relays::circuit::{Admission, Circuit};
 
@@ -44,6 +47,11 @@ impl FixedTime {
 /// One relay and its state.
 pub(crate) struct RelayEntry {
     pub(crate) relay: Arc<dyn Relay>,
+    limiter: Arc<Limiter>,
+    /// Its domains, where it submits to the mail hosts of each.
+    pub(crate) domains: Option<Domains>,
+    /// Where this is the entry of one domain.
+    pub(crate) domain: Option<DomainState>,
     circuit: Mutex<Circuit>,
     /// Claimed alerts that are not begun.
     pub(crate) expected: Arc<AtomicU32>,
@@ -65,9 +73,31 @@ pub(crate) struct RelayEntry {
 
 impl RelayEntry {
     /// A relay in use, without history.
-    pub(crate) fn new(relay: Arc<dyn Relay>, now: Timestamp) -> Self {
+    pub(crate) fn new(relay: &Arc<dyn Relay>, now: Timestamp) -> Self {
+        let connections = relay.limiter().shown().connections;
+        let domains = relay.per_domain();
         Self {
-            circuit: Mutex::new(Circuit::new(now)),
+            domains: domains.map(|settings| Domains::new(settings, connections)),
+            ..Self::with_circuit(relay.clone(), relay.limiter().clone(), Circuit::new(now))
+        }
+    }
+
+    /// The entry of one of its domains.
+    pub(crate) fn for_domain(&self, domain: DomainState, circuit: Circuit, limits: Limits) -> Self {
+        let limiter = Arc::new(Limiter::new(limits));
+        Self {
+            domain: Some(domain),
+            watch: self.watch.clone(),
+            ..Self::with_circuit(self.relay.clone(), limiter, circuit)
+        }
+    }
+
+    fn with_circuit(relay: Arc<dyn Relay>, limiter: Arc<Limiter>, circuit: Circuit) -> Self {
+        Self {
+            circuit: Mutex::new(circuit),
+            limiter,
+            domains: None,
+            domain: None,
             expected: Arc::default(),
             sign_of_life: Mutex::new(Instant::now()),
             patience: PATIENCE,
@@ -92,13 +122,13 @@ impl RelayEntry {
     /// Reports the condition of the circuit, if it changed.
     pub(crate) fn report_condition(&self, condition: RelayCondition) {
         let seen = condition as u8;
-        if self.seen.swap(seen, Ordering::Relaxed) != seen {
+        if self.seen.swap(seen, Ordering::Relaxed) != seen && self.domain.is_none() {
             self.watch.record(RelayActivity::ConditionChange(condition));
         }
     }
 
     pub(crate) fn limiter(&self) -> &Arc<Limiter> {
-        self.relay.limiter()
+        &self.limiter
     }
 
     pub(crate) fn sign_of_life(&self) -> MutexGuard<'_, Instant> {
@@ -183,7 +213,7 @@ impl RelayEntry {
 }
 
 /// Why a relay cannot be asked now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Unavailable {
     /// Its circuit is open, or it accepts nothing: try the next one.
     Unwell,
@@ -191,6 +221,8 @@ pub(crate) enum Unavailable {
     Stalled,
     /// It works and all its permits or its rate are used: wait so long.
     Full(Duration),
+    /// It works, and no domain of the recipients can be used now.
+    Domains(Vec<BlockedDomain>),
 }
 
 /// A claimed alert that is to begin: counted until it is dropped, so that no more are claimed
@@ -207,15 +239,21 @@ impl Drop for StartReservation {
 
 /// A permit to use a relay now. Release it with [`RelayRegistry::report`](super::RelayRegistry); dropped without
 /// a report, its trial is released.
-pub(crate) struct SubmitPermit<'a> {
-    pub(crate) entry: &'a RelayEntry,
-    pub(crate) relay: &'a Arc<dyn Relay>,
+pub(crate) struct SubmitPermit {
+    pub(crate) entry: Arc<RelayEntry>,
+    pub(crate) relay: Arc<dyn Relay>,
     /// It holds the single trial of its circuit, until it is reported.
     pub(crate) trial: bool,
     pub(crate) submission: Option<SubmissionPermit>,
+    /// The permit of the relay, where `entry` is that of one of its domains.
+    pub(crate) whole: Option<SubmissionPermit>,
+    /// The domain and its recipients, where the permit is for no others.
+    pub(crate) only: Option<BlockedDomain>,
+    /// The share in what domains use that are not known to work.
+    pub(crate) _share: Option<OwnedSemaphorePermit>,
 }
 
-impl Drop for SubmitPermit<'_> {
+impl Drop for SubmitPermit {
     fn drop(&mut self) {
         if self.trial {
             self.entry.circuit().abandoned();

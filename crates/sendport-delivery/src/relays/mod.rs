@@ -5,6 +5,7 @@
 //! one relay is counted by [`sendport_smtp::relay::limits`].
 
 pub(crate) mod circuit;
+pub(crate) mod domains;
 pub(crate) mod entry;
 pub(crate) mod events;
 mod limited_alerts;
@@ -13,4 +14,4 @@ pub(crate) mod reports;
 pub(crate) mod verdict;
 
 pub use entry::StartReservation;
-pub use registry::RelayRegistry;
+pub use registry::{RelayRegistry, RelayUsage};

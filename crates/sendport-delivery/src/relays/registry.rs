@@ -16,14 +16,28 @@ use sendport_store::Event;
 use tokio::sync::mpsc;
 
 use super::circuit::{Admission, Moment};
+use super::domains::Domains;
 use super::entry::{RelayEntry, StartReservation, SubmitPermit, Unavailable};
 
 /// The key of the explanation; the view `Queue` reads it.
 const SILENT: &str = "relay-unresponsive";
 
+/// The same of domains that cannot be reached, and how many of them are named.
+const DOMAINS: &str = "domains-unreachable";
+const MOST_SHOWN: usize = 10;
+
+/// What is in use of one relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RelayUsage {
+    /// Connections that are open and authenticated.
+    pub connections: u32,
+    /// Domains whose mail hosts cannot be reached now.
+    pub domains_unreachable: u32,
+}
+
 /// All relays of this instance.
 pub struct RelayRegistry {
-    entries: BTreeMap<String, RelayEntry>,
+    pub(super) entries: BTreeMap<String, Arc<RelayEntry>>,
     pub(super) replies: Arc<ReplyTable>,
     clock: Arc<dyn Clock>,
     pub(super) ticks: Ticks,
@@ -39,7 +53,10 @@ impl RelayRegistry {
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
         let now = clock.now();
-        let entry = |relay: Arc<dyn Relay>| (relay.name().to_owned(), RelayEntry::new(relay, now));
+        let entry = |relay: Arc<dyn Relay>| {
+            let name = relay.name().to_owned();
+            (name, Arc::new(RelayEntry::new(&relay, now)))
+        };
         Self {
             entries: relays.into_iter().map(entry).collect(),
             replies,
@@ -60,7 +77,8 @@ impl RelayRegistry {
     #[must_use]
     pub fn watched_by(mut self, watch: impl Fn(&str) -> Option<Arc<dyn RelayObserver>>) -> Self {
         for (name, entry) in &mut self.entries {
-            if let Some(watch) = watch(name) {
+            // Nothing else uses an entry yet.
+            if let (Some(watch), Some(entry)) = (watch(name), Arc::get_mut(entry)) {
                 entry.watch = watch;
             }
         }
@@ -84,11 +102,6 @@ impl RelayRegistry {
             entry.relay.shed();
         }
         within
-    }
-
-    /// Most recipients of one mail transaction over a relay; `None`: any number.
-    pub fn recipients_limit(&self, relay: &str) -> Option<usize> {
-        self.entries.get(relay)?.limiter().recipients_limit()
     }
 
     /// How many alerts may be begun now over `relays`, tried in this order: `None` is any
@@ -131,7 +144,7 @@ impl RelayRegistry {
         let count = relays.len();
         let entry = move |(index, name): (usize, &String)| {
             let entry = self.entries.get(name)?;
-            Some((entry, index + 1 < count))
+            Some((&**entry, index + 1 < count))
         };
         relays.iter().enumerate().filter_map(entry)
     }
@@ -157,7 +170,7 @@ impl RelayRegistry {
         &self,
         name: &str,
         another: bool,
-    ) -> Result<SubmitPermit<'_>, Unavailable> {
+    ) -> Result<SubmitPermit, Unavailable> {
         let entry = self.entries.get(name).ok_or(Unavailable::Unwell)?;
         // Race between a held permit and shutdown: the lock is released before the wait for a permit, and
         // the permit and its trial are released if this future is dropped.
@@ -174,10 +187,13 @@ impl RelayRegistry {
         let begun = entry.begin_at_circuit(self.ticks.now());
         let begun = begun.ok_or(Unavailable::Unwell)?;
         Ok(SubmitPermit {
-            relay: &entry.relay,
-            entry,
+            relay: entry.relay.clone(),
+            entry: entry.clone(),
             trial: begun == Admission::Trial,
             submission: Some(submission),
+            whole: None,
+            only: None,
+            _share: None,
         })
     }
 
@@ -201,19 +217,32 @@ impl RelayRegistry {
         }
     }
 
-    /// Connections that are open and authenticated, by relay.
-    pub fn connections(&self) -> impl Iterator<Item = (&str, u32)> {
-        let entries = self.entries.iter();
-        entries.map(|(name, entry)| (name.as_str(), entry.limiter().established()))
+    /// What is in use of each relay, in the order of [`RelayRegistry::states`].
+    pub fn usage(&self) -> impl Iterator<Item = (&str, RelayUsage)> {
+        let usage = |(name, entry)| {
+            let (name, entry): (&String, &Arc<RelayEntry>) = (name, entry);
+            let unreachable = entry.domains.as_ref().map(|it| it.unreachable().len());
+            let usage = RelayUsage {
+                connections: entry.relay.connections(),
+                domains_unreachable: u32::try_from(unreachable.unwrap_or(0)).unwrap_or(u32::MAX),
+            };
+            (name.as_str(), usage)
+        };
+        self.entries.iter().map(usage)
     }
 
     /// The rows of `RelayState`.
     pub fn states(&self) -> Vec<RelayState> {
-        let state = |(name, entry): (&String, &RelayEntry)| {
+        let state = |(name, entry): (&String, &Arc<RelayEntry>)| {
             let limits = entry.limiter().shown();
             let circuit = entry.circuit();
+            let domains = || {
+                let domains = entry.domains.as_ref();
+                domains.and_then(|it| unreachable_domains(&it.unreachable()))
+            };
             let (reply, explanation) = match (circuit.reply(), self.silence(entry)) {
                 (None, Some(silence)) => (Some(silence), Some(SILENT)),
+                (None, None) => domains().map_or((None, None), |text| (Some(text), Some(DOMAINS))),
                 (reply, _) => (reply.map(str::to_owned), circuit.explanation()),
             };
             RelayState {
@@ -271,6 +300,10 @@ impl RelayRegistry {
     pub fn tick(&self) {
         for entry in self.entries.values() {
             entry.limiter().tick();
+            for domain in entry.domains.iter().flat_map(Domains::all) {
+                domain.limiter().tick();
+                self.report_throttling(&domain);
+            }
             self.check_credentials(entry);
             self.report_throttling(entry);
         }
@@ -281,6 +314,20 @@ impl RelayRegistry {
         for entry in self.entries.values() {
             entry.relay.close().await;
         }
+    }
+}
+
+/// A sentence with the first of the domains that cannot be reached.
+fn unreachable_domains(names: &[String]) -> Option<String> {
+    let more = names.len().saturating_sub(MOST_SHOWN);
+    let shown = names.get(..names.len().min(MOST_SHOWN))?.join(", ");
+    match (names.len(), more) {
+        (0, _) => None,
+        (1, _) => Some(format!("the domain {shown} cannot be reached now")),
+        (count, 0) => Some(format!("{count} domains cannot be reached now: {shown}")),
+        (count, more) => Some(format!(
+            "{count} domains cannot be reached now: {shown} and {more} more"
+        )),
     }
 }
 

@@ -15,6 +15,11 @@ fn registry() -> RelayRegistry {
     registry_at(Arc::new(SystemClock))
 }
 
+fn set_patience(registry: &mut RelayRegistry, patience: Duration) {
+    let entry = registry.entries.get_mut("main").expect("an entry");
+    Arc::get_mut(entry).expect("unused").patience = patience;
+}
+
 fn registry_at(clock: Arc<dyn Clock>) -> RelayRegistry {
     let relay: Arc<dyn Relay> = Arc::new(DiscardRelay::new("main", clock.clone()));
     let (events, _) = mpsc::unbounded_channel();
@@ -90,7 +95,7 @@ async fn a_preflight_refusal_does_not_change_the_circuit() {
 async fn a_relay_that_does_not_answer_is_passed_over_where_there_is_another_one() {
     let mut registry = registry();
     let patience = Duration::from_millis(300);
-    registry.entries.get_mut("main").expect("an entry").patience = patience;
+    set_patience(&mut registry, patience);
     let mut hanging = Vec::new();
     while registry.entries["main"].limiter().try_acquire().is_some() {
         hanging.push(registry.acquire("main", true).await.expect("a permit"));
@@ -131,7 +136,7 @@ impl Clock for SteppingClock {
 #[tokio::test]
 async fn the_text_of_a_silent_relay_does_not_change() {
     let mut registry = registry_at(Arc::new(SteppingClock(AtomicI64::new(100))));
-    registry.entries.get_mut("main").expect("an entry").patience = Duration::ZERO;
+    set_patience(&mut registry, Duration::ZERO);
     let _hanging = registry.acquire("main", true).await.expect("a permit");
     let text = || registry.states()[0].reply.clone().expect("it is silent");
     let first = text();

@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sendport_core::domain::{
-    AUTH_COOLDOWN, AlertId, Fault, Limit, RelayCondition, Reply, SubmissionEnd, SubmissionReport,
+    AUTH_COOLDOWN, AlertId, Fault, Limit, LocalCause, RelayCondition, Reply, SubmissionEnd,
+    SubmissionReport,
 };
 use sendport_smtp::relay::limits::{SubmissionPermit, Usage};
 use sendport_smtp::relay::observer::RelayActivity;
@@ -32,6 +33,9 @@ pub(crate) enum NextStep {
     Final(Option<Duration>),
     /// No transaction was begun: try the next relay.
     NextRelay,
+    /// No transaction was begun with the hosts of a domain: try the next relay, or this domain after the
+    /// time.
+    Unreached(Duration),
     /// No transaction was begun, because of a limit: try the next relay, or this one after the time.
     Limited(Duration),
     /// No transaction was begun, because too many were under way: try the same relay again.
@@ -42,22 +46,34 @@ impl RelayRegistry {
     /// Reports the result of a submission to circuit and limits, and returns the next step.
     pub(crate) fn report(
         &self,
-        mut permit: SubmitPermit<'_>,
+        mut permit: SubmitPermit,
         alert: AlertId,
         bytes: usize,
         report: &SubmissionReport,
     ) -> NextStep {
         let trial = std::mem::take(&mut permit.trial);
-        let entry = permit.entry;
+        let entry = &*permit.entry.clone();
         *entry.sign_of_life() = Instant::now();
         let submission = permit.submission.take();
+        if is_host_limit(report) {
+            if trial {
+                entry.circuit().abandoned();
+            }
+            return NextStep::SameRelay;
+        }
         self.observe_submission(entry, report, bytes);
+        end(permit.whole.take(), submitted(&self.replies, report, None));
+        if let Some(domain) = &entry.domain {
+            domain.note(report);
+        }
         let not_begun = matches!(report.end, SubmissionEnd::NotBegun { .. });
         let Some((limit, reply)) = limit_refusal(&self.replies, report) else {
             entry.limited().forget(alert);
             self.report_to_circuit(entry, (trial, false), alert, report);
             if not_begun {
-                return NextStep::NextRelay;
+                let now = self.ticks.now();
+                let turn = |domain| NextStep::Unreached(entry.turn_after_failure(domain, now));
+                return entry.domain.as_ref().map_or(NextStep::NextRelay, turn);
             }
             end(submission, submitted(&self.replies, report, None));
             return NextStep::Final(None);
@@ -76,6 +92,7 @@ impl RelayRegistry {
         self.report_to_limits(entry, submission, submitted(&self.replies, report, learns));
         let wait = noted.wait.max(self.wait_for_limits(entry));
         match not_begun {
+            true if entry.domain.is_some() => NextStep::Unreached(wait),
             true => NextStep::Limited(wait),
             false => NextStep::Final(Some(wait)),
         }
@@ -130,14 +147,15 @@ impl RelayRegistry {
         {
             return;
         }
-        entry
-            .watch
-            .record(RelayActivity::Throttled(by.throttle_reason.is_some()));
+        if entry.domain.is_none() {
+            let throttled = by.throttle_reason.is_some();
+            entry.watch.record(RelayActivity::Throttled(throttled));
+        }
         let (severity, event_type, what) = match by.throttle_reason {
             None => unthrottled(),
             Some(reply) => throttled_to(&reply, by.connections, by.message_rate.as_deref()),
         };
-        self.announce(severity, event_type, entry.relay.name(), &what);
+        self.announce(severity, event_type, entry, &what);
     }
 
     /// `others_work`: the relay refused for a limit while other messages of this instance were under way.
@@ -163,7 +181,7 @@ impl RelayRegistry {
             news
         };
         if let Some((severity, event_type, what)) = news {
-            self.announce(severity, event_type, entry.relay.name(), &what);
+            self.announce(severity, event_type, entry, &what);
         }
     }
 
@@ -215,7 +233,20 @@ impl RelayRegistry {
         }
     }
 
-    fn announce(&self, severity: EventSeverity, event_type: &'static str, relay: &str, what: &str) {
+    fn announce(
+        &self,
+        severity: EventSeverity,
+        event_type: &'static str,
+        entry: &RelayEntry,
+        what: &str,
+    ) {
+        let relay = entry.relay.name();
+        // Strangers make as many of these as they like: no row for each, and no work for an operator.
+        if let Some(domain) = &entry.domain {
+            let domain = &domain.name;
+            tracing::info!(relay, domain, what, "domain state changed");
+            return;
+        }
         match severity {
             EventSeverity::Information => tracing::info!(relay, what, "relay state changed"),
             EventSeverity::Warning => tracing::warn!(relay, what, "relay state changed"),
@@ -243,6 +274,14 @@ fn end(submission: Option<SubmissionPermit>, submitted: Usage<'_>) {
     if let Some(submission) = submission {
         submission.end(submitted);
     }
+}
+
+/// Our own limit of a mail host kept the message back: that says nothing about its domain.
+fn is_host_limit(report: &SubmissionReport) -> bool {
+    let SubmissionEnd::NotBegun { reply, .. } = &report.end else {
+        return false;
+    };
+    reply.local == Some(LocalCause::HostLimit)
 }
 
 /// A refusal for `limit` while other messages of this instance are under way.

@@ -244,7 +244,9 @@ impl World {
                     self.taken.push((now, alert));
                     continue;
                 }
-                NextStep::Final(Some(wait)) | NextStep::Limited(wait) => wait,
+                NextStep::Final(Some(wait))
+                | NextStep::Limited(wait)
+                | NextStep::Unreached(wait) => wait,
                 NextStep::SameRelay => Duration::from_secs(1),
                 NextStep::NextRelay => Duration::ZERO,
             };

@@ -24,6 +24,8 @@ use sendport_smime::SecuredMessage;
 
 use limits::Limiter;
 
+use crate::settings::limits::{Connections, Limits};
+
 /// The last checks before a message is handed over; again where the transaction is repeated because nothing was handed
 /// over. What they do not let pass ends as [`SubmissionEnd::Fenced`].
 ///
@@ -106,6 +108,25 @@ impl From<TokenError> for SessionError {
     }
 }
 
+/// The domains of a relay that submits to the servers of each recipient's domain.
+#[derive(Debug, Clone)]
+pub struct PerDomain {
+    /// The limits of one domain.
+    pub limits: Limits,
+    /// The wait after a domain could not be reached for the first time. It doubles.
+    pub first_wait: Duration,
+    /// It grows no longer than this.
+    pub longest_wait: Duration,
+}
+
+impl PerDomain {
+    /// Most messages under way to one domain.
+    pub fn connections(&self) -> u32 {
+        let (Connections::OfAll(most) | Connections::OfEach(most)) = self.limits.connections;
+        most
+    }
+}
+
 /// One server, or a substitute, that messages are submitted to.
 ///
 /// All tasks share an implementation; concurrent calls are normal and wait for a connection inside
@@ -149,6 +170,22 @@ pub trait Relay: Send + Sync {
     /// at once. Reads them only where they were written since.
     fn credentials_changed(&self) -> bool {
         false
+    }
+
+    /// How the recipients of each domain are submitted, where each domain has servers of its own; then an
+    /// envelope has recipients of one domain.
+    fn per_domain(&self) -> Option<PerDomain> {
+        None
+    }
+
+    /// The name of the relay that takes the mail of `domain` instead of this one.
+    fn other_relay(&self, _domain: &str) -> Option<&str> {
+        None
+    }
+
+    /// Connections that are open and authenticated.
+    fn connections(&self) -> u32 {
+        self.limiter().established()
     }
 
     /// Closes the idle connections that the limiter no longer allows. Does not wait.

@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod limits;
+pub mod mx;
 pub mod password;
 pub mod relay;
 pub mod timeouts;

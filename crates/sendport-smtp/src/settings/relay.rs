@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::auth::AuthConfig;
 use super::limits::{CONNECTIONS, Connections, Limits, Rate};
+use super::mx::MxRelay;
 use super::timeouts::Timeouts;
 use super::tls::{MinTlsVersion, Pin, TlsMode};
 
@@ -18,6 +19,8 @@ use super::tls::{MinTlsVersion, Pin, TlsMode};
 pub enum RelayConfig {
     /// `kind = "smtp"`.
     Smtp(Box<SmtpRelay>),
+    /// `kind = "mx"`.
+    Mx(Box<MxRelay>),
     /// `kind = "file"`.
     File(FileRelay),
     /// `kind = "discard"`.
@@ -163,7 +166,9 @@ fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
     }
 }
 
-fn optional_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+pub(super) fn optional_name<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
     name(deserializer).map(Some)
 }
 
@@ -171,7 +176,7 @@ fn yes() -> bool {
     true
 }
 
-fn messages_per_connection() -> u32 {
+pub(super) fn messages_per_connection() -> u32 {
     100
 }
 

@@ -7,7 +7,7 @@ use openssl::base64::decode_block;
 use serde::{Deserialize, Serialize};
 
 /// How the wire is encrypted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TlsMode {
     /// Not at all.
