@@ -1,12 +1,20 @@
 //! The HTTP client: bounded in time and size, through the proxy of the environment.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use ureq::Agent;
+use ureq::config::Config;
+use ureq::http::Uri;
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 /// Redirects that a download follows.
 const MOST_REDIRECTS: u32 = 3;
+
+/// Addresses of a host that are tried; ureq takes no more than 16.
+const MOST_ADDRESSES: usize = 16;
 
 /// Options of a request.
 pub struct HttpClientOptions {
@@ -21,6 +29,10 @@ pub struct HttpClientOptions {
 impl HttpClientOptions {
     /// The agent for `url`. A loopback address is not requested through a proxy.
     pub fn agent(self, url: &str) -> Agent {
+        self.config(is_loopback(url)).into()
+    }
+
+    fn config(self, direct: bool) -> Config {
         let tls = TlsConfig::builder()
             .provider(TlsProvider::NativeTls)
             .root_certs(self.roots)
@@ -33,10 +45,10 @@ impl HttpClientOptions {
             .max_redirects_will_error(false)
             .max_idle_connections(0)
             .user_agent(concat!("sendport/", env!("CARGO_PKG_VERSION")));
-        if is_loopback(url) {
+        if direct {
             config = config.proxy(None);
         }
-        config.build().into()
+        config.build()
     }
 }
 
@@ -49,6 +61,9 @@ pub enum DownloadError {
     /// Another status than 200.
     #[error("the server answered {0}")]
     Status(ureq::http::StatusCode),
+    /// Another media type than `text/plain`.
+    #[error("the server answered with another type than text/plain")]
+    NotText,
     /// A larger body than allowed, in bytes.
     #[error("more than {0} bytes")]
     TooLarge(u64),
@@ -74,17 +89,78 @@ pub fn download(url: &str, timeout: Duration, most: u64) -> Result<Vec<u8>, Down
         roots: RootCerts::PlatformVerifier,
         redirects: MOST_REDIRECTS,
     };
+    download_by(&options.agent(url), url, (timeout, most)).map(|(_, body)| body)
+}
+
+/// Downloads the `text/plain` at `url` from one of these addresses, without a proxy and without
+/// redirects. Blocks the thread, for a bounded time.
+///
+/// # Errors
+/// [`DownloadError`].
+pub fn download_text_from(
+    addresses: &[SocketAddr],
+    url: &str,
+    timeout: Duration,
+    most: u64,
+) -> Result<String, DownloadError> {
+    let options = HttpClientOptions {
+        timeout,
+        roots: RootCerts::PlatformVerifier,
+        redirects: 0,
+    };
+    let resolver = KnownAddresses(addresses.to_vec());
+    let connector = DefaultConnector::new();
+    let agent = Agent::with_parts(options.config(true), connector, resolver);
+    let (media_type, body) = download_by(&agent, url, (timeout, most))?;
+    let media_type = media_type.split(';').next().unwrap_or_default().trim();
+    match media_type.eq_ignore_ascii_case("text/plain") {
+        true => Ok(String::from_utf8_lossy(&body).into_owned()),
+        false => Err(DownloadError::NotText),
+    }
+}
+
+/// The addresses of the only host that is asked.
+#[derive(Debug)]
+struct KnownAddresses(Vec<SocketAddr>);
+
+impl Resolver for KnownAddresses {
+    fn resolve(
+        &self,
+        _: &Uri,
+        _: &Config,
+        _: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let mut found = self.empty();
+        for address in self.0.iter().take(MOST_ADDRESSES) {
+            found.push(*address);
+        }
+        match self.0.is_empty() {
+            true => Err(ureq::Error::HostNotFound),
+            false => Ok(found),
+        }
+    }
+}
+
+/// The media type and the body.
+fn download_by(
+    agent: &Agent,
+    url: &str,
+    (timeout, most): (Duration, u64),
+) -> Result<(String, Vec<u8>), DownloadError> {
     let failed = |error| match error {
         ureq::Error::Timeout(_) => DownloadError::Timeout(timeout),
         ureq::Error::BodyExceedsLimit(_) => DownloadError::TooLarge(most),
         error => DownloadError::Http(Box::new(error)),
     };
-    let mut response = options.agent(url).get(url).call().map_err(failed)?;
+    let mut response = agent.get(url).call().map_err(failed)?;
     if response.status().as_u16() != 200 {
         return Err(DownloadError::Status(response.status()));
     }
+    let media_type = response.headers().get("content-type");
+    let media_type = media_type.and_then(|it| it.to_str().ok());
+    let media_type = media_type.unwrap_or_default().to_owned();
     let body = response.body_mut().with_config().limit(most);
-    body.read_to_vec().map_err(failed)
+    Ok((media_type, body.read_to_vec().map_err(failed)?))
 }
 
 fn is_loopback(url: &str) -> bool {

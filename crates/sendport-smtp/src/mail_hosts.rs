@@ -295,6 +295,26 @@ impl MailResolver {
         }
     }
 
+    /// The TXT records of a name, the strings of each joined; empty where there is none.
+    ///
+    /// # Errors
+    /// Why the DNS did not answer.
+    pub async fn texts(&self, name: &str) -> Result<Vec<String>, String> {
+        let Ok(name) = absolute(name) else {
+            return Ok(Vec::new());
+        };
+        let found = match self.records(name, RecordType::TXT).await {
+            Ok(found) => found,
+            Err(error) if error.is_nx_domain() => return Ok(Vec::new()),
+            Err(error) => return Err(error.to_string()),
+        };
+        let text = |record: RData| match record {
+            RData::TXT(txt) => Some(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned()),
+            _ => None,
+        };
+        Ok(found.into_iter().filter_map(text).collect())
+    }
+
     /// Whether the name servers answer at all: the root has a record of its own everywhere.
     ///
     /// # Errors

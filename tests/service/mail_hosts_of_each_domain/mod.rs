@@ -1,6 +1,7 @@
 //! A relay of `kind = "mx"`, with a name server and mail hosts of the test's own: a Postfix, sinks, one
 //! that is down, one that refuses and one that never replies.
 
+mod mta_sts;
 mod smart_host;
 
 use std::collections::BTreeMap;

@@ -2,10 +2,12 @@
 //!
 //! `search` walks through the hosts of a domain until one takes the transaction. A `mail_server` is one
 //! address of a host with its sessions, which are those of [`SmtpRelay`](crate::SmtpRelay).
-//! `address_rules` decides which addresses are connected to.
+//! `address_rules` decides which addresses are connected to,
+//! `mta_sts` whether a domain wants its hosts verified.
 
 mod address_rules;
 mod mail_server;
+mod mta_sts;
 mod search;
 
 use std::net::IpAddr;
@@ -27,6 +29,7 @@ use crate::relay::{PerDomain, Relay, SessionError, SubmissionGate};
 use crate::settings::mx::{MxRelay as Config, RouteConfig};
 use crate::smtp_relay::{SettingsError, SettingsErrorKind};
 use mail_server::{MailServers, ServerKey};
+use mta_sts::Policies;
 use search::{Search, Unsent};
 
 /// The mail hosts of every domain.
@@ -36,6 +39,7 @@ pub struct MxRelay {
     resolver: MailResolver,
     limiter: Arc<Limiter>,
     servers: MailServers,
+    policies: Policies,
     clock: Arc<dyn Clock>,
 }
 
@@ -76,6 +80,7 @@ impl MxRelay {
             resolver: resolver.map_err(|error| wrong(error.into()))?,
             limiter: Arc::new(Limiter::new(config.limits())),
             servers: MailServers::new(config.clone(), clock.clone()),
+            policies: Policies::new(),
             clock,
             config,
             name,

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::address_rules::{Forbidden, forbidden};
 use super::mail_server::{MailServer, ServerKey};
+use super::mta_sts::Policy;
 use super::{MxJob, MxRelay};
 use crate::mail_hosts::{Exchanges, NoAddress};
 use crate::relay::SessionError;
@@ -34,6 +35,8 @@ pub(super) struct Search<'a> {
     relay: &'a MxRelay,
     job: MxJob<'a>,
     route: Option<&'a RouteConfig>,
+    /// What the domain wants of its mail hosts.
+    policy: Option<Arc<Policy>>,
     /// Servers that did not take a connection lately.
     avoided: Vec<(ServerKey, Arc<MailServer>)>,
     tried: usize,
@@ -61,6 +64,7 @@ impl<'a> Search<'a> {
             route: relay.config.route_of(job.domain),
             relay,
             job,
+            policy: None,
             avoided: Vec::new(),
             tried: 0,
             failures: Vec::new(),
@@ -108,7 +112,18 @@ impl<'a> Search<'a> {
     }
 
     async fn walk_hosts(&mut self) -> Result<Found, Unsent> {
-        for host in self.hosts().await? {
+        let hosts = self.hosts().await?;
+        self.policy = self.policy().await;
+        for host in hosts {
+            if self.policy.as_ref().is_some_and(|it| !it.names(&host)) {
+                let what = "the MTA-STS policy of the domain does not name it";
+                let reply = Reply::absent(Command::Connect, what);
+                self.failures.push(Failure {
+                    server: host,
+                    error: SessionError::new(reply),
+                });
+                continue;
+            }
             if self.relay.is_called(&host) {
                 self.unusable(format!("{host} is this host"));
                 break;
@@ -131,6 +146,20 @@ impl<'a> Search<'a> {
             }
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// What the domain wants of its mail hosts. A route says it for the domain.
+    async fn policy(&self) -> Option<Arc<Policy>> {
+        let (relay, limit) = (self.relay, self.relay.config.timeout.connect);
+        let may_have_one = relay.config.mta_sts && relay.config.tls == TlsMode::Opportunistic;
+        if !may_have_one || self.route.is_some_and(|route| route.tls.is_some()) {
+            return None;
+        }
+        let (resolver, allowed) = (&relay.resolver, &relay.config.allow_private);
+        let policies = &relay.policies;
+        policies
+            .enforced(self.job.domain, resolver, allowed, limit)
+            .await
     }
 
     /// The names of the hosts, the most preferred first.
@@ -205,7 +234,10 @@ impl<'a> Search<'a> {
             if self.tried + self.avoided.len() >= MOST_ADDRESSES {
                 return ControlFlow::Continue(Next::None);
             }
-            let key = self.relay.key(self.route, host.to_owned(), Some(address));
+            let mut key = self.relay.key(self.route, host.to_owned(), Some(address));
+            if self.policy.is_some() {
+                key.tls = TlsMode::Starttls;
+            }
             self.server(key, false).await?;
         }
         ControlFlow::Continue(Next::Host)

@@ -10,7 +10,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::limits::{Connections, Limits, Rate};
-use super::relay::{messages_per_connection, optional_name};
+use super::relay::{messages_per_connection, optional_name, yes};
 use super::timeouts::Timeouts;
 use super::tls::TlsMode;
 
@@ -30,6 +30,9 @@ pub struct MxRelay {
     /// Encryption to hosts of domains without a route: none, opportunistic or starttls.
     #[serde(default = "opportunistic")]
     pub tls: TlsMode,
+    /// Honour the policies of domains (MTA-STS, RFC 8461) where `tls` is opportunistic.
+    #[serde(default = "yes")]
+    pub mta_sts: bool,
     /// The name in `EHLO`; without it the host's fully qualified name.
     #[serde(default, deserialize_with = "optional_name")]
     pub ehlo_name: Option<String>,

@@ -172,7 +172,7 @@ pub(super) fn optional_name<'de, D: Deserializer<'de>>(
     name(deserializer).map(Some)
 }
 
-fn yes() -> bool {
+pub(super) fn yes() -> bool {
     true
 }
 
