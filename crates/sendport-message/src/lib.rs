@@ -1,6 +1,7 @@
 //! From an alert to a message: templates (alert → `RenderedAlert`) and MIME (`RenderedAlert` →
-//! `Message`); and messages that come whole (`received`).
+//! `Message`); messages that come whole (`received`), and reports about them (`delivery_report`).
 
+pub mod delivery_report;
 #[cfg(test)]
 #[path = "../../../tests/support/fixture.rs"]
 mod fixture;

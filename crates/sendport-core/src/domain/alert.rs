@@ -146,13 +146,23 @@ word_enum! {
         Pickup = "pickup",
         /// A program submitted the whole message with `sendport sendmail`.
         Sendmail = "sendmail",
+        /// A delivery status notification of the service to the sender of a submitted message (RFC 3464).
+        Report = "report",
     }
 }
 
 impl AlertOrigin {
-    /// A client submitted the message whole; the service renders nothing.
+    /// The message came whole, from a client or as a report; the service renders nothing.
     pub fn is_received(self) -> bool {
-        matches!(self, Self::Smtp | Self::Pickup | Self::Sendmail)
+        matches!(
+            self,
+            Self::Smtp | Self::Pickup | Self::Sendmail | Self::Report
+        )
+    }
+
+    /// The service writes it to people about failures: the rules of a send port for alerts of others do not apply.
+    pub fn is_notification(self) -> bool {
+        matches!(self, Self::Digest | Self::Report)
     }
 }
 

@@ -29,6 +29,29 @@ word_enum! {
     }
 }
 
+word_enum! {
+    /// What a delivery report says about a recipient: `Action` of RFC 3464 section 2.3.3.
+    pub enum ReportAction {
+        /// The message is not delivered, and nothing more is tried.
+        Failed = "failed",
+        /// The message is late, and is tried again.
+        Delayed = "delayed",
+        /// A relay accepted the message that sends no reports itself.
+        Relayed = "relayed",
+    }
+}
+
+impl ReportAction {
+    /// The case of `NOTIFY` that asks for it (RFC 3461 section 4.1).
+    pub fn requested_by(self) -> NotifyOn {
+        match self {
+            Self::Failed => NotifyOn::Failure,
+            Self::Delayed => NotifyOn::Delay,
+            Self::Relayed => NotifyOn::Success,
+        }
+    }
+}
+
 /// When a notification is sent (RFC 3461 section 4.1).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "WrittenNotify")]
@@ -43,6 +66,11 @@ impl Notify {
     /// In every case.
     pub fn always() -> Self {
         Self::On(NotifyOn::ALL.iter().copied().collect())
+    }
+
+    /// In this case.
+    pub fn includes(&self, case: NotifyOn) -> bool {
+        matches!(self, Self::On(cases) if cases.contains(&case))
     }
 }
 

@@ -53,7 +53,7 @@ pub use certificate::{
 pub use charset::Charset;
 pub use domain_name::{address_literal, domain_to_ascii, is_invisible};
 pub use domain_rule::{DomainRule, DomainRuleError};
-pub use dsn::{DsnRequest, DsnReturn, Notify, NotifyOn};
+pub use dsn::{DsnRequest, DsnReturn, Notify, NotifyOn, ReportAction};
 pub use envelope::{Envelope, ForwardPath, Message, ReversePath, ReversePathError};
 pub use instance::{
     InDoubt, InstanceCondition, InstanceId, InstanceInfo, Membership, RelayCondition, RelayState,

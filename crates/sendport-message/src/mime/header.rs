@@ -16,23 +16,23 @@ const LONG_NAME: usize = 40;
 
 /// How a header section writes non-ASCII text.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Script {
+pub(crate) struct Script {
     /// Charset of encoded-words; UTF-8 where it lacks a character.
-    pub(super) charset: Charset,
+    pub(crate) charset: Charset,
     /// Non-ASCII addresses are written as they are (RFC 6532), for relays with SMTPUTF8.
-    pub(super) international: bool,
+    pub(crate) international: bool,
 }
 
 /// Headers in the order of addition. For any input the output is lines of printable ASCII, and of
 /// non-ASCII addresses where `script` permits them, that end in CRLF.
 #[derive(Debug, Default)]
-pub(super) struct HeaderSection {
+pub(crate) struct HeaderSection {
     bytes: String,
     script: Script,
 }
 
 impl HeaderSection {
-    pub(super) fn new(script: Script) -> Self {
+    pub(crate) fn new(script: Script) -> Self {
         Self {
             bytes: String::new(),
             script,
@@ -40,31 +40,31 @@ impl HeaderSection {
     }
 
     /// A constant value: short printable ASCII.
-    pub(super) fn literal(&mut self, name: &str, value: &str) {
+    pub(crate) fn literal(&mut self, name: &str, value: &str) {
         debug_assert!(value.bytes().all(|b| (0x20..0x7f).contains(&b)));
         self.push(name, value);
     }
 
     /// Unstructured text (RFC 5322 section 3.2.5); adds nothing where it is empty.
-    pub(super) fn text(&mut self, name: &str, value: &str) {
+    pub(crate) fn text(&mut self, name: &str, value: &str) {
         self.unstructured(name, value, LINE - 2);
     }
 
     /// Unstructured text for programs: a word that fits on a line is not encoded.
-    pub(super) fn machine_text(&mut self, name: &str, value: &str) {
+    pub(crate) fn machine_text(&mut self, name: &str, value: &str) {
         self.unstructured(name, value, longest_word(name));
     }
 
     /// A structured value of ASCII words, each of at most [`longest_word`]: folded, never
     /// encoded.
-    pub(super) fn words(&mut self, name: &str, value: &str) {
+    pub(crate) fn words(&mut self, name: &str, value: &str) {
         self.push(name, &folded(name, value));
     }
 
     /// A list of mailboxes (RFC 5322 section 3.4); no header where it is empty. An address that
     /// is not allowed in it is replaced by an address that does not exist (RFC 6858 section 2.1), so
     /// that every reader sees the other recipients.
-    pub(super) fn mailboxes<M: std::borrow::Borrow<Mailbox>>(&mut self, name: &str, list: &[M]) {
+    pub(crate) fn mailboxes<M: std::borrow::Borrow<Mailbox>>(&mut self, name: &str, list: &[M]) {
         let mut value = String::new();
         for (n, mailbox) in list.iter().enumerate() {
             if n > 0 {
@@ -86,7 +86,7 @@ impl HeaderSection {
     }
 
     /// A phrase and an identifier in angle brackets (RFC 2919 section 3).
-    pub(super) fn identifier(&mut self, name: &str, phrase: &str, identifier: &str) {
+    pub(crate) fn identifier(&mut self, name: &str, phrase: &str, identifier: &str) {
         let mut value = String::new();
         let written = (phrase, identifier);
         append_mailbox(&mut value, name, written, true, self.script.charset);
@@ -94,7 +94,7 @@ impl HeaderSection {
     }
 
     /// The octets, without the empty line that ends the section.
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes.into_bytes()
     }
 
@@ -126,7 +126,7 @@ impl HeaderSection {
 }
 
 /// Longest word that fits on a line after the name, in octets.
-pub(super) fn longest_word(name: &str) -> usize {
+pub(crate) fn longest_word(name: &str) -> usize {
     LONGEST_LINE.saturating_sub(name.len() + 2)
 }
 

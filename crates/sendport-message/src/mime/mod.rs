@@ -25,7 +25,7 @@ pub(crate) mod encoding;
 mod error;
 mod file_name;
 mod guard;
-mod header;
+pub(crate) mod header;
 mod html_text;
 mod legacy_display;
 mod media_type;

@@ -44,6 +44,15 @@ fn without(mut message: Vec<u8>, is_removed: impl Fn(&[u8]) -> bool) -> Vec<u8> 
     message
 }
 
+/// The fields of a header section in order: the name, and the whole field with its CRLF.
+pub(crate) fn header_fields(message: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let fields = fields(message).into_iter();
+    fields.map(|field| {
+        let name = field.name(message).unwrap_or_default();
+        (name, &message[field.start..field.end])
+    })
+}
+
 /// The texts of a message as mail readers show them: subject, text, and HTML if there is any.
 pub fn texts(message: &[u8]) -> (String, String, Option<String>) {
     let Some(parsed) = mail_parser::MessageParser::default().parse(message) else {
