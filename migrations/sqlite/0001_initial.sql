@@ -106,8 +106,8 @@ CREATE TABLE AlertState (
     AttemptCount    INTEGER NOT NULL DEFAULT 0,
     TemplateVersion TEXT,
     FinalAt         TEXT,
-    -- 'digest': inserted by the service to report failures. The others: a program submitted the whole message (table
-    -- ReceivedMessage). Applications cannot write it.
+    -- 'digest': inserted by the service to report failures. 'report': the service reports to the sender of a submitted
+    -- message. The others: a program submitted the whole message (table ReceivedMessage). Applications cannot write it.
     Origin          TEXT NOT NULL DEFAULT 'application',
     -- When the service stored the files that FileAttachments names as rows of Attachment.
     FilesStoredAt   TEXT,
@@ -131,7 +131,7 @@ CREATE TABLE AlertState (
         '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'
         AND date(DueAt, '+0 days') IS substr(DueAt, 1, 10)),
     CONSTRAINT CK_AlertState_BodyPurged CHECK (BodyPurged IN (0, 1)),
-    CONSTRAINT CK_AlertState_Origin CHECK (Origin IN ('application', 'digest', 'smtp', 'pickup', 'sendmail'))
+    CONSTRAINT CK_AlertState_Origin CHECK (Origin IN ('application', 'digest', 'smtp', 'pickup', 'sendmail', 'report'))
 ) STRICT;
 
 -- Each index covers only rows that are live, failed or final, so that a claim costs the same beside many finished rows.
@@ -216,9 +216,11 @@ BEGIN
     SELECT RAISE(ABORT, 'an attachment of an alert that is not final cannot be deleted');
 END;
 
--- How a message came in that a client submitted whole: one row per alert of the origin 'smtp', 'pickup' or 'sendmail'.
+-- How a message came in that a client submitted whole: one row per alert of the origin 'smtp', 'pickup', 'sendmail'
+-- or 'report'.
 CREATE TABLE ReceivedMessage (
     AlertId       INTEGER PRIMARY KEY REFERENCES Alert (AlertId) ON DELETE CASCADE,
+    -- Empty for a report of the service.
     Intake        TEXT NOT NULL,
     ClientAddress TEXT,
     -- The name that the client gave itself in HELO or EHLO.
@@ -310,6 +312,8 @@ CREATE TABLE Attempt (
     HeaderProtection    TEXT,
     -- The one address that got the message instead of its recipients, by a redirect of an operator.
     RedirectTo          TEXT,
+    -- The relay offers delivery status notifications (RFC 3461).
+    OffersDsn           INTEGER,
     CONSTRAINT UQ_Attempt_AttemptKey UNIQUE (AttemptKey),
     CONSTRAINT CK_Attempt_Outcome CHECK (Outcome IN ('relayed', 'partial', 'delayed', 'failed', 'unknown'))
 ) STRICT;
@@ -345,6 +349,26 @@ CREATE TABLE FailureNotification (
     DigestAlertId INTEGER NOT NULL,
     NotifiedAt    TEXT NOT NULL
 ) STRICT;
+
+-- What the service reported to the senders of submitted messages, and why it did not: one row per recipient and action
+-- (RFC 3464 section 2.3.3).
+CREATE TABLE DeliveryReport (
+    AlertId       INTEGER NOT NULL REFERENCES Alert (AlertId) ON DELETE CASCADE,
+    Ordinal       INTEGER NOT NULL,
+    Action        TEXT NOT NULL,
+    SendPort      TEXT COLLATE RTRIM NOT NULL,
+    ReportedAt    TEXT NOT NULL,
+    -- The alert that is the report; NULL: there is none, for this reason.
+    ReportAlertId INTEGER,
+    Reason        TEXT,
+    PRIMARY KEY (AlertId, Ordinal, Action),
+    CONSTRAINT CK_DeliveryReport_Action CHECK (Action IN ('failed', 'delayed', 'relayed')),
+    CONSTRAINT CK_DeliveryReport_Reason CHECK ((ReportAlertId IS NULL) = (Reason IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+
+-- For reports_per_minute.
+CREATE INDEX IX_DeliveryReport_ReportedAt ON DeliveryReport (SendPort, ReportedAt, ReportAlertId);
+CREATE INDEX IX_DeliveryReport_ReportAlertId ON DeliveryReport (ReportAlertId) WHERE ReportAlertId IS NOT NULL;
 
 -- Submitted messages, byte for byte, where the configuration asks for copies. No foreign key to the alert: a copy
 -- outlives it, and the service never deletes one.
@@ -953,13 +977,16 @@ WHERE w.Place = 1;
 CREATE VIEW AlertExplanation AS
 -- What happened.
 SELECT a.AlertId, 1 AS Part, 0 AS Number, 'history' AS Kind, a.CreatedAt AS At,
-       CASE WHEN m.AlertId IS NOT NULL
+       CASE WHEN s.Origin IN ('digest', 'report') THEN 'the service inserted the alert'
+            WHEN m.AlertId IS NOT NULL
             THEN coalesce('user ' || m.UserName || ' at ', '') || coalesce(m.ClientAddress, 'a client') ||
                  coalesce(' (' || m.HeloName || ')', '') || ' submitted the message to intake ''' || m.Intake || ''''
-            WHEN s.Origin = 'digest' THEN 'the service inserted the alert'
             ELSE a.CreatedBy || ' inserted the alert' END ||
        ' for send port ''' || a.SendPort || '''' ||
-       CASE s.Origin WHEN 'digest' THEN ', to report failures' ELSE '' END AS Sentence
+       CASE s.Origin WHEN 'digest' THEN ', to report failures'
+                     WHEN 'report' THEN ', to report to the sender' || coalesce(' of alert ' ||
+                         (SELECT min(d.AlertId) FROM DeliveryReport d WHERE d.ReportAlertId = a.AlertId), '')
+                     ELSE '' END AS Sentence
 FROM Alert a
 JOIN AlertState s ON s.AlertId = a.AlertId
 LEFT JOIN ReceivedMessage m ON m.AlertId = a.AlertId
@@ -989,6 +1016,19 @@ UNION ALL
 SELECT e.AlertId, 1, e.EventId, 'history', e.LoggedAt, e.EventType || ': ' || e.Message
 FROM EventLog e
 WHERE e.AlertId IS NOT NULL
+UNION ALL
+-- What was reported to the sender of a submitted message.
+SELECT d.AlertId, 1, d.Ordinal, 'history', d.ReportedAt,
+       coalesce('a report is sent to the reverse-path ' || m.ReversePath || ' as alert ' || d.ReportAlertId || ': ',
+                'no report to the reverse-path ' || coalesce(nullif(m.ReversePath, ''), '<>') || ' because ' || d.Reason || ': ') ||
+       d.RecipientCount || CASE d.RecipientCount WHEN 1 THEN ' recipient ' ELSE ' recipients ' END || d.Action
+FROM (SELECT AlertId, Action, ReportAlertId, Reason, min(Ordinal) AS Ordinal, min(ReportedAt) AS ReportedAt,
+             count(*) AS RecipientCount
+      FROM DeliveryReport
+      -- Few clients ask for other reports.
+      WHERE ReportAlertId IS NOT NULL OR Action = 'failed'
+      GROUP BY AlertId, Action, ReportAlertId, Reason) d
+JOIN ReceivedMessage m ON m.AlertId = d.AlertId
 UNION ALL
 -- The latest request of an operator that changed it.
 SELECT s.AlertId, 1, q.RequestId, 'history', q.RequestedAt,

@@ -64,8 +64,8 @@ CREATE TABLE sendport.AlertRow (
     AttemptCount    int NOT NULL CONSTRAINT DF_AlertRow_AttemptCount DEFAULT 0,
     TemplateVersion nvarchar(128) NULL,
     FinalAt         datetime2(3) NULL,
-    -- 'digest': inserted by the service to report failures. The others: a program submitted the whole message (table
-    -- ReceivedMessage). The view Alert does not have this column, so applications cannot write it.
+    -- 'digest': inserted by the service to report failures. 'report': the service reports to the sender of a submitted
+    -- message. The others: a program submitted the whole message (table ReceivedMessage). The view Alert does not have this column, so applications cannot write it.
     Origin          nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_AlertRow_Origin DEFAULT N'application',
     -- When the service stored the files that FileAttachments names as rows of AttachmentRow.
     FilesStoredAt   datetime2(3) NULL,
@@ -93,7 +93,7 @@ CREATE TABLE sendport.AlertRow (
     CONSTRAINT CK_AlertRow_StatusReasonCode CHECK (StatusReasonCode IN (N'waiting', N'in-doubt', N'no-such-send-port',
         N'operator-hold', N'cancelling')),
     CONSTRAINT CK_AlertRow_BodyPurged CHECK (BodyPurged IN (0, 1)),
-    CONSTRAINT CK_AlertRow_Origin CHECK (Origin IN (N'application', N'digest', N'smtp', N'pickup', N'sendmail'))
+    CONSTRAINT CK_AlertRow_Origin CHECK (Origin IN (N'application', N'digest', N'smtp', N'pickup', N'sendmail', N'report'))
 );
 GO
 -- Babelfish decides by itself what it stores off the row.
@@ -165,9 +165,11 @@ ELSE
             END');
 GO
 
--- How a message came in that a client submitted whole: one row per alert of the origin 'smtp', 'pickup' or 'sendmail'.
+-- How a message came in that a client submitted whole: one row per alert of the origin 'smtp', 'pickup', 'sendmail'
+-- or 'report'.
 CREATE TABLE sendport.ReceivedMessage (
     AlertId       bigint NOT NULL,
+    -- Empty for a report of the service.
     Intake        nvarchar(64) NOT NULL,
     ClientAddress nvarchar(64) NULL,
     -- The name that the client gave itself in HELO or EHLO.
@@ -265,6 +267,8 @@ CREATE TABLE sendport.Attempt (
     HeaderProtection    nvarchar(64) NULL,
     -- The one address that got the message instead of its recipients, by a redirect of an operator.
     RedirectTo          nvarchar(320) NULL,
+    -- The relay offers delivery status notifications (RFC 3461).
+    OffersDsn           bit NULL,
     CONSTRAINT PK_Attempt PRIMARY KEY (AttemptId),
     CONSTRAINT UQ_Attempt_AttemptKey UNIQUE (AttemptKey),
     CONSTRAINT FK_Attempt_AlertRow FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE,
@@ -309,6 +313,29 @@ CREATE TABLE sendport.FailureNotification (
     CONSTRAINT PK_FailureNotification PRIMARY KEY (AlertId),
     CONSTRAINT FK_FailureNotification_AlertRow FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE
 );
+GO
+
+-- What the service reported to the senders of submitted messages, and why it did not: one row per recipient and action
+-- (RFC 3464 section 2.3.3).
+CREATE TABLE sendport.DeliveryReport (
+    AlertId       bigint NOT NULL,
+    Ordinal       int NOT NULL,
+    Action        nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL,
+    SendPort      nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,
+    ReportedAt    datetime2(3) NOT NULL,
+    -- The alert that is the report; NULL: there is none, for this reason.
+    ReportAlertId bigint NULL,
+    Reason        nvarchar(1000) NULL,
+    CONSTRAINT PK_DeliveryReport PRIMARY KEY (AlertId, Ordinal, Action),
+    CONSTRAINT FK_DeliveryReport_AlertRow FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE,
+    CONSTRAINT CK_DeliveryReport_Action CHECK (Action IN (N'failed', N'delayed', N'relayed')),
+    CONSTRAINT CK_DeliveryReport_Reason CHECK (ReportAlertId IS NULL AND Reason IS NOT NULL
+        OR ReportAlertId IS NOT NULL AND Reason IS NULL)
+);
+GO
+-- For reports_per_minute.
+CREATE INDEX IX_DeliveryReport_ReportedAt ON sendport.DeliveryReport (SendPort, ReportedAt, ReportAlertId);
+CREATE INDEX IX_DeliveryReport_ReportAlertId ON sendport.DeliveryReport (ReportAlertId);
 GO
 
 -- Submitted messages, byte for byte, where the configuration asks for copies. No foreign key to the alert: a copy
@@ -741,6 +768,7 @@ CREATE TYPE sendport.OutcomeList AS TABLE (
     EncryptionAlgorithm nvarchar(64) NULL,
     HeaderProtection    nvarchar(64) NULL,
     RedirectTo          nvarchar(320) NULL,
+    OffersDsn           int NULL,
     -- The answer of the first of several calls for one outcome.
     Recorded            int NULL
 );
@@ -1060,15 +1088,18 @@ GO
 CREATE VIEW sendport.AlertExplanation AS
 -- What happened.
 SELECT a.AlertId, 1 AS Part, CAST(0 AS bigint) AS Number, N'history' AS Kind, a.CreatedAt AS At,
-       CASE WHEN m.AlertId IS NOT NULL
+       CASE WHEN a.Origin IN (N'digest', N'report') THEN N'the service inserted the alert'
+            WHEN m.AlertId IS NOT NULL
             THEN COALESCE(N'user ' + m.UserName COLLATE Latin1_General_BIN2 + N' at ', N'') +
                  COALESCE(m.ClientAddress COLLATE Latin1_General_BIN2, N'a client') +
                  COALESCE(N' (' + m.HeloName COLLATE Latin1_General_BIN2 + N')', N'') +
                  N' submitted the message to intake ''' + m.Intake COLLATE Latin1_General_BIN2 + N''''
-            WHEN a.Origin = N'digest' THEN N'the service inserted the alert'
             ELSE a.CreatedBy COLLATE Latin1_General_BIN2 + N' inserted the alert' END +
        N' for send port ''' + a.SendPort COLLATE Latin1_General_BIN2 + N'''' +
-       CASE a.Origin WHEN N'digest' THEN N', to report failures' ELSE N'' END AS Sentence
+       CASE a.Origin WHEN N'digest' THEN N', to report failures'
+                     WHEN N'report' THEN N', to report to the sender' + COALESCE(N' of alert ' + CONVERT(nvarchar(20),
+                         (SELECT MIN(d.AlertId) FROM sendport.DeliveryReport d WHERE d.ReportAlertId = a.AlertId)), N'')
+                     ELSE N'' END AS Sentence
 FROM sendport.AlertRow a
 LEFT JOIN sendport.ReceivedMessage m ON m.AlertId = a.AlertId
 UNION ALL
@@ -1098,6 +1129,21 @@ UNION ALL
 SELECT e.AlertId, 1, e.EventId, N'history', e.LoggedAt, e.EventType COLLATE Latin1_General_BIN2 + N': ' + e.Message COLLATE Latin1_General_BIN2
 FROM sendport.EventLog e
 WHERE e.AlertId IS NOT NULL
+UNION ALL
+-- What was reported to the sender of a submitted message.
+SELECT d.AlertId, 1, d.Ordinal, N'history', d.ReportedAt,
+       COALESCE(N'a report is sent to the reverse-path ' + m.ReversePath COLLATE Latin1_General_BIN2 + N' as alert ' +
+                CONVERT(nvarchar(20), d.ReportAlertId) + N': ',
+                N'no report to the reverse-path ' + COALESCE(NULLIF(m.ReversePath COLLATE Latin1_General_BIN2, N''), N'<>') +
+                N' because ' + d.Reason COLLATE Latin1_General_BIN2 + N': ') +
+       CONVERT(nvarchar(10), d.RecipientCount) + CASE d.RecipientCount WHEN 1 THEN N' recipient ' ELSE N' recipients ' END + d.Action
+FROM (SELECT AlertId, Action, ReportAlertId, Reason, MIN(Ordinal) AS Ordinal, MIN(ReportedAt) AS ReportedAt,
+             COUNT(*) AS RecipientCount
+      FROM sendport.DeliveryReport
+      -- Few clients ask for other reports.
+      WHERE ReportAlertId IS NOT NULL OR Action = N'failed'
+      GROUP BY AlertId, Action, ReportAlertId, Reason) d
+JOIN sendport.ReceivedMessage m ON m.AlertId = d.AlertId
 UNION ALL
 -- The latest request of an operator that changed it.
 SELECT a.AlertId, 1, q.RequestId, N'history', q.RequestedAt,
@@ -2843,6 +2889,12 @@ BEGIN
             SET @rows = @@ROWCOUNT;
         END;
         DELETE FROM sendport.FailureNotification WHERE AlertId IN (SELECT i.AlertId FROM @ids i);
+        SET @rows = 1000;
+        WHILE @rows = 1000
+        BEGIN
+            DELETE TOP (1000) FROM sendport.DeliveryReport WHERE AlertId IN (SELECT i.AlertId FROM @ids i);
+            SET @rows = @@ROWCOUNT;
+        END;
         DELETE FROM sendport.DatabaseMailItem WHERE AlertId IN (SELECT i.AlertId FROM @ids i);
         DELETE FROM @days;
         BEGIN TRANSACTION;
@@ -3023,6 +3075,7 @@ GRANT SELECT ON sendport.CurrentTemplate TO sendport_reader;
 GRANT SELECT ON sendport.DailyCount TO sendport_reader;
 GRANT SELECT ON sendport.DatabaseMailItem TO sendport_reader;
 GRANT SELECT ON sendport.Delivery TO sendport_reader;
+GRANT SELECT ON sendport.DeliveryReport TO sendport_reader;
 GRANT SELECT ON sendport.Environment TO sendport_reader;
 GRANT SELECT ON sendport.EventLog TO sendport_reader;
 GRANT SELECT ON sendport.ExpiringCertificate TO sendport_reader;
@@ -3085,6 +3138,7 @@ GRANT SELECT ON sendport.CurrentTemplate TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.DailyCount TO sendport_service;
 GRANT SELECT, DELETE ON sendport.DatabaseMailItem TO sendport_service;
 GRANT SELECT ON sendport.Delivery TO sendport_service;
+GRANT SELECT, INSERT, DELETE ON sendport.DeliveryReport TO sendport_service;
 GRANT SELECT, INSERT, UPDATE ON sendport.Environment TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.EventLog TO sendport_service;
 GRANT SELECT ON sendport.ExpiringCertificate TO sendport_service;
@@ -3211,6 +3265,7 @@ DENY SELECT, INSERT, UPDATE, DELETE ON sendport.CurrentTemplate TO sendport_writ
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.DailyCount TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.DatabaseMailItem TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Delivery TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.DeliveryReport TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Environment TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.EventLog TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.ExpiringCertificate TO sendport_writer;

@@ -13,6 +13,7 @@ mod cancels;
 mod certificates;
 mod claim;
 mod database_mail;
+mod delivery_reports;
 mod digest;
 mod doubt;
 mod environment;
@@ -369,6 +370,21 @@ macro_rules! scenarios {
                 a_message_that_is_refused_keeps_no_other;
                 its_octets_are_purged_as_a_body_is;
                 it_is_explained_who_submitted_it;
+            }
+            delivery_reports {
+                a_failed_recipient_is_reported_once;
+                a_report_is_a_message_of_the_service;
+                each_failure_of_a_delayed_message_is_reported_at_once;
+                only_recent_failures_of_submitted_messages_are_reported;
+                expired_messages_are_reported;
+                a_failure_after_a_requeue_is_reported_again;
+                a_reason_for_no_report_is_recorded;
+                recent_reports_are_counted;
+                late_messages_are_reported_where_that_was_asked;
+                relayed_messages_are_reported_where_that_was_asked;
+                a_copied_database_reports_nothing_of_before;
+                one_of_many_instances_inserts_a_report;
+                what_was_reported_is_purged_with_its_alert;
             }
             digest {
                 each_failed_recipient_is_a_line;

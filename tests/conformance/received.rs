@@ -14,7 +14,7 @@ use sendport_store::retention::{PurgeAmong, PurgeScope};
 
 use crate::fixture::*;
 
-fn to(address: &str, kind: RecipientKind) -> EnvelopeRecipient {
+pub(crate) fn to(address: &str, kind: RecipientKind) -> EnvelopeRecipient {
     EnvelopeRecipient {
         address: address.parse().expect("an address"),
         kind,
@@ -23,7 +23,7 @@ fn to(address: &str, kind: RecipientKind) -> EnvelopeRecipient {
     }
 }
 
-fn message(content: ReceivedContent) -> ReceivedMessage {
+pub(crate) fn message(content: ReceivedContent) -> ReceivedMessage {
     ReceivedMessage {
         transaction: TransactionId::random(),
         intake: "local".to_owned(),

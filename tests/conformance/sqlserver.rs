@@ -49,6 +49,7 @@ const TIMES: &[(&str, &[&str])] = &[
     ("RelayAuthentication", &["StateAt", "RefusedAt"]),
     ("AuditCopy", &["CreatedAt"]),
     ("FailureNotification", &["NotifiedAt"]),
+    ("DeliveryReport", &["ReportedAt"]),
     (
         "OperatorRequest",
         &["CreatedFrom", "CreatedUntil", "RequestedAt", "CompletedAt"],

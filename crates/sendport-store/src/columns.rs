@@ -99,6 +99,7 @@ columns! {
         "EncryptionAlgorithm" => Source::Text(Length::Units(64), |it| maybe(&it.protected.encryption_algorithm));
         "HeaderProtection" => Source::Text(Length::Units(64), |it| maybe(&it.protected.header_protection));
         "RedirectTo" => Source::Text(Length::Units(320), |it| maybe(&it.redirect_to));
+        "OffersDsn" => Source::Int(|it| Some(u32::from(it.facts.offers_dsn)));
     }
 
     /// Of `Recipient` and of the type `RecipientList`: the addressee. The alert and the status are beside them.

@@ -3,7 +3,8 @@
 //! [`AlertStore`] is the queue as the worker uses it, [`StoreAdmin`] serves `migrate`, `adopt` and `check`,
 //! [`OperatorQueries`] the other commands, [`AttachmentSource`] and [`FileStore`] the composition of messages, [`ReceivedMessages`]
 //! keeps those that come whole. [`Coordination`],
-//! [`OperatorRequests`], [`AuditStore`] and [`FailureDigestStore`] hold what instances share beside the queue,
+//! [`OperatorRequests`], [`AuditStore`], [`DeliveryReports`] and [`FailureDigestStore`] hold what instances share beside
+//! the queue,
 //! [`TemplateStore`] the templates, [`CertificateStore`] the recipients' certificates, [`RetentionStore`] deletes what is
 //! old, [`RollupStore`] counts what the monitoring views show. Two implementations,
 //! [`sqlite`] and [`sqlserver`], pass one conformance suite. Their SQL is in `.sql` files beside
@@ -15,6 +16,7 @@ pub mod certificates;
 mod claim;
 mod columns;
 pub mod coordination;
+pub mod delivery_reports;
 pub mod digest;
 mod error;
 mod expiry;
@@ -44,6 +46,7 @@ use attachments::{AttachmentSource, FileStore};
 use audit::AuditStore;
 use certificates::CertificateStore;
 use coordination::Coordination;
+use delivery_reports::DeliveryReports;
 use digest::FailureDigestStore;
 use operator_requests::OperatorRequests;
 use purge_requests::PurgeRequests;
@@ -322,6 +325,7 @@ pub trait Store:
     + FileStore
     + ReceivedMessages
     + ReceivedSource
+    + DeliveryReports
     + FailureDigestStore
     + TemplateStore
     + CertificateStore
@@ -344,6 +348,7 @@ impl<T> Store for T where
         + ReceivedSource
         + ReceivedMessages
         + ReceivedSource
+        + DeliveryReports
         + FailureDigestStore
         + TemplateStore
         + CertificateStore

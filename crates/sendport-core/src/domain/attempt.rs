@@ -54,7 +54,7 @@ pub struct SessionFacts {
     pub peer_fingerprint: Option<String>,
     /// SASL mechanism of the authentication (RFC 4954).
     pub auth_mechanism: Option<String>,
-    /// The relay offers delivery status notifications (RFC 3461). Not written down.
+    /// The relay offers delivery status notifications (RFC 3461).
     #[serde(default)]
     pub offers_dsn: bool,
     /// The relay offers addresses beyond ASCII (SMTPUTF8, RFC 6531). Not written down.

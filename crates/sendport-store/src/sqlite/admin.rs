@@ -115,7 +115,6 @@ impl StoreAdmin for SqliteStore {
         mode: AdoptMode,
     ) -> Result<AdoptReport, StoreError> {
         const DOING: &str = "adopt the database";
-        let now = self.clock.now();
         let name = environment_name.to_owned();
         let previous_environment = self.environment().await?;
         let reason = format!("the database was adopted for the environment '{name}'");
@@ -124,6 +123,8 @@ impl StoreAdmin for SqliteStore {
             AdoptMode::Expire => format!("expired: {reason}"),
         };
         let alerts = self.end_all(DOING, mode, reason.into()).await?;
+        // Not before they ended: what ended before is not reported to the senders of messages.
+        let now = self.clock.now();
         self.writer
             .call(DOING, move |connection| {
                 write(connection, |tx| {

@@ -14,6 +14,7 @@ mod claim;
 mod connection;
 mod console;
 mod coordination;
+mod delivery_reports;
 mod digest;
 mod error;
 mod expiry;

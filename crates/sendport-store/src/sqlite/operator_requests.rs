@@ -56,6 +56,10 @@ const FINISH_REQUEST: &str = "UPDATE AlertState SET RequestId = ?2 WHERE AlertId
 /// A failure after this is reported again.
 const REQUEUE_NOTIFICATION: &str = "DELETE FROM FailureNotification WHERE AlertId = ?1";
 
+/// To the sender, too.
+pub(super) const REQUEUE_REPORTS: &str = "DELETE FROM DeliveryReport WHERE AlertId = ?1 AND Action = 'failed' \
+    AND Ordinal IN (SELECT r.Ordinal FROM Recipient r WHERE r.AlertId = ?1 AND r.Status = 'queued')";
+
 /// A cancel that is not done shows what it could not change so far.
 const CLOSE_REQUEST_COUNT: &str =
     "UPDATE OperatorRequest SET RefusedCount = ?2 WHERE RequestId = ?1 AND RefusedCount <> ?2";
@@ -424,6 +428,9 @@ impl Recorder<'_> {
             .execute(params![alert.0, now, recipients])?;
         self.tx
             .prepare_cached(REQUEUE_NOTIFICATION)?
+            .execute([alert.0])?;
+        self.tx
+            .prepare_cached(REQUEUE_REPORTS)?
             .execute([alert.0])?;
         let values = params![alert.0, now, request.new_message_id, request.request_id.0];
         Ok(self

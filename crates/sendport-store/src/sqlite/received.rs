@@ -170,7 +170,8 @@ async fn insert_some(
         .await
 }
 
-fn insert(
+/// Inserts one, unless its transaction is there already.
+pub(super) fn insert(
     connection: &Connection,
     message: &ReceivedMessage,
     now: &str,

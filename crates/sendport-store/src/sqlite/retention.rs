@@ -31,7 +31,7 @@ const CHECKPOINT_PAGES_OF_A_PURGE: i32 = 500;
 pub(super) const PURGE_COUNTS: &str = "DELETE FROM DailyCount WHERE (Day, SendPort, Status) IN \
     (SELECT d.Day, d.SendPort, d.Status FROM DailyCount d WHERE d.Day < ?1 LIMIT ?2)";
 
-/// With the row of `FailureNotification` and all that is still there.
+/// With the rows of `FailureNotification` and `DeliveryReport`, and all that is still there.
 pub(super) const PURGE_ALERTS_ALERT: &str = "DELETE FROM Alert WHERE AlertId = ?1";
 
 /// The octets of a message that came whole.

@@ -19,6 +19,7 @@ mod connection_string_auth;
 mod connection_string_error;
 mod coordination;
 mod database_mail;
+mod delivery_reports;
 mod digest;
 mod error;
 mod expiry;

@@ -7,6 +7,7 @@ use tiberius::ToSql;
 use super::SqlServerStore;
 use super::error::unexpected;
 use super::operator_queries::lines;
+use super::statement::with_parts;
 use super::values::{Fields, fit};
 use crate::received::{
     PIECE, ReceivedColumns, ReceivedMessages, ReceivedSource, recipient_dsn, reverse_path,
@@ -16,8 +17,7 @@ use crate::{ColumnError, StoreError, StoreErrorKind};
 /// Of such messages one at a time is written: the driver holds it twice.
 const LARGE: u64 = 4 * PIECE as u64;
 
-/// The parameters before the octets.
-const PARAMETERS: usize = 20;
+const INSERT: &str = "insert a received message";
 
 const PIECE_AT: &str =
     "SELECT c.Content FROM sendport.ReceivedContent c WITH (INDEX (PK_ReceivedContent), FORCESEEK)
@@ -26,62 +26,74 @@ const PIECE_AT: &str =
 #[async_trait]
 impl ReceivedMessages for SqlServerStore {
     async fn insert_received(&self, message: ReceivedMessage) -> Result<AlertId, StoreError> {
-        const DOING: &str = "insert a received message";
         let _permit = match message.content.size() > LARGE {
             true => Some(self.large_messages.lock().await),
             false => None,
         };
-        let columns = ReceivedColumns::of(&message);
+        let MessageRows { content, values } = MessageRows::of(&message, INSERT)?;
+        let sql =
+            with_parts(include_str!("sql/insert_received.sql")).replace("{content}", &content);
+        let values: Vec<_> = values.iter().map(|value| &**value).collect();
+        let row = self.pool.row(INSERT, &sql, &values).await?;
+        let id = Fields::of(&row).get().map_err(|e| unexpected(INSERT, e))?;
+        Ok(AlertId(id))
+    }
+}
+
+/// A message as the statements of `sql/parts/received_rows.sql` and those of its octets take it.
+pub(super) struct MessageRows<'m> {
+    /// The statement that inserts its octets.
+    pub(super) content: String,
+    /// The parameters of both.
+    pub(super) values: Vec<Box<dyn ToSql + 'm>>,
+}
+
+impl<'m> MessageRows<'m> {
+    pub(super) fn of(
+        message: &'m ReceivedMessage,
+        doing: &'static str,
+    ) -> Result<Self, StoreError> {
+        let columns = ReceivedColumns::of(message);
         let (client, envelope, header) = (&message.client, &message.envelope, &message.header);
         let size = i64::try_from(message.content.size()).unwrap_or(i64::MAX);
         let cut = |text: &Option<String>, most| text.as_deref().map(|text| fit(text, most));
-        let (from, subject) = (cut(&header.from, 1000), cut(&header.subject, 998));
-        let (helo, user) = (cut(&client.helo, 255), cut(&client.user, 255));
-        let message_id = fit(&header.message_id, 1000);
-        let values: [&dyn ToSql; PARAMETERS] = [
-            &message.transaction.0,
-            &columns.to,
-            &columns.cc,
-            &columns.bcc,
-            &from,
-            &subject,
-            &message.send_port,
-            &message.origin.as_str(),
-            &message.intake,
-            &columns.client_address,
-            &helo,
-            &user,
-            &envelope.reverse_path.as_str(),
-            &message_id,
-            &size,
-            &envelope.body.as_str(),
-            &envelope.smtp_utf8,
-            &envelope.envelope_id,
-            &envelope.returns.map(|it| it.as_str()),
-            &columns.recipient_dsn,
+        let mut values: Vec<Box<dyn ToSql + 'm>> = vec![
+            Box::new(message.transaction.0),
+            Box::new(columns.to),
+            Box::new(columns.cc),
+            Box::new(columns.bcc),
+            Box::new(cut(&header.from, 1000)),
+            Box::new(cut(&header.subject, 998)),
+            Box::new(message.send_port.as_str()),
+            Box::new(message.origin.as_str()),
+            Box::new(message.intake.as_str()),
+            Box::new(columns.client_address),
+            Box::new(cut(&client.helo, 255)),
+            Box::new(cut(&client.user, 255)),
+            Box::new(envelope.reverse_path.as_str()),
+            Box::new(fit(&header.message_id, 1000)),
+            Box::new(size),
+            Box::new(envelope.body.as_str()),
+            Box::new(envelope.smtp_utf8),
+            Box::new(&envelope.envelope_id),
+            Box::new(envelope.returns.map(|it| it.as_str())),
+            Box::new(columns.recipient_dsn),
         ];
-        let mut pieces = Vec::new();
+        let mut rows = Vec::new();
         let read = message.content.pieces(PIECE, |piece| {
-            pieces.push(piece.to_vec());
+            values.push(Box::new(piece.to_vec()));
+            rows.push(format!("(@id, {}, @P{})", rows.len(), values.len()));
             Ok::<_, std::io::Error>(())
         });
-        read.map_err(|error| StoreError::caused_by(StoreErrorKind::Unavailable, DOING, error))?;
-        let row = |ordinal: usize| format!("(@id, {ordinal}, @P{})", PARAMETERS + 1 + ordinal);
-        let rows: Vec<_> = (0..pieces.len()).map(row).collect();
-        let insert = match rows.is_empty() {
+        read.map_err(|error| StoreError::caused_by(StoreErrorKind::Unavailable, doing, error))?;
+        let content = match rows.is_empty() {
             true => String::new(),
             false => format!(
                 "INSERT INTO sendport.ReceivedContent (AlertId, Ordinal, Content) VALUES {};",
                 rows.join(", ")
             ),
         };
-        let sql = include_str!("sql/insert_received.sql").replace("{content}", &insert);
-        let contents: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
-        let contents = contents.iter().map(|it| it as &dyn ToSql);
-        let values: Vec<_> = values.into_iter().chain(contents).collect();
-        let row = self.pool.row(DOING, &sql, &values).await?;
-        let id = Fields::of(&row).get().map_err(|e| unexpected(DOING, e))?;
-        Ok(AlertId(id))
+        Ok(Self { content, values })
     }
 }
 

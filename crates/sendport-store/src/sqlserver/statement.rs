@@ -90,6 +90,10 @@ pub(super) fn with_parts(text: &str) -> String {
         include_str!("sql/parts/lock_retention.sql").trim_end(),
     )
     .replace(
+        "{received_rows}",
+        include_str!("sql/parts/received_rows.sql").trim_end(),
+    )
+    .replace(
         "{note_purged}",
         include_str!("sql/parts/note_purged.sql").trim_end(),
     )

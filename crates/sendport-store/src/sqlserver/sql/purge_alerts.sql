@@ -58,6 +58,10 @@ BEGIN
     FROM @recipient x
     JOIN sendport.Recipient r WITH (ROWLOCK, INDEX (PK_Recipient), FORCESEEK)
       ON r.AlertId = x.AlertId AND r.Ordinal = x.Ordinal;
+    DELETE d
+    FROM @recipient x
+    JOIN sendport.DeliveryReport d WITH (ROWLOCK, INDEX (PK_DeliveryReport), FORCESEEK)
+      ON d.AlertId = x.AlertId AND d.Ordinal = x.Ordinal;
     SET @rows = @rows + @recipients;
     IF @recipients < @P5
     BEGIN

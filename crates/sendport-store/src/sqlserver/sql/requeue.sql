@@ -43,6 +43,13 @@ BEGIN
           AND r.Status IN (N'failed', N'expired', N'cancelled', N'relayed')
           AND (@recipients = N'all' OR @recipients = N'redirected' AND r.RedirectTo IS NOT NULL
                OR @recipients = N'failed' AND r.Status <> N'relayed');
+        -- A failure after this is reported to the sender again.
+        DELETE d
+        FROM @taken t
+        JOIN sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK) ON r.AlertId = t.AlertId
+        JOIN sendport.DeliveryReport d WITH (INDEX (PK_DeliveryReport), FORCESEEK)
+          ON d.AlertId = r.AlertId AND d.Ordinal = r.Ordinal
+        WHERE r.Ordinal >= @from AND r.Ordinal < @from + 1000 AND r.Status = N'queued' AND d.Action = N'failed';
         SET @from = @from + 1000;
     END;
     -- A failure after this is reported again.
