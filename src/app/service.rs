@@ -9,6 +9,7 @@ use sendport_core::clock::SystemClock;
 use sendport_core::domain::{InstanceId, InstanceInfo, SendPortInfo};
 use sendport_core::replies::ReplyTable;
 use sendport_delivery::audit::{AuditTrail, Auditor, DatabaseTrail};
+use sendport_delivery::delivery_report::ReportRules;
 use sendport_delivery::dispatcher::{Dispatcher, DispatcherDependencies, TemplateCache};
 use sendport_delivery::protection::CertificateCache;
 use sendport_delivery::relays::RelayRegistry;
@@ -16,9 +17,10 @@ use sendport_delivery::send_port::SendPort;
 use sendport_delivery::settings::SendPortConfig;
 use sendport_delivery::worker::{
     self, GuardedSpool, InDoubtPolicies, LeaseGuard, Liveness, Notice, Notices, ObstacleKind,
-    Obstacles, RecoveredOutcomes, RunEnd, Worker, WorkerSettings,
+    Obstacles, RecoveredOutcomes, Reports, RunEnd, Worker, WorkerSettings,
 };
 use sendport_smime::CrlCache;
+use sendport_smtp::ehlo_name;
 use sendport_smtp::relay::Relay;
 use sendport_smtp::relay::authentication::AuthLedger;
 use sendport_smtp::relay::observer::RelayObserver;
@@ -32,7 +34,7 @@ use super::components::{
     make_relays, make_send_ports, open_audit_folders, reply_table, template_cache,
 };
 use super::health_server;
-use super::instance::instance;
+use super::instance::{host_name, instance};
 use super::intake::Intakes;
 use super::protection::crl_folder;
 use super::purge::retention_plan;
@@ -310,6 +312,7 @@ impl Service {
             guard,
             spool,
             notices: self.notices(),
+            reports: self.reports(),
             retention: retention_plan(&self.config),
             observer: self.metrics.clone(),
             obstacles: self.obstacles.clone(),
@@ -373,6 +376,18 @@ impl Service {
             auditors.insert(name.clone(), auditor);
         }
         auditors
+    }
+
+    /// Of the send ports of the configuration.
+    fn reports(&self) -> Reports {
+        let rules = self.send_ports.values().filter_map(|port| {
+            let config = self.config.send_port.get(&port.name)?;
+            Some(ReportRules::new(port, config))
+        });
+        Reports {
+            host_name: ehlo_name::of_this_host().unwrap_or_else(host_name),
+            rules: rules.collect(),
+        }
     }
 
     fn notices(&self) -> Notices {

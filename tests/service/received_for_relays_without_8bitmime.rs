@@ -36,6 +36,12 @@ fn audited(folder: &Path, name: &str) -> Vec<Vec<u8>> {
     received::sorted(kept.map(|path| std::fs::read(path).expect("readable")))
 }
 
+fn port(name: &str, relays: &str) -> String {
+    format!(
+        "[send_port.{name}]\nfrom = \"alerts@example.test\"\nrelays = [{relays}]\nreports_to = \"operators\"\n"
+    )
+}
+
 /// A relay without 8BITMIME gets parts in 7 bits, the next one the octets of the client; what a client signed goes
 /// to no relay that would need it changed.
 #[tokio::test(flavor = "multi_thread")]
@@ -59,9 +65,6 @@ async fn parts_are_encoded_for_a_relay_without_8bitmime_and_signed_ones_are_not(
             at.ip(),
             at.port()
         )
-    };
-    let port = |name: &str, relays: &str| {
-        format!("[send_port.{name}]\nfrom = \"alerts@example.test\"\nrelays = [{relays}]\n")
     };
     let site = Site::new(
         &[

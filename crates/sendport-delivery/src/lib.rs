@@ -16,9 +16,11 @@
 //! | [`audit`] | copies of what is submitted |
 //! | [`observer`] | what metrics record of it |
 //! | [`digest`] | the alert that reports failures |
+//! | [`delivery_report`] | the report to the sender of a submitted message |
 
 pub mod audit;
 mod compose_error;
+pub mod delivery_report;
 pub mod digest;
 pub mod dispatcher;
 pub mod observer;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sendport_core::domain::{AlertStatus, Fault, RecipientStatus, Timestamp};
+use sendport_core::domain::{AlertStatus, Fault, RecipientStatus, ReportAction, Timestamp};
 use sendport_store::Event;
 
 /// Records the activity of a worker. It must not wait.
@@ -111,6 +111,10 @@ pub enum SendPortActivity {
     RecipientFailure(Fault),
     /// An alert was relayed, so long after it was to be sent.
     Relayed(Duration),
+    /// A report to the sender of a submitted message was inserted.
+    Report(ReportAction),
+    /// There is no such report, because it waited for a day.
+    ReportDropped,
 }
 
 impl dyn WorkerObserver {

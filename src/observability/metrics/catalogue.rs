@@ -130,6 +130,10 @@ catalogue! {
         "Recipients of recorded alerts, by their new status; a delayed one counts each time.";
     RECIPIENTS_FAILED = "sendport_recipients_failed_total", Counter, ["send_port", "fault"],
         "Recipients that failed, by whose fault it was (the column Fault of Delivery).";
+    DELIVERY_REPORTS = "sendport_delivery_reports_total", Counter, ["send_port", "action"],
+        "Reports to the senders of submitted messages: failed, delayed or relayed.";
+    DELIVERY_REPORTS_DROPPED = "sendport_delivery_reports_dropped_total", Counter, ["send_port"],
+        "Such reports that were not sent, because they waited for a day (reports_per_minute).";
     CREATED_TO_RELAYED = "sendport_created_to_relayed_seconds", Histogram(OF_AN_ALERT), ["send_port"],
         "From the insert of an alert, or its NotBefore, until relays had accepted it for every recipient.";
     SIGNING_NOT_AFTER = "sendport_signing_certificate_not_after_timestamp_seconds", Gauge, ["send_port"],

@@ -1,7 +1,7 @@
 //! Of one send port: claims, alerts, recipients.
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
-use sendport_core::domain::{AlertStatus, Fault, RecipientStatus};
+use sendport_core::domain::{AlertStatus, Fault, RecipientStatus, ReportAction};
 use sendport_delivery::observer::{SendPortActivity, SendPortObserver};
 
 use super::catalogue as c;
@@ -16,6 +16,8 @@ pub(super) struct Families {
     released: IntCounterVec,
     recipients: IntCounterVec,
     failed: IntCounterVec,
+    reports: IntCounterVec,
+    reports_dropped: IntCounterVec,
     relayed_after: HistogramVec,
     signing_ends: IntGaugeVec,
 }
@@ -32,6 +34,8 @@ pub struct SendPortMetrics {
     recipients: IntCounterVec,
     recipients_relayed: IntCounter,
     failed: IntCounterVec,
+    reports: IntCounterVec,
+    reports_dropped: IntCounter,
     relayed_after: Histogram,
     signing_ends: IntGaugeVec,
 }
@@ -46,6 +50,8 @@ impl Families {
             released: maker.counter(&c::ALERTS_RELEASED),
             recipients: maker.counter(&c::RECIPIENTS),
             failed: maker.counter(&c::RECIPIENTS_FAILED),
+            reports: maker.counter(&c::DELIVERY_REPORTS),
+            reports_dropped: maker.counter(&c::DELIVERY_REPORTS_DROPPED),
             relayed_after: maker.histogram(&c::CREATED_TO_RELAYED),
             signing_ends: maker.gauge(&c::SIGNING_NOT_AFTER),
         }
@@ -63,6 +69,9 @@ impl Families {
         for fault in Fault::ALL {
             self.failed.with_label_values(&[name, fault.as_str()]);
         }
+        for action in ReportAction::ALL {
+            self.reports.with_label_values(&[name, action.as_str()]);
+        }
         let relayed = [name, "relayed"];
         SendPortMetrics {
             name: name.to_owned(),
@@ -75,6 +84,8 @@ impl Families {
             recipients_relayed: self.recipients.with_label_values(&relayed),
             recipients: self.recipients.clone(),
             failed: self.failed.clone(),
+            reports: self.reports.clone(),
+            reports_dropped: self.reports_dropped.with_label_values(&[name]),
             relayed_after: timer(&self.relayed_after, name),
             signing_ends: self.signing_ends.clone(),
         }
@@ -130,6 +141,11 @@ impl SendPortObserver for SendPortMetrics {
             SendPortActivity::Alert(status) => self.recorded(status),
             SendPortActivity::Recipient(status) => self.recipient(status),
             SendPortActivity::RecipientFailure(fault) => self.failed(fault),
+            SendPortActivity::Report(action) => {
+                let labels = [self.name.as_str(), action.as_str()];
+                self.reports.with_label_values(&labels).inc();
+            }
+            SendPortActivity::ReportDropped => self.reports_dropped.inc(),
             SendPortActivity::Relayed(age) => self.relayed_after.observe(age.as_secs_f64()),
         }
     }

@@ -3,6 +3,7 @@
 mod clients;
 mod disks;
 mod intake_and_database;
+mod reports;
 mod telnet;
 
 use std::io::{BufRead as _, BufReader, Write as _};

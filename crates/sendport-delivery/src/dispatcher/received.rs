@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use sendport_core::domain::{
-    Alert, AlertId, Attachment, AttachmentId, BodyType, ContentDisposition, DsnRequest, Envelope,
-    ForwardPath, Lease, Message, RecipientDsn, StoredMessage, TransferEncoding,
+    Alert, AlertId, AlertOrigin, Attachment, AttachmentId, BodyType, ContentDisposition,
+    DsnRequest, Envelope, ForwardPath, Lease, Message, RecipientDsn, StoredMessage,
+    TransferEncoding,
 };
 use sendport_message::received::passed_on;
 use sendport_smime::Protection;
@@ -93,7 +94,11 @@ impl Sources<'_> {
         port: &SendPort,
         stored: &StoredMessage,
     ) -> Result<Draft, ComposeError> {
-        let wanted = port.decide_protection(alert)?;
+        let wanted = match alert.origin {
+            // It has no content that the send port would protect.
+            AlertOrigin::Report => Protection::None,
+            _ => port.decide_protection(alert)?,
+        };
         let message = passed_on(self.octets(alert, stored).await?);
         let plan = match wanted {
             Protection::None => ReceivedPlan::PassOn(message),

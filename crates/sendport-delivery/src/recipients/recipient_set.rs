@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sendport_core::domain::{
-    Address, Alert, AlertOrigin, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Decision,
-    Disposition, ForwardPath, InDoubt, Limit, Recipient, RecipientKind, RecipientOutcome,
-    RecipientStatus, Reply, SubmissionEnd, SubmissionReport, expand_recipients, status_of,
+    Address, Alert, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Decision, Disposition,
+    ForwardPath, InDoubt, Limit, Recipient, RecipientKind, RecipientOutcome, RecipientStatus,
+    Reply, SubmissionEnd, SubmissionReport, expand_recipients, status_of,
 };
 use sendport_core::replies::{ReplyTable, fault_of};
 use sendport_core::retry::{Circumstances, decide};
@@ -75,7 +75,7 @@ impl RecipientSet {
             redirected: None,
         };
         // The domain that a redirect sends to is checked instead.
-        if alert.origin != AlertOrigin::Digest && alert.redirect.is_none() {
+        if !alert.origin.is_notification() && alert.redirect.is_none() {
             recipients.refuse_domains(rules);
         }
         recipients

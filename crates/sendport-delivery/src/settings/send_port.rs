@@ -19,6 +19,7 @@ use super::delivery_window::DeliveryWindowConfig;
 use super::encryption::EncryptionConfig;
 use super::notify::{self, DigestRecipients};
 use super::received::ReceivedProtected;
+use super::reports::{self, ReportsTo};
 use super::retention::SendPortRetention;
 use super::rules::{FromRule, MessageIdDomain};
 use super::signing::SigningConfig;
@@ -86,6 +87,17 @@ pub struct SendPortConfig {
     /// At most one digest in this time, of all instances together.
     #[serde(default = "notify_interval", with = "humantime_serde")]
     pub notify_interval: Duration,
+    /// Who is notified when a recipient of a submitted message fails.
+    #[serde(default)]
+    pub reports_to: ReportsTo,
+    /// Header `From` of reports to senders; without it the address of `from`.
+    pub report_from: Option<Mailbox>,
+    /// Most reports to senders a minute, of all instances together; more wait, for a day at most.
+    #[serde(default = "reports_per_minute")]
+    pub reports_per_minute: u32,
+    /// A submitted message that is as old is late, and its sender is notified who asked for that.
+    #[serde(default = "report_delay_after", with = "humantime_serde")]
+    pub report_delay_after: Duration,
     /// Write the header Auto-Submitted, for which some ticket systems drop a message.
     #[serde(default = "auto_submitted")]
     pub auto_submitted: bool,
@@ -198,6 +210,11 @@ impl SendPortConfig {
             found.extend(dkim.problems(&format!("{key}.dkim.{name}")));
         }
         found.extend(notify::problem(key, self.notify_interval));
+        found.extend(reports::problems(
+            key,
+            self.reports_per_minute,
+            self.report_delay_after,
+        ));
         found.extend(self.wildcard_problems(key));
         for login in self
             .allow_principals
@@ -227,7 +244,10 @@ impl SendPortConfig {
         let notified = notified.map(|it| ("notify_failures_to", it.as_ref(), of_address));
         let logins = self.allow_principals.iter();
         let logins = logins.map(|it| ("allow_principals", it.as_str(), of_login));
-        let written = from.chain(return_path).chain(notified).chain(logins);
+        let report_from = self.report_from.iter();
+        let report_from = report_from.map(|it| ("report_from", it.address.as_ref(), of_address));
+        let written = from.chain(return_path).chain(report_from);
+        let written = written.chain(notified).chain(logins);
         let problem = |(below, text, is): (&str, &str, &str)| {
             let what = format!("'{text}' contains '*', which is no wildcard here but part of {is}");
             Problem::new(format!("{key}.{below}"), what)
@@ -238,10 +258,10 @@ impl SendPortConfig {
             .collect()
     }
 
-    /// What it sends with less protection than `protection` says; `key` is that of the section.
-    pub fn warnings(&self, key: &str) -> Option<Problem> {
+    /// What is allowed and may surprise; `key` is that of the section.
+    pub fn warnings(&self, key: &str) -> Vec<Problem> {
         let passes = self.received_protected == ReceivedProtected::Pass;
-        (passes && self.protection != Protection::None).then(|| {
+        let unprotected = (passes && self.protection != Protection::None).then(|| {
             Problem::new(
                 format!("{key}.received_protected"),
                 format!(
@@ -249,7 +269,16 @@ impl SendPortConfig {
                     self.protection.as_str()
                 ),
             )
-        })
+        });
+        let notifies_nobody =
+            self.reports_to == ReportsTo::Operators && self.notify_failures_to.is_none();
+        let unnoticed = notifies_nobody.then(|| {
+            Problem::new(
+                format!("{key}.reports_to"),
+                "without notify_failures_to nobody is notified when a submitted message fails",
+            )
+        });
+        unprotected.into_iter().chain(unnoticed).collect()
     }
 
     fn protection_problems(&self, key: &str) -> Vec<Problem> {
@@ -287,6 +316,14 @@ impl SendPortConfig {
 
 fn notify_interval() -> Duration {
     notify::DEFAULT_INTERVAL
+}
+
+fn reports_per_minute() -> u32 {
+    reports::DEFAULT_PER_MINUTE
+}
+
+fn report_delay_after() -> Duration {
+    reports::DEFAULT_DELAY_AFTER
 }
 
 fn auto_submitted() -> bool {

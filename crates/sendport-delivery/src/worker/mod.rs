@@ -6,6 +6,7 @@
 mod back_off;
 mod batches;
 mod claims;
+mod delivery_reporter;
 mod expiry;
 mod failure_notifier;
 mod failures;
@@ -43,6 +44,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use delivery_reporter::DeliveryReporter;
+pub use delivery_reporter::Reports;
 pub use failure_notifier::{Notice, Notices};
 pub use guarded_spool::{GuardedSpool, unwritable, writable};
 pub use lease_guard::LeaseGuard;
@@ -113,6 +116,8 @@ pub struct Worker {
     pub recovered: RecoveredOutcomes,
     /// Notices of failures.
     pub notices: Notices,
+    /// Reports to the senders of submitted messages.
+    pub reports: Reports,
     /// How long what is kept.
     pub retention: RetentionPlan,
     /// Counts activities; has the send ports.
@@ -172,6 +177,7 @@ impl Worker {
         let heartbeat = tokio::spawn(heartbeat.run());
         let sweeper = tokio::spawn(self.sweeper(unbroken_since).run());
         let failure_notifier = tokio::spawn(self.failure_notifier().run());
+        let delivery_reporter = tokio::spawn(self.delivery_reporter().run());
         let expiry_watch = tokio::spawn(self.expiry_watch().run());
         let purge_requested = Arc::new(Notify::new());
         let retention = tokio::spawn(self.retention(purge_requested.clone()).run());
@@ -188,6 +194,7 @@ impl Worker {
         sweeper.abort();
         request_applier.abort();
         failure_notifier.abort();
+        delivery_reporter.abort();
         expiry_watch.abort();
         retention.abort();
         rollup.abort();
@@ -344,6 +351,17 @@ impl Worker {
             store: self.store.clone(),
             instance: self.instance.id,
             notices: self.notices.clone(),
+            observer: self.observer.clone(),
+        }
+    }
+
+    fn delivery_reporter(&self) -> DeliveryReporter {
+        DeliveryReporter {
+            store: self.store.clone(),
+            instance: self.instance.id,
+            reports: self.reports.clone(),
+            clock: self.notices.clock.clone(),
+            interval: self.settings.sweep_interval,
             observer: self.observer.clone(),
         }
     }
