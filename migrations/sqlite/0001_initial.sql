@@ -238,6 +238,9 @@ CREATE TABLE ReceivedMessage (
     EnvelopeId    TEXT,
     DsnReturn     TEXT,
     RecipientDsn  TEXT,
+    -- From is one address that the client may use as its reverse-path, too: else nothing is signed for it.
+    FromAllowed   INTEGER NOT NULL,
+    CONSTRAINT CK_ReceivedMessage_FromAllowed CHECK (FromAllowed IN (0, 1)),
     CONSTRAINT CK_ReceivedMessage_BodyType CHECK (BodyType IN ('7bit', '8bitmime')),
     CONSTRAINT CK_ReceivedMessage_DsnReturn CHECK (DsnReturn IN ('headers', 'full')),
     CONSTRAINT CK_ReceivedMessage_SmtpUtf8 CHECK (SmtpUtf8 IN (0, 1))

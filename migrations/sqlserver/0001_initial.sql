@@ -187,6 +187,8 @@ CREATE TABLE sendport.ReceivedMessage (
     EnvelopeId    nvarchar(100) NULL,
     DsnReturn     nvarchar(16) COLLATE Latin1_General_BIN2 NULL,
     RecipientDsn  nvarchar(max) NULL,
+    -- From is one address that the client may use as its reverse-path, too: else nothing is signed for it.
+    FromAllowed   bit NOT NULL,
     CONSTRAINT PK_ReceivedMessage PRIMARY KEY (AlertId),
     CONSTRAINT FK_ReceivedMessage_AlertRow FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE,
     CONSTRAINT CK_ReceivedMessage_BodyType CHECK (BodyType IN (N'7bit', N'8bitmime')),

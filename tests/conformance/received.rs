@@ -43,6 +43,7 @@ pub(crate) fn message(content: ReceivedContent) -> ReceivedMessage {
             returns: None,
         },
         header: ReceivedHeader {
+            from_allowed: true,
             message_id: "<1@printer>".to_owned(),
             from: Some("Printer <app@contoso.com>".to_owned()),
             subject: Some("Zähler 😀".to_owned()),

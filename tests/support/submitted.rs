@@ -52,6 +52,7 @@ pub(crate) async fn submit(database: &Path, submitted: Submitted<'_>) -> AlertId
             returns: None,
         },
         header: ReceivedHeader {
+            from_allowed: true,
             message_id: submitted.message_id.to_owned(),
             from: None,
             subject: None,

@@ -218,6 +218,7 @@ pub(crate) fn compose(rules: &ReportRules, source: &ReportSource<'_>) -> Option<
             message_id: composed.message.message_id,
             from: Some(rules.from.to_string()),
             subject: Some(composed.subject.to_owned()),
+            from_allowed: true,
         },
         content: ReceivedContent::Memory(composed.message.bytes),
     })

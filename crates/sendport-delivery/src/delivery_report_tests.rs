@@ -13,6 +13,7 @@ fn rules(settings: &str) -> ReportRules {
 
 fn stored() -> StoredMessage {
     StoredMessage {
+        from_allowed: true,
         reverse_path: ReversePath("app@contoso.com".parse().ok()),
         message_id: "<1@app>".to_owned(),
         size_bytes: 26,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use sendport_core::domain::{Address, Network};
+use sendport_core::domain::{Address, Network, parse_mailbox};
 
 use crate::reply::Reply;
 use crate::settings::{
@@ -138,6 +138,12 @@ impl<'a> Grant<'a> {
         }
     }
 
+    /// Whether the client may use what From says: one address, which may be its reverse-path.
+    pub(crate) fn allows_from(&self, from: Option<&str>) -> bool {
+        let mailbox = from.and_then(|from| parse_mailbox(from).ok());
+        mailbox.is_some_and(|from| self.check_sender(Some(&from.address)).is_ok())
+    }
+
     /// Whether RCPT may have this forward-path.
     pub(crate) fn check_recipient(&self, recipient: &Address) -> Result<(), Reply> {
         let domains = self.rule(
@@ -214,6 +220,22 @@ mod tests {
         match toml::from_str(SETTINGS).unwrap() {
             crate::settings::IntakeConfig::Smtp(settings) => AccessRules::new(&settings),
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn from_is_allowed_as_the_reverse_path_is() {
+        let rules = rules();
+        let grant = rules.grant("127.0.0.1".parse().unwrap(), None);
+        for (from, allowed) in [
+            (Some("Ops <ops@contoso.com>"), true),
+            (Some("ops@contoso.com"), true),
+            (Some("ops@fabrikam.com"), false),
+            (Some("ops@contoso.com, boss@contoso.com"), false),
+            (Some("nobody"), false),
+            (None, false),
+        ] {
+            assert_eq!(grant.allows_from(from), allowed, "{from:?}");
         }
     }
 

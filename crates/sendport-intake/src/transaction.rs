@@ -74,6 +74,7 @@ impl Transaction {
                 message_id: header.message_id.unwrap_or_default(),
                 from: header.from,
                 subject: header.subject,
+                from_allowed: submission.from_allowed,
             },
             content: accepted.content,
         }
@@ -100,4 +101,6 @@ pub(crate) struct Submission {
     pub(crate) origin: AlertOrigin,
     pub(crate) send_port: String,
     pub(crate) client: IntakeClient,
+    /// The client may use the address in From.
+    pub(crate) from_allowed: bool,
 }

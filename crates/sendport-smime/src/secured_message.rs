@@ -65,6 +65,11 @@ impl SecuredMessage {
         self
     }
 
+    /// Fields were put in front.
+    pub fn has_fields_in_front(&self) -> bool {
+        self.front > 0
+    }
+
     /// The message without the fields that were put in front of it.
     pub fn without_fields_in_front(&self) -> &[u8] {
         &self.bytes[self.front..]

@@ -95,6 +95,8 @@ pub struct ReceivedHeader {
     pub from: Option<String>,
     /// `Subject`, decoded, at most 998 characters.
     pub subject: Option<String>,
+    /// `From` is one address that the client may use as its reverse-path, too.
+    pub from_allowed: bool,
 }
 
 /// A message that an intake accepted. It becomes one alert.
@@ -148,6 +150,8 @@ pub struct StoredMessage {
     pub reverse_path: ReversePath,
     /// `Message-ID` with its angle brackets.
     pub message_id: String,
+    /// `From` is one address that the client may use as its reverse-path, too: else nothing is signed for it.
+    pub from_allowed: bool,
     /// The number of octets.
     pub size_bytes: u64,
     /// `BODY` of MAIL.

@@ -43,6 +43,8 @@ pub struct Draft {
     pub protection: Protection,
     /// The address in From.
     pub from: Address,
+    /// Who made the message may use it.
+    pub from_allowed: bool,
     /// The version of its template.
     pub template_version: Option<String>,
 }
@@ -109,6 +111,7 @@ impl<'a> Sources<'a> {
             message: self.filled(alert, draft).await?,
             protection,
             from: settings.from.address,
+            from_allowed: true,
             template_version,
         })
     }
@@ -240,7 +243,10 @@ impl Dispatcher {
         let bytes_before = self.bytes_before(&draft.message, port, draft.protection);
         let message = secured(draft.message, plan).await?;
         Ok(ReadyMessage {
-            message: signed_by_dkim(port, message)?,
+            message: match draft.from_allowed {
+                true => signed_by_dkim(port, message)?,
+                false => message,
+            },
             bytes_before,
             template_version: draft.template_version,
             _memory: memory_permit,

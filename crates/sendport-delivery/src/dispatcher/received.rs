@@ -102,7 +102,9 @@ impl Sources<'_> {
         let message = passed_on(self.octets(alert, stored).await?);
         let plan = match wanted {
             Protection::None => ReceivedPlan::PassOn(message),
-            _ => aside(message.len(), || port.plan_for_received(message, wanted))?,
+            _ => aside(message.len(), || {
+                port.plan_for_received(message, wanted, stored.from_allowed)
+            })?,
         };
         let (bytes, protection, from) = match plan {
             ReceivedPlan::PassOn(bytes) => (bytes, Protection::None, port.from.address.clone()),
@@ -113,6 +115,7 @@ impl Sources<'_> {
             message: Message { message_id, bytes },
             protection,
             from,
+            from_allowed: stored.from_allowed,
             template_version: None,
         })
     }

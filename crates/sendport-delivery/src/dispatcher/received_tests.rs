@@ -56,6 +56,7 @@ async fn submitted_message(memory: &MemoryBudget, reverse_path: &str, bytes: &st
             returns: None,
         },
         header: ReceivedHeader {
+            from_allowed: true,
             message_id: "<7@printer>".to_owned(),
             from: Some("Printer <printer@elsewhere.com>".to_owned()),
             subject: Some("scan".to_owned()),

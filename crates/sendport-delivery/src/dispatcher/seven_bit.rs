@@ -29,8 +29,11 @@ impl ReadyMessage {
             Ok(bytes) => {
                 let message_id = message.message_id().to_owned();
                 let message = Message { message_id, bytes };
-                let message = secure(message, &ProtectionPlan::Unprotected).ok()?;
-                signed_by_dkim(port, message).ok()
+                let encoded = secure(message, &ProtectionPlan::Unprotected).ok()?;
+                match self.message.has_fields_in_front() {
+                    true => signed_by_dkim(port, encoded).ok(),
+                    false => Some(encoded),
+                }
             }
             Err(why) => {
                 for said in &mut report.replies {

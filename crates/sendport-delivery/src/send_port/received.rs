@@ -22,7 +22,8 @@ pub(crate) enum ReceivedPlan {
 }
 
 impl SendPort {
-    /// What is done to a message with the protection `wanted`, which is some.
+    /// What is done to a message with the protection `wanted`, which is some. `from_allowed`: the client may use the address
+    /// in From.
     ///
     /// # Errors
     /// The refusal that fails the alert: nothing may be sent.
@@ -30,6 +31,7 @@ impl SendPort {
         &self,
         message: Vec<u8>,
         wanted: Protection,
+        from_allowed: bool,
     ) -> Result<ReceivedPlan, Refusal> {
         let wanted = wanted.as_str();
         let unprotectable = |why: &dyn std::fmt::Display| {
@@ -55,6 +57,13 @@ impl SendPort {
             };
         }
         let from = self.author_of(&message)?;
+        if !from_allowed {
+            let why = format!(
+                "From of the message: the client that submitted it may not use {from}, so it is not signed or encrypted; \
+                 add the address to allow_senders of the client"
+            );
+            return Err(Refusal::new("bad-from", why));
+        }
         let message = with_allowed_fields(message, &self.headers);
         let message = for_a_signature(&message).map_err(|why| unprotectable(&why))?;
         Ok(ReceivedPlan::Protect { message, from })
@@ -67,7 +76,7 @@ mod tests {
 
     fn planned(settings: &str, message: &str) -> Result<ReceivedPlan, String> {
         let port = SendPort::with_settings("p", &["d"], settings);
-        let plan = port.plan_for_received(message.as_bytes().to_vec(), Protection::Sign);
+        let plan = port.plan_for_received(message.as_bytes().to_vec(), Protection::Sign, true);
         plan.map_err(|refusal| format!("{}: {}", refusal.explanation, refusal.reason))
     }
 
@@ -101,6 +110,15 @@ mod tests {
                 "{found}"
             );
         }
+    }
+
+    #[test]
+    fn a_from_that_its_client_may_not_use_is_not_signed_for() {
+        let port = SendPort::with_settings("p", &["d"], "allow_from = ['@contoso.com']");
+        let message = b"From: boss@contoso.com\r\n\r\ntext\r\n".to_vec();
+        let refused = port.plan_for_received(message, Protection::Sign, false);
+        let why = refused.expect_err("refused").reason;
+        assert!(why.contains("may not use boss@contoso.com"), "{why}");
     }
 
     #[test]

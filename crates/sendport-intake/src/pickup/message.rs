@@ -133,10 +133,8 @@ pub(super) async fn read_on(
         .recipients
         .iter()
         .any(|it| it.address.is_international());
-    let send_port = pickup
-        .rules
-        .grant_of_file()
-        .send_port(transaction.mail.path.as_ref());
+    let grant = pickup.rules.grant_of_file();
+    let send_port = grant.send_port(transaction.mail.path.as_ref());
     let submission = Submission {
         intake: pickup.name.clone(),
         origin: pickup.origin,
@@ -146,6 +144,7 @@ pub(super) async fn read_on(
             helo: None,
             user,
         },
+        from_allowed: grant.allows_from(accepted.header.from.as_deref()),
     };
     Ok(ReadMessage {
         message: transaction.into_message(accepted, submission),

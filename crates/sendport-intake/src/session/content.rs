@@ -199,7 +199,7 @@ impl Session {
     async fn commit_accepted(&mut self, transaction: Transaction, mut accepted: Accepted) -> Next {
         // Until the queue has the content.
         let _reservation = accepted.reservation.take();
-        let submission = self.submission(&transaction);
+        let submission = self.submission(&transaction, accepted.header.from.as_deref());
         let message = transaction.into_message(accepted, submission);
         let (bytes, recipients) = (message.content.size(), message.envelope.recipients.len());
         let send_port = message.send_port.clone();
@@ -239,8 +239,10 @@ impl Session {
         }
     }
 
-    fn submission(&self, transaction: &Transaction) -> Submission {
-        let send_port = self.grant().send_port(transaction.mail.path.as_ref());
+    /// `from`: what From says.
+    fn submission(&self, transaction: &Transaction, from: Option<&str>) -> Submission {
+        let grant = self.grant();
+        let send_port = grant.send_port(transaction.mail.path.as_ref());
         Submission {
             intake: self.intake.name.clone(),
             origin: AlertOrigin::Smtp,
@@ -250,6 +252,7 @@ impl Session {
                 helo: self.helo.as_ref().and_then(|it| it.name.clone()),
                 user: self.user().map(str::to_owned),
             },
+            from_allowed: grant.allows_from(from),
         }
     }
 }

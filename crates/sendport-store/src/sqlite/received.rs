@@ -213,6 +213,7 @@ pub(super) fn insert(
         envelope.envelope_id,
         envelope.returns.map(|it| it.as_str()),
         columns.recipient_dsn,
+        header.from_allowed,
     ])?;
     let mut ordinal = 0;
     message.content.pieces(PIECE, |piece| {
@@ -235,5 +236,6 @@ fn stored_message(row: &Columns<'_, '_>) -> Result<StoredMessage, ColumnError> {
         envelope_id: row.optional_text("EnvelopeId")?,
         returns: row.optional_word("DsnReturn")?,
         recipient_dsn: recipient_dsn(row.optional_text("RecipientDsn")?.as_deref())?,
+        from_allowed: row.flag("FromAllowed")?,
     })
 }

@@ -78,6 +78,7 @@ impl<'m> MessageRows<'m> {
             Box::new(&envelope.envelope_id),
             Box::new(envelope.returns.map(|it| it.as_str())),
             Box::new(columns.recipient_dsn),
+            Box::new(header.from_allowed),
         ];
         let mut rows = Vec::new();
         let read = message.content.pieces(PIECE, |piece| {
@@ -131,5 +132,6 @@ fn stored_message(f: &mut Fields<'_>) -> Result<StoredMessage, ColumnError> {
         envelope_id: f.maybe_text()?,
         returns: f.maybe_word()?,
         recipient_dsn: recipient_dsn(f.maybe_text()?.as_deref())?,
+        from_allowed: f.get()?,
     })
 }

@@ -1,4 +1,5 @@
 -- received: what came with the message, while its octets are there.
-SELECT m.ReversePath, m.MessageId, m.SizeBytes, m.BodyType, m.SmtpUtf8, m.EnvelopeId, m.DsnReturn, m.RecipientDsn
+SELECT m.ReversePath, m.MessageId, m.SizeBytes, m.BodyType, m.SmtpUtf8, m.EnvelopeId, m.DsnReturn, m.RecipientDsn,
+       m.FromAllowed
 FROM ReceivedMessage m
 WHERE m.AlertId = ?1
