@@ -11,7 +11,7 @@ FROM sendport.AlertRow a WITH (READUNCOMMITTED, INDEX (IX_AlertRow_Live), FORCES
 JOIN sendport.ReceivedMessage m WITH (READUNCOMMITTED, INDEX (PK_ReceivedMessage), FORCESEEK) ON m.AlertId = a.AlertId
 WHERE a.Status IN (N'queued', N'sending', N'delayed') AND a.SendPort = @P1 AND a.BodyPurged = 0
   AND a.CreatedAt >= @since AND a.CreatedAt <= @until AND a.CreatedAt > @adopted
-  AND a.Origin <> N'report' AND m.ReversePath <> N'' AND (@P5 = 1 OR m.RecipientDsn LIKE N'%delay%')
+  AND a.Origin <> N'report' AND m.ReversePath <> N'' AND (@P5 = 1 OR CHARINDEX(N'delay', m.RecipientDsn COLLATE Latin1_General_BIN2) > 0)
   AND NOT EXISTS (SELECT 1 FROM sendport.DeliveryReport d WITH (READUNCOMMITTED, INDEX (PK_DeliveryReport), FORCESEEK)
                   WHERE d.AlertId = a.AlertId AND d.Action = N'delayed')
   {among}

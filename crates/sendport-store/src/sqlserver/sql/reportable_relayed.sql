@@ -9,7 +9,7 @@ SELECT TOP (@P3) a.AlertId, DATEDIFF(second, a.FinalAt, @now)
 FROM sendport.AlertRow a WITH (READUNCOMMITTED, INDEX (IX_AlertRow_FinalAt), FORCESEEK)
 JOIN sendport.ReceivedMessage m WITH (READUNCOMMITTED, INDEX (PK_ReceivedMessage), FORCESEEK) ON m.AlertId = a.AlertId
 WHERE a.FinalAt >= @since AND a.FinalAt > @adopted AND a.SendPort = @P1 AND a.Status IN (N'relayed', N'partial')
-  AND a.Origin <> N'report' AND m.ReversePath <> N'' AND (@P4 = 1 OR m.RecipientDsn LIKE N'%success%')
+  AND a.Origin <> N'report' AND m.ReversePath <> N'' AND (@P4 = 1 OR CHARINDEX(N'success', m.RecipientDsn COLLATE Latin1_General_BIN2) > 0)
   AND EXISTS (SELECT 1 FROM sendport.Recipient r WITH (READUNCOMMITTED, INDEX (PK_Recipient), FORCESEEK)
               WHERE r.AlertId = a.AlertId AND r.Status = N'relayed'
                 AND NOT EXISTS (SELECT 1 FROM sendport.DeliveryReport d WITH (READUNCOMMITTED, INDEX (PK_DeliveryReport), FORCESEEK)
