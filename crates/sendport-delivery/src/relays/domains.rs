@@ -1,8 +1,8 @@
 //! The domains of a relay that submits to the mail hosts of each recipient's domain: each has its own
 //! circuit and limits, so that none of them holds up another.
 //!
-//! No task waits for a domain that is not known to work, and few tasks wait shortly for one that does: what
-//! cannot be submitted now is due again later, so that the tasks of a send port are free for other domains.
+//! Few tasks wait for a domain, and shortly, and none for one that failed: what cannot be submitted now is due
+//! again later, so that the tasks of a send port are free for other domains.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -16,7 +16,7 @@ use sendport_core::domain::{
 };
 use sendport_smtp::relay::PerDomain;
 use sendport_smtp::relay::limits::ConcurrencyPermit;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::circuit::{Admission, Circuit};
 use super::entry::{RelayEntry, SubmitPermit, Unavailable};
@@ -29,6 +29,9 @@ const MOST_DOMAINS: NonZeroUsize = NonZeroUsize::new(1000).expect("not 0");
 /// keep the tasks busy.
 const SPACING: Duration = Duration::from_millis(100);
 
+/// The same for one that nothing is known of.
+const SHORT_SPACING: Duration = Duration::from_millis(20);
+
 /// The same for a domain all of whose permits are in use: by how long its messages take, within these.
 const SHORTEST_SPACING: Duration = Duration::from_millis(2);
 const LONGEST_SPACING: Duration = Duration::from_secs(2);
@@ -36,11 +39,15 @@ const LONGEST_SPACING: Duration = Duration::from_secs(2);
 /// The wait while all permits of a domain are in use.
 const BUSY: Duration = Duration::from_secs(1);
 
-/// Tasks that wait for a permit of a domain that works, and how long.
+/// Tasks that wait for a permit of a domain that works, and for the first results of all others; and how long.
 const MOST_WAITING: usize = 64;
+const MOST_WAITING_FOR_RESULTS: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The wait while another alert tries a domain that is not known to work, or others that are not.
+/// The wait after that.
+const FIRST_RESULT: Duration = Duration::from_secs(2);
+
+/// The wait while another alert tries a domain that failed, or others that did.
 const TRIAL: Duration = Duration::from_secs(5);
 
 /// The domains of one relay.
@@ -50,6 +57,8 @@ pub(crate) struct Domains {
     /// For domains that nothing is known of: they use half of the connections at most, because all of them
     /// may hang.
     unknown: Arc<Semaphore>,
+    /// Permits to wait for their first results.
+    waiting: Semaphore,
     /// For the trials of those that failed: a quarter.
     failed: Arc<Semaphore>,
 }
@@ -67,6 +76,8 @@ enum Standing {
 pub(crate) struct DomainState {
     pub(crate) name: String,
     standing: Mutex<Standing>,
+    /// A submission ended.
+    judged: Notify,
     /// The reply that says why it cannot be reached.
     failure: Mutex<Option<Reply>>,
     /// Permits to wait for a permit of the domain.
@@ -98,6 +109,7 @@ impl Domains {
             settings,
             entries: Mutex::new(LruCache::new(MOST_DOMAINS)),
             unknown: permits(2),
+            waiting: Semaphore::new(MOST_WAITING_FOR_RESULTS),
             failed: permits(4),
         }
     }
@@ -111,6 +123,7 @@ impl Domains {
             let state = DomainState {
                 name: name.to_owned(),
                 standing: Mutex::new(Standing::Unknown),
+                judged: Notify::new(),
                 failure: Mutex::default(),
                 waiting: Semaphore::new(MOST_WAITING),
                 took: Mutex::default(),
@@ -145,6 +158,11 @@ impl Domains {
 impl DomainState {
     /// Notes the result of a submission.
     pub(crate) fn note(&self, report: &SubmissionReport) {
+        self.learn(report);
+        self.judged.notify_waiters();
+    }
+
+    fn learn(&self, report: &SubmissionReport) {
         let failure = match &report.end {
             SubmissionEnd::NotBegun { reply, .. } => Some(reply.clone()),
             SubmissionEnd::Fenced => return,
@@ -163,6 +181,15 @@ impl DomainState {
             _ => Standing::Failed,
         };
         *self.failure.lock() = failure;
+    }
+
+    /// Waits shortly for the first result of the domain, while another task is about to have it.
+    async fn wait_for_first_result(&self, domains: &Domains, entry: &RelayEntry) {
+        let judged = self.judged.notified();
+        let is_open = *self.standing.lock() == Standing::Unknown && entry.limiter().is_in_use();
+        if is_open && let Ok(_waiting) = domains.waiting.try_acquire() {
+            let _in_time = tokio::time::timeout(PATIENCE, judged).await;
+        }
     }
 
     /// Waits shortly for a permit, where the domain works and not too many tasks wait already.
@@ -288,8 +315,10 @@ impl RelayRegistry {
         let permits = domains.settings.connections();
         let busy = || match *state.standing.lock() {
             Standing::Working => (None, state.turn_for_permit(now, BUSY, permits)),
-            Standing::Unknown | Standing::Failed => (None, state.turn(now, TRIAL, SPACING)),
+            Standing::Unknown => (None, state.turn(now, FIRST_RESULT, SHORT_SPACING)),
+            Standing::Failed => (None, state.turn(now, TRIAL, SPACING)),
         };
+        state.wait_for_first_result(domains, &entry).await;
         let permit = match entry.limiter().try_acquire() {
             Some(permit) => permit,
             None => state.wait_for_permit(&entry).await.ok_or_else(busy)?,
