@@ -982,8 +982,11 @@ CREATE VIEW AlertExplanation AS
 SELECT a.AlertId, 1 AS Part, 0 AS Number, 'history' AS Kind, a.CreatedAt AS At,
        CASE WHEN s.Origin IN ('digest', 'report') THEN 'the service inserted the alert'
             WHEN m.AlertId IS NOT NULL
-            THEN coalesce('user ' || m.UserName || ' at ', '') || coalesce(m.ClientAddress, 'a client') ||
-                 coalesce(' (' || m.HeloName || ')', '') || ' submitted the message to intake ''' || m.Intake || ''''
+            THEN coalesce(coalesce('user ' || m.UserName || ' at ', '') || m.ClientAddress, 'user ' || m.UserName,
+                          'a program') ||
+                 coalesce(' (' || m.HeloName || ')', '') || ' submitted the message ' ||
+                 CASE s.Origin WHEN 'pickup' THEN 'as a file ' WHEN 'sendmail' THEN 'with sendmail ' ELSE '' END ||
+                 'to intake ''' || m.Intake || ''''
             ELSE a.CreatedBy || ' inserted the alert' END ||
        ' for send port ''' || a.SendPort || '''' ||
        CASE s.Origin WHEN 'digest' THEN ', to report failures'

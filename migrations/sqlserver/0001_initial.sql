@@ -1092,10 +1092,12 @@ CREATE VIEW sendport.AlertExplanation AS
 SELECT a.AlertId, 1 AS Part, CAST(0 AS bigint) AS Number, N'history' AS Kind, a.CreatedAt AS At,
        CASE WHEN a.Origin IN (N'digest', N'report') THEN N'the service inserted the alert'
             WHEN m.AlertId IS NOT NULL
-            THEN COALESCE(N'user ' + m.UserName COLLATE Latin1_General_BIN2 + N' at ', N'') +
-                 COALESCE(m.ClientAddress COLLATE Latin1_General_BIN2, N'a client') +
-                 COALESCE(N' (' + m.HeloName COLLATE Latin1_General_BIN2 + N')', N'') +
-                 N' submitted the message to intake ''' + m.Intake COLLATE Latin1_General_BIN2 + N''''
+            THEN COALESCE(COALESCE(N'user ' + m.UserName COLLATE Latin1_General_BIN2 + N' at ', N'') +
+                              m.ClientAddress COLLATE Latin1_General_BIN2,
+                          N'user ' + m.UserName COLLATE Latin1_General_BIN2, N'a program') +
+                 COALESCE(N' (' + m.HeloName COLLATE Latin1_General_BIN2 + N')', N'') + N' submitted the message ' +
+                 CASE a.Origin WHEN N'pickup' THEN N'as a file ' WHEN N'sendmail' THEN N'with sendmail ' ELSE N'' END +
+                 N'to intake ''' + m.Intake COLLATE Latin1_General_BIN2 + N''''
             ELSE a.CreatedBy COLLATE Latin1_General_BIN2 + N' inserted the alert' END +
        N' for send port ''' + a.SendPort COLLATE Latin1_General_BIN2 + N'''' +
        CASE a.Origin WHEN N'digest' THEN N', to report failures'

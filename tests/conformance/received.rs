@@ -77,10 +77,10 @@ pub(crate) async fn a_received_message_is_one_alert_with_the_same_octets(f: &dyn
     let first = message(ReceivedContent::Memory(bytes.clone()));
     let repeated = again(&first, b"another".to_vec());
     let other = message(ReceivedContent::Memory(bytes.clone()));
-    let id = store.insert_received(first).await.expect("inserted");
-    let same = store.insert_received(repeated).await.expect("there");
+    let id = store.insert_received(first.into()).await.expect("inserted");
+    let same = store.insert_received(repeated.into()).await.expect("there");
     assert_eq!(same, id, "the caller got no answer and asks again");
-    let next = store.insert_received(other).await.expect("inserted");
+    let next = store.insert_received(other.into()).await.expect("inserted");
     assert_ne!(next, id, "another transaction with the same message");
     assert_eq!(f.rows("Alert", "1 = 1").await, 2);
     assert_eq!(octets(&store, id).await, bytes);
@@ -125,7 +125,10 @@ pub(crate) async fn its_envelope_comes_back_as_it_was(f: &dyn Fixture) {
     wanted.client.address = None;
     let addresses = wanted.envelope.recipients.iter();
     let addresses: Vec<_> = addresses.map(|it| it.address.to_string()).collect();
-    let id = store.insert_received(wanted).await.expect("inserted");
+    let id = store
+        .insert_received(wanted.into())
+        .await
+        .expect("inserted");
     let found = store.received(id).await.expect("read").expect("there");
     assert_eq!(found.reverse_path, ReversePath(None));
     assert_eq!(
@@ -157,7 +160,7 @@ pub(crate) async fn a_long_message_comes_out_of_a_file(f: &dyn Fixture) {
     let length = bytes.len() as u64;
     let content = ReceivedContent::File { file, length };
     let id = store
-        .insert_received(message(content))
+        .insert_received(message(content).into())
         .await
         .expect("inserted");
     assert!(octets(&store, id).await == bytes);
@@ -172,7 +175,7 @@ pub(crate) async fn many_clients_at_once_get_an_alert_each(f: &dyn Fixture) {
             tokio::spawn(async move {
                 let bytes = format!("{n}\r\n").into_bytes();
                 let content = ReceivedContent::Memory(bytes.clone());
-                let id = store.insert_received(message(content)).await;
+                let id = store.insert_received(message(content).into()).await;
                 (id.expect("inserted"), bytes)
             })
         })
@@ -197,9 +200,9 @@ pub(crate) async fn a_message_that_is_refused_keeps_no_other(f: &dyn Fixture) {
     let good = message(ReceivedContent::Memory(b"y\r\n".to_vec()));
     let also = message(ReceivedContent::Memory(b"z\r\n".to_vec()));
     let (first, error, last) = tokio::join!(
-        store.insert_received(good),
-        store.insert_received(refused),
-        store.insert_received(also),
+        store.insert_received(good.into()),
+        store.insert_received(refused.into()),
+        store.insert_received(also.into()),
     );
     let error = error.expect_err("too long a name");
     assert!(!error.is_transient(), "{error}");
@@ -218,7 +221,7 @@ pub(crate) async fn its_octets_are_purged_as_a_body_is(f: &dyn Fixture) {
     let store = f.fresh().await;
     let content = ReceivedContent::Memory(b"Subject: x\r\n\r\nold\r\n".to_vec());
     let id = store
-        .insert_received(message(content))
+        .insert_received(message(content).into())
         .await
         .expect("inserted");
     let a = instance(&store, "a").await;
@@ -248,14 +251,39 @@ pub(crate) async fn its_octets_are_purged_as_a_body_is(f: &dyn Fixture) {
 
 pub(crate) async fn it_is_explained_who_submitted_it(f: &dyn Fixture) {
     let store = f.fresh().await;
-    let content = ReceivedContent::Memory(b"x\r\n".to_vec());
-    let id = store
-        .insert_received(message(content))
-        .await
-        .expect("inserted");
-    let lines = store.explanation(id).await.expect("an explanation");
-    assert_eq!(
-        lines[0].sentence,
-        "user scans at 192.0.2.7 (printer) submitted the message to intake 'local' for send port 'default'"
-    );
+    let empty = || message(ReceivedContent::Memory(Vec::new()));
+    let of_user = |user: Option<&str>| IntakeClient {
+        address: None,
+        helo: None,
+        user: user.map(str::to_owned),
+    };
+    for (origin, client, who) in [
+        (
+            AlertOrigin::Smtp,
+            empty().client,
+            "user scans at 192.0.2.7 (printer) submitted the message to",
+        ),
+        (
+            AlertOrigin::Pickup,
+            of_user(None),
+            "a program submitted the message as a file to",
+        ),
+        (
+            AlertOrigin::Sendmail,
+            of_user(Some("www-data")),
+            "user www-data submitted the message with sendmail to",
+        ),
+    ] {
+        let submitted = ReceivedMessage {
+            origin,
+            client,
+            ..empty()
+        };
+        let id = store.insert_received(submitted.into()).await;
+        let id = id.expect("inserted");
+        assert_eq!(load(&store, id).await.origin, origin);
+        let lines = store.explanation(id).await.expect("an explanation");
+        let expected = format!("{who} intake 'local' for send port 'default'");
+        assert_eq!(lines[0].sentence, expected);
+    }
 }
