@@ -16,6 +16,7 @@ mod health_check;
 mod health_server;
 mod instance;
 mod intake;
+mod intake_spool;
 mod missing_certificates;
 mod owner;
 mod preview;
@@ -60,6 +61,7 @@ pub use dry_run::dry_run;
 pub use health_check::{HealthAddressError, ask_health, health_address, try_listen};
 pub use health_server::ListenerError;
 pub use instance::host_name;
+pub use intake_spool::intake_spools;
 pub use missing_certificates::{
     digest_recipients_without_certificate, redirect_address_without_certificate,
 };

@@ -18,8 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Numbers of messages.
 #[derive(Default)]
-struct Submitted {
-    /// Answered with 250: committed.
+pub(crate) struct Submitted {
+    /// Answered with 250: committed, or in the spool.
     accepted: BTreeSet<u32>,
     /// Their final dot was written: they may be committed.
     uncertain: BTreeSet<u32>,
@@ -55,8 +55,8 @@ impl Clients {
         }
     }
 
-    /// Stops them, and compares their replies with the rows.
-    pub(crate) async fn count(self, database: &Database) -> Counts {
+    /// Stops them; the service runs. What they were told.
+    pub(crate) async fn stop(self) -> Submitted {
         self.enough.store(true, Ordering::Relaxed);
         let mut all = Submitted::default();
         for task in self.tasks {
@@ -65,19 +65,26 @@ impl Clients {
             all.uncertain.extend(one.uncertain);
             all.refused.extend(one.refused);
         }
+        all
+    }
+}
+
+impl Submitted {
+    /// Compares the replies with the rows.
+    pub(crate) async fn count(self, database: &Database) -> Counts {
         let mut counts = Counts::default();
-        for number in all.accepted {
+        for number in self.accepted {
             let rows = rows(database, number).await;
             counts.alerts += 1;
             counts.lost += u32::from(rows == 0);
             counts.duplicated += rows.saturating_sub(1);
         }
-        for number in all.uncertain {
+        for number in self.uncertain {
             let rows = rows(database, number).await;
             counts.unknown += rows.min(1);
             counts.duplicated += rows.saturating_sub(1);
         }
-        for number in all.refused {
+        for number in self.refused {
             counts.duplicated += rows(database, number).await;
         }
         counts

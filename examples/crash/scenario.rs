@@ -21,6 +21,7 @@ use crate::proxy::{Mode, Proxy};
 pub(crate) enum Scenario {
     Kill,
     KillBesideClients,
+    KillBesideClientsWithSpool,
     RelayCutAfterDot,
     FreezeProcess,
     DatabaseCut,
@@ -32,9 +33,10 @@ pub(crate) enum Scenario {
     DiskFull,
 }
 
-pub(crate) const ALL: [Scenario; 11] = [
+pub(crate) const ALL: [Scenario; 12] = [
     Scenario::Kill,
     Scenario::KillBesideClients,
+    Scenario::KillBesideClientsWithSpool,
     Scenario::RelayCutAfterDot,
     Scenario::FreezeProcess,
     Scenario::DatabaseCut,
@@ -51,9 +53,11 @@ impl Scenario {
     /// full. A server's disk and locks are its own.
     pub(crate) fn applies_to(self, engine: &Engine) -> bool {
         match self {
-            Self::Kill | Self::KillBesideClients | Self::RelayCutAfterDot | Self::FreezeProcess => {
-                true
-            }
+            Self::Kill
+            | Self::KillBesideClients
+            | Self::KillBesideClientsWithSpool
+            | Self::RelayCutAfterDot
+            | Self::FreezeProcess => true,
             Self::FileLocked | Self::DiskFull => matches!(engine, Engine::Sqlite),
             _ => matches!(engine, Engine::TSql(_)),
         }
@@ -84,6 +88,9 @@ impl Scenario {
         match self {
             Self::Kill => "kill -9 at random points",
             Self::KillBesideClients => "kill -9 while two clients submit messages",
+            Self::KillBesideClientsWithSpool => {
+                "kill -9 while two clients submit messages and the database is away now and then"
+            }
             Self::RelayCutAfterDot => "relay cut after the final dot",
             Self::FreezeProcess => "SIGSTOP longer than the lease",
             Self::DatabaseCut => "database link cut at random",
@@ -182,6 +189,8 @@ struct Run<'a> {
     sink: Sink,
     /// Where the only instance takes messages, if it does.
     intake: Option<SocketAddr>,
+    /// The intake has a spool, and the database is away now and then.
+    has_spool: bool,
 }
 
 pub(crate) async fn run(scenario: &Scenario, engine: &Engine, plan: &Plan) -> Row {
@@ -207,10 +216,13 @@ pub(crate) async fn run(scenario: &Scenario, engine: &Engine, plan: &Plan) -> Ro
         Some(address) => Some(Proxy::start(address, None).await),
         None => None,
     };
-    let intake = (*scenario == Scenario::KillBesideClients).then(free_port);
+    let has_spool = *scenario == Scenario::KillBesideClientsWithSpool;
+    let has_clients = has_spool || *scenario == Scenario::KillBesideClients;
+    let intake = has_clients.then(free_port);
     let run = Run {
         plan,
         intake,
+        has_spool,
         disk,
         folder,
         database,
@@ -252,7 +264,9 @@ impl Run<'_> {
             self.plan.lease.as_secs(),
             relay.ip(),
             relay.port(),
-            self.intake.map(intake_section).unwrap_or_default()
+            self.intake
+                .map(|it| intake_section(it, self.has_spool))
+                .unwrap_or_default()
         );
         std::fs::write(self.config(), text).expect("write the configuration");
         // Making a database can take a busy server longer than the time-out of a command.
@@ -390,12 +404,46 @@ impl Run<'_> {
         let longest = if self.link.is_some() { 8_000 } else { 300 };
         let mut service = self.start();
         for _ in 0..self.plan.kills {
+            if self.has_spool && random(2) == 0 {
+                self.take_away(longest).await;
+            }
             pause(Duration::from_millis(u64::from(random(longest)) + 100)).await;
             service.signal("KILL");
             let _ = service.0.wait();
             service = self.start();
         }
-        (self.plan.kills, clients.count(&self.database).await)
+        let submitted = clients.stop().await;
+        if self.has_spool {
+            self.wait_until_spool_is_empty().await;
+        }
+        (self.plan.kills, submitted.count(&self.database).await)
+    }
+
+    /// The database answers nothing for longer than a client waits for it.
+    async fn take_away(&self, longest: u32) {
+        let away = Duration::from_millis(u64::from(random(longest)) + 700);
+        match &self.link {
+            Some(link) => {
+                link.set(Mode::Freeze);
+                pause(away).await;
+                link.set(Mode::Pass);
+            }
+            None => {
+                let _lock = self.database.lock();
+                pause(away).await;
+            }
+        }
+    }
+
+    async fn wait_until_spool_is_empty(&self) {
+        let folder = self.folder.path().join("sendport-state/intake-spool/local");
+        for _ in 0..1_200 {
+            let files = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+            if files.count() == 0 {
+                return;
+            }
+            pause(Duration::from_millis(250)).await;
+        }
     }
 
     async fn wait_for_cuts(&self) -> u32 {
@@ -490,9 +538,13 @@ impl Drop for Service {
     }
 }
 
-fn intake_section(listen: SocketAddr) -> String {
+fn intake_section(listen: SocketAddr, has_spool: bool) -> String {
+    let spool = match has_spool {
+        true => "spool = true\n[intake.local.timeout]\ncommit = '1s'\n",
+        false => "",
+    };
     format!(
-        "[intake.local]\nkind = 'smtp'\nlisten = ['{listen}']\nsend_port = 'default'\nallow_senders = ['*']\n"
+        "[intake.local]\nkind = 'smtp'\nlisten = ['{listen}']\nsend_port = 'default'\nallow_senders = ['*']\n{spool}"
     )
 }
 

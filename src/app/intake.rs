@@ -6,9 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sendport_core::domain::{AlertId, AlertOrigin, ReceivedMessage};
+use sendport_core::domain::{AlertOrigin, ReceivedMessage};
+use sendport_intake::observer::NoObserver;
 use sendport_intake::settings::IntakeConfig;
-use sendport_intake::{IntakeDependencies, MessageQueue, PickupIntake, QueueError, SmtpIntake};
+use sendport_intake::{
+    IntakeDependencies, MessageQueue, PickupIntake, QueueError, Queued, SmtpIntake,
+    SpoolDependencies,
+};
 use sendport_smtp::ehlo_name;
 use sendport_store::{Store, StoreError, StoreErrorKind};
 use tokio::task::JoinSet;
@@ -16,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::instance::host_name;
 use super::owner::owner_of_file;
-use super::{AppError, SettingError, schema_problem, system_clock};
+use super::{AppError, SettingError, intake_spool, schema_problem, system_clock};
 use crate::config::{Config, section, sqlite_file};
 use crate::observability::metrics::Metrics;
 
@@ -40,25 +44,39 @@ impl Intakes {
         metrics: &Metrics,
         stop: &CancellationToken,
     ) -> Result<Self, AppError> {
-        let mut tasks = JoinSet::new();
-        if config.intake.is_empty() {
-            return Ok(Self { tasks });
-        }
-        let queue = Arc::new(DatabaseQueue::new(config, store));
+        let queue: Arc<dyn MessageQueue> = Arc::new(DatabaseQueue::new(config, store));
+        let of_spools = SpoolDependencies {
+            queue: Arc::clone(&queue),
+            observer: Arc::new(NoObserver),
+            clock: system_clock(),
+            free_space: check_space,
+        };
+        let mut spools = intake_spool::left_over(config, &of_spools)
+            .map_err(|error| SettingError::below("service", error))?;
         let (mut servers, mut pickups) = (Vec::new(), Vec::new());
         for (name, intake) in &config.intake {
             let Some(observer) = metrics.intake(name).cloned() else {
                 continue;
             };
-            let dependencies = IntakeDependencies {
-                queue: queue.clone(),
-                observer,
+            let mut dependencies = IntakeDependencies {
+                queue: Arc::clone(&queue),
+                observer: observer.clone(),
                 clock: system_clock(),
                 folder: config.service.state_folder.clone(),
                 default_hostname: ehlo_name::of_this_host().unwrap_or_else(host_name),
             };
             let (origin, pickup) = match intake {
                 IntakeConfig::Smtp(settings) => {
+                    if settings.spool {
+                        let of_spool = SpoolDependencies {
+                            observer,
+                            ..of_spools.clone()
+                        };
+                        let spool = intake_spool::open(config, name, settings, of_spool);
+                        let spool = spool.map_err(|error| of_intake(name, error))?;
+                        dependencies.queue = Arc::new(spool.clone());
+                        spools.push(spool);
+                    }
                     let bound = SmtpIntake::bind(name, settings, dependencies).await;
                     servers.push(bound.map_err(|error| of_intake(name, error))?);
                     continue;
@@ -68,6 +86,10 @@ impl Intakes {
             };
             let opened = PickupIntake::open(name, origin, pickup, dependencies, owner_of_file);
             pickups.push(opened.map_err(|error| of_intake(name, error))?);
+        }
+        let mut tasks = JoinSet::new();
+        for spool in spools {
+            tasks.spawn(spool.run(stop.clone()));
         }
         for server in servers {
             tasks.spawn(server.run(stop.clone()));
@@ -139,9 +161,9 @@ impl DatabaseQueue {
 
 #[async_trait]
 impl MessageQueue for DatabaseQueue {
-    async fn commit(&self, message: ReceivedMessage) -> Result<AlertId, QueueError> {
+    async fn commit(&self, message: Arc<ReceivedMessage>) -> Result<Queued, QueueError> {
         let inserted = self.store.insert_received(message).await;
-        inserted.map_err(|error| {
+        inserted.map(Queued::Alert).map_err(|error| {
             self.is_known
                 .store(!error.is_transient(), Ordering::Relaxed);
             queue_error(&error)

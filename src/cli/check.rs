@@ -7,13 +7,12 @@ use std::sync::Arc;
 use sendport_core::domain::{ExpiringCertificate, TemplateRow, shown_names};
 use sendport_core::file_beneath;
 use sendport_core::replies::ReplyTable;
-use sendport_intake::folder_findings;
-use sendport_intake::settings::IntakeConfig;
 use sendport_smtp::relay::Relay;
 use sendport_smtp::settings::mx::MxRelay;
 use sendport_smtp::settings::relay::RelayConfig;
 use sendport_store::{FixedRoleMember, Store};
 
+use super::check_intake::check_intakes;
 use super::config_file::find;
 use super::findings::Findings;
 use super::redirects::check_requests;
@@ -98,12 +97,7 @@ fn check_config(config: &Config, findings: &mut Findings) {
             format_args!("from {}, relays {relays}", port.from),
         );
     }
-    for (name, intake) in &config.intake {
-        let section = section("intake", name);
-        if is_fine(&format!("{section}.")) {
-            check_intake(&section, intake, findings);
-        }
-    }
+    check_intakes(config, is_fine, findings);
     for (port, state) in app::window_states(config) {
         findings.ok(
             &format!("{}.delivery_window", section("send_port", &port)),
@@ -154,36 +148,6 @@ async fn check_listen(config: &Config, findings: &mut Findings) {
         Ok(None) => {}
         Ok(Some(text)) => findings.note("http.listen", text),
         Err(error) => findings.refuse(error.into()),
-    }
-}
-
-fn check_intake(section: &str, intake: &IntakeConfig, findings: &mut Findings) {
-    let pickup = match intake {
-        IntakeConfig::Smtp(smtp) => {
-            let listen: Vec<_> = smtp.listen.iter().map(ToString::to_string).collect();
-            let clients: Vec<_> = smtp.allow_clients.iter().map(ToString::to_string).collect();
-            let (listen, clients) = (listen.join(", "), clients.join(", "));
-            let port = &smtp.send_port;
-            let what = format_args!("listens on {listen}, clients {clients}, send port {port}");
-            return findings.ok(section, what);
-        }
-        IntakeConfig::Pickup(pickup) | IntakeConfig::Sendmail(pickup) => pickup,
-    };
-    let is_sendmail = matches!(intake, IntakeConfig::Sendmail(_));
-    let found = folder_findings(pickup, is_sendmail);
-    for problem in &found.warnings {
-        findings.note(&format!("{section}.{}", problem.key), &problem.what);
-    }
-    if found.problems.is_empty() {
-        let (folder, badmail) = (pickup.folder.display(), pickup.badmail());
-        let (badmail, port) = (badmail.display(), &pickup.send_port);
-        let what =
-            format_args!("takes files from {folder}, refused ones to {badmail}, send port {port}");
-        findings.ok(section, what);
-    }
-    for problem in found.problems {
-        let key = format!("{section}.{}", problem.key);
-        findings.fail(&key, Failure::Config(problem.what));
     }
 }
 

@@ -48,7 +48,10 @@ async fn submitted(store: &Arc<dyn Store>, count: usize, notify: Option<Notify>)
     };
     wanted.envelope.recipients = (0..count).map(recipient).collect();
     wanted.envelope.returns = Some(DsnReturn::Full);
-    store.insert_received(wanted).await.expect("inserted")
+    store
+        .insert_received(wanted.into())
+        .await
+        .expect("inserted")
 }
 
 /// One with these statuses of its recipients after one attempt.

@@ -46,7 +46,7 @@ impl SmallDisk {
         self.0.path().join("ballast")
     }
 
-    fn fill(&self) {
+    pub(crate) fn fill(&self) {
         let mut file = File::create(self.ballast()).expect("create");
         while file.write_all(&[0; 1024]).is_ok() {}
     }
@@ -59,7 +59,7 @@ impl SmallDisk {
         ballast.set_len(length - 64 * 1024).expect("cut off");
     }
 
-    fn make_room(&self) {
+    pub(crate) fn make_room(&self) {
         std::fs::remove_file(self.ballast()).expect("remove");
     }
 }

@@ -59,5 +59,8 @@ pub(crate) async fn submit(database: &Path, submitted: Submitted<'_>) -> AlertId
         },
         content: ReceivedContent::Memory(submitted.bytes.to_vec()),
     };
-    store.insert_received(message).await.expect("committed")
+    store
+        .insert_received(message.into())
+        .await
+        .expect("committed")
 }

@@ -1,7 +1,7 @@
 //! The octets of a message that a client submitted, in memory or in a temporary file.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io;
 
 /// The octets of a received message: CRLF line endings only, not dot-stuffed.
 #[derive(Debug)]
@@ -15,6 +15,13 @@ pub enum ReceivedContent {
         /// Its length in bytes.
         length: u64,
     },
+}
+
+/// Nothing.
+impl Default for ReceivedContent {
+    fn default() -> Self {
+        Self::Memory(Vec::new())
+    }
 }
 
 impl ReceivedContent {
@@ -38,20 +45,40 @@ impl ReceivedContent {
         match self {
             Self::Memory(bytes) => bytes.chunks(piece).try_for_each(take),
             Self::File { file, length } => {
-                let mut file = file;
-                file.seek(SeekFrom::Start(0))?;
                 let mut buffer = vec![0; piece];
-                let mut left = *length;
-                while left > 0 {
-                    let next = usize::try_from(left).map_or(piece, |left| left.min(piece));
-                    file.read_exact(&mut buffer[..next])?;
+                let mut at = 0;
+                while at < *length {
+                    let left = usize::try_from(*length - at);
+                    let next = left.map_or(piece, |left| left.min(piece));
+                    read_exact_at(file, &mut buffer[..next], at)?;
                     take(&buffer[..next])?;
-                    left -= next as u64;
+                    at += next as u64;
                 }
                 Ok(())
             }
         }
     }
+}
+
+/// Without the position of the file, so that several threads may read it.
+#[cfg(unix)]
+fn read_exact_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, at)
+}
+
+#[cfg(windows)]
+fn read_exact_at(file: &File, mut buffer: &mut [u8], mut at: u64) -> io::Result<()> {
+    use std::os::windows::fs::FileExt as _;
+    while !buffer.is_empty() {
+        match file.seek_read(buffer, at)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            length => {
+                buffer = &mut buffer[length..];
+                at += length as u64;
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@
 //!
 //! [`PickupIntake`] takes message files of programs on this host from a folder: `pickup` → [`submission`] (what such a
 //! file says) → `access` → `content` → [`MessageQueue::commit`] → the file is removed.
+//!
+//! [`SpooledQueue`] is a [`MessageQueue`] in front of another one, which keeps messages on the disk while that is away.
 
 mod access;
 mod auth;
@@ -22,6 +24,7 @@ mod queue;
 mod reply;
 mod session;
 pub mod settings;
+mod spool;
 pub mod submission;
 mod tls;
 mod transaction;
@@ -29,6 +32,9 @@ mod users;
 
 pub use listener::{IntakeDependencies, SmtpIntake, StartError};
 pub use pickup::{FolderError, FolderFindings, PickupIntake, folder_findings};
-pub use queue::{MessageQueue, QueueError};
+pub use queue::{MessageQueue, QueueError, Queued};
+pub use spool::{
+    SpoolContents, SpoolDependencies, SpoolError, SpoolLimits, SpooledQueue, spool_contents,
+};
 pub use tls::{PemError, TlsSettingsError};
 pub use users::{PasswordHash, PasswordHashError, UsersError};

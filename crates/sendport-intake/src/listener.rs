@@ -130,7 +130,7 @@ impl Intake {
             })?,
             rules: AccessRules::new(&settings),
             passwords: Passwords::new(&settings.user)?,
-            tls: ReloadableTls::new(&settings)?,
+            tls: ReloadableTls::new(&settings, Arc::clone(&dependencies.observer))?,
             content_limits: ContentLimits {
                 size: settings.max_message_size.0,
                 hops: settings.hop_limit as usize,

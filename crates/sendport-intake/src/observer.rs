@@ -26,7 +26,23 @@ pub enum IntakeActivity {
     },
     /// A command, or a message, was answered with this 4xx or 5xx.
     Refused(u16),
-    /// A message was committed.
+    /// So many message files are in the pickup folder, or taken and not committed.
+    FilesWaiting(u64),
+    /// The certificate of the server was read.
+    CertificateRead {
+        /// When it expires, in seconds since 1970.
+        not_after: i64,
+    },
+    /// So much waits in the spool.
+    Spooled {
+        /// Number of messages.
+        messages: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// The database refused a message of the spool for good.
+    SpoolRefused,
+    /// A message was committed, or spooled.
     Accepted {
         /// Its size in bytes.
         bytes: u64,

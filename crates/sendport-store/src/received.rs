@@ -1,6 +1,7 @@
 //! Messages that a client submitted whole: each becomes one alert, with its octets in a table of their own.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use sendport_core::domain::{
@@ -20,7 +21,7 @@ pub trait ReceivedMessages: Send + Sync {
     ///
     /// # Errors
     /// As [`AlertStore`](super::AlertStore). After an error the message may be there.
-    async fn insert_received(&self, message: ReceivedMessage) -> Result<AlertId, StoreError>;
+    async fn insert_received(&self, message: Arc<ReceivedMessage>) -> Result<AlertId, StoreError>;
 }
 
 /// Reads received messages.

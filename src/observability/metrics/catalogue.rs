@@ -185,13 +185,23 @@ catalogue! {
     INTAKE_REFUSALS = "sendport_intake_refusals_total", Counter, ["intake", "code"],
         "Commands and messages that were answered with this 4yz or 5yz reply.";
     INTAKE_MESSAGES = "sendport_intake_messages_total", Counter, ["intake"],
-        "Messages that were committed to the database and answered with 250.";
+        "Messages that were accepted: committed to the database, or kept in the spool.";
     INTAKE_RECIPIENTS = "sendport_intake_recipients_total", Counter, ["intake"],
         "Recipients of these messages.";
     INTAKE_BYTES = "sendport_intake_message_bytes_total", Counter, ["intake"],
         "Bytes of these messages.";
     INTAKE_COMMIT = "sendport_intake_commit_seconds", Histogram(OF_THE_DATABASE), ["intake"],
-        "Time until the database had committed a message.";
+        "Time until a message was committed, or kept in the spool.";
+    INTAKE_FILES = "sendport_intake_files", Gauge, ["intake"],
+        "Message files in the pickup folder that are not committed yet.";
+    INTAKE_CERTIFICATE_NOT_AFTER = "sendport_intake_certificate_not_after_timestamp_seconds", Gauge, ["intake"],
+        "When the certificate of the intake expires, in seconds since 1970; only with TLS.";
+    INTAKE_SPOOL_MESSAGES = "sendport_intake_spool_messages", Gauge, ["intake"],
+        "Messages that wait in the spool for the database.";
+    INTAKE_SPOOL_BYTES = "sendport_intake_spool_bytes", Gauge, ["intake"],
+        "Bytes of these messages.";
+    INTAKE_SPOOL_REFUSED = "sendport_intake_spool_refused_total", Counter, ["intake"],
+        "Messages of the spool that the database refused for good: a person has to look at them.";
 }
 
 #[cfg(test)]

@@ -23,6 +23,11 @@ pub(super) struct Families {
     recipients: IntCounterVec,
     bytes: IntCounterVec,
     commit: HistogramVec,
+    files: IntGaugeVec,
+    certificate_not_after: IntGaugeVec,
+    spool_messages: IntGaugeVec,
+    spool_bytes: IntGaugeVec,
+    spool_refused: IntCounterVec,
 }
 
 /// One intake's.
@@ -37,6 +42,12 @@ pub struct IntakeMetrics {
     recipients: IntCounter,
     bytes: IntCounter,
     commit: Histogram,
+    files: IntGauge,
+    /// Without TLS it has no value.
+    certificate_not_after: IntGaugeVec,
+    spool_messages: IntGauge,
+    spool_bytes: IntGauge,
+    spool_refused: IntCounter,
 }
 
 impl Families {
@@ -51,6 +62,11 @@ impl Families {
             recipients: maker.counter(&c::INTAKE_RECIPIENTS),
             bytes: maker.counter(&c::INTAKE_BYTES),
             commit: maker.histogram(&c::INTAKE_COMMIT),
+            files: maker.gauge(&c::INTAKE_FILES),
+            certificate_not_after: maker.gauge(&c::INTAKE_CERTIFICATE_NOT_AFTER),
+            spool_messages: maker.gauge(&c::INTAKE_SPOOL_MESSAGES),
+            spool_bytes: maker.gauge(&c::INTAKE_SPOOL_BYTES),
+            spool_refused: maker.counter(&c::INTAKE_SPOOL_REFUSED),
         }
     }
 
@@ -73,6 +89,11 @@ impl Families {
             recipients: self.recipients.with_label_values(&[name]),
             bytes: self.bytes.with_label_values(&[name]),
             commit: timer(&self.commit, name),
+            files: self.files.with_label_values(&[name]),
+            certificate_not_after: self.certificate_not_after.clone(),
+            spool_messages: self.spool_messages.with_label_values(&[name]),
+            spool_bytes: self.spool_bytes.with_label_values(&[name]),
+            spool_refused: self.spool_refused.with_label_values(&[name]),
         }
     }
 }
@@ -93,6 +114,16 @@ impl IntakeObserver for IntakeMetrics {
                 let labels = [self.name.as_str(), &code.to_string()];
                 self.replies.with_label_values(&labels).inc();
             }
+            IntakeActivity::FilesWaiting(files) => self.files.set(shown(files)),
+            IntakeActivity::CertificateRead { not_after } => {
+                let gauge = self.certificate_not_after.with_label_values(&[&self.name]);
+                gauge.set(not_after);
+            }
+            IntakeActivity::Spooled { messages, bytes } => {
+                self.spool_messages.set(shown(messages));
+                self.spool_bytes.set(shown(bytes));
+            }
+            IntakeActivity::SpoolRefused => self.spool_refused.inc(),
             IntakeActivity::Accepted {
                 bytes,
                 recipients,
@@ -105,4 +136,8 @@ impl IntakeObserver for IntakeMetrics {
             }
         }
     }
+}
+
+fn shown(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -4,6 +4,7 @@ mod clients;
 mod disks;
 mod intake_and_database;
 mod reports;
+mod spooled;
 mod telnet;
 
 use std::io::{BufRead as _, BufReader, Write as _};

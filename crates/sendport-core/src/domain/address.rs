@@ -30,7 +30,8 @@ const LONGEST: usize = 320;
 /// `local-part@domain`: the local part quoted where required, the domain in ASCII. Only the parser makes one,
 /// so it has no control character, and an angle bracket or a space only inside quotation marks: it fits into
 /// a command and a header.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Address(String);
 
 impl Address {
@@ -89,6 +90,14 @@ impl fmt::Display for Address {
 impl From<Address> for String {
     fn from(address: Address) -> Self {
         address.0
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = AddressError;
+
+    fn try_from(text: String) -> Result<Self, AddressError> {
+        text.parse()
     }
 }
 

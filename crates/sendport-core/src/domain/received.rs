@@ -12,7 +12,7 @@ use crate::received_content::ReceivedContent;
 
 /// Identifies one accepted mail transaction. It is random, never the Message-ID or a digest of the content: one
 /// message may come in several transactions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TransactionId(pub Uuid);
 
 impl TransactionId {
@@ -46,7 +46,7 @@ word_enum! {
 }
 
 /// One accepted RCPT.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvelopeRecipient {
     /// Its forward-path.
     pub address: Address,
@@ -59,7 +59,7 @@ pub struct EnvelopeRecipient {
 }
 
 /// The envelope as the client gave it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceivedEnvelope {
     /// The path of MAIL.
     pub reverse_path: ReversePath,
@@ -76,7 +76,7 @@ pub struct ReceivedEnvelope {
 }
 
 /// Who submitted a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IntakeClient {
     /// Its address; `None` where it came without a network.
     pub address: Option<IpAddr>,
@@ -87,7 +87,7 @@ pub struct IntakeClient {
 }
 
 /// What the header section of a received message says, for people and for the rules of a send port.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ReceivedHeader {
     /// `Message-ID` with its angle brackets.
     pub message_id: String,
@@ -100,7 +100,7 @@ pub struct ReceivedHeader {
 }
 
 /// A message that an intake accepted. It becomes one alert.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct ReceivedMessage {
     /// Its key in the database: a repeated insert changes nothing.
     pub transaction: TransactionId,
@@ -116,7 +116,9 @@ pub struct ReceivedMessage {
     pub envelope: ReceivedEnvelope,
     /// From its header section.
     pub header: ReceivedHeader,
-    /// Its octets, with the header fields that the intake added (RFC 6409 section 8, RFC 5321 section 4.4).
+    /// Its octets, with the header fields that the intake added (RFC 6409 section 8, RFC 5321 section 4.4). They are
+    /// not serialized.
+    #[serde(skip)]
     pub content: ReceivedContent,
 }
 

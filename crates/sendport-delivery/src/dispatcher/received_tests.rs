@@ -63,7 +63,10 @@ async fn submitted_message(memory: &MemoryBudget, reverse_path: &str, bytes: &st
         },
         content: ReceivedContent::Memory(bytes.as_bytes().to_vec()),
     };
-    let id = store.insert_received(message).await.expect("inserted");
+    let id = store
+        .insert_received(message.into())
+        .await
+        .expect("inserted");
     match memory.dispatcher.parts.contents.whole_alert(id).await {
         Ok(Some(LoadResult::Alert(alert))) => *alert,
         other => panic!("{other:?}"),

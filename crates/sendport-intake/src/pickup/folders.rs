@@ -189,6 +189,15 @@ impl Folders {
         Ok(complete.into_iter().map(|(_, name)| name).collect())
     }
 
+    /// Number of message files that are not committed, whether they are complete or not.
+    pub(super) fn waiting(&self) -> io::Result<u64> {
+        let mut count = self.list_taken()?.len() as u64;
+        for entry in fs::read_dir(&self.folder)? {
+            count += u64::from(is_message(&entry?.file_name()));
+        }
+        Ok(count)
+    }
+
     fn list_taken(&self) -> io::Result<Vec<TakenFile>> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.taken)? {

@@ -262,14 +262,14 @@ impl Pickup {
         let alias = aliases.find(|(alias, _)| alias.eq_ignore_ascii_case(name));
         match alias {
             None => vec![rcpt],
-            Some((_, mailboxes)) => {
-                let of = |mailbox: &Mailbox| Rcpt {
-                    path: mailbox.address.clone(),
+            Some((_, addresses)) => {
+                let of = |address: &Address| Rcpt {
+                    path: address.clone(),
                     needs_smtp_utf8: false,
                     notify: rcpt.notify.clone(),
                     original: rcpt.original.clone(),
                 };
-                mailboxes.iter().map(of).collect()
+                addresses.iter().map(of).collect()
             }
         }
     }

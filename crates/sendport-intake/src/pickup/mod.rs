@@ -151,6 +151,7 @@ impl PickupIntake {
                 break;
             }
             next = pickup.look().await;
+            pickup.observe().await;
         }
         tracing::info!(intake = pickup.name, "pickup stopped");
     }
@@ -226,11 +227,11 @@ impl Pickup {
         let (bytes, recipients) = (message.content.size(), message.envelope.recipients.len());
         let (send_port, user) = (message.send_port.clone(), message.client.user.clone());
         let began = Instant::now();
-        let committed = timeout(COMMIT, self.queue.commit(message)).await;
+        let committed = timeout(COMMIT, self.queue.commit(Arc::new(message))).await;
         match committed.unwrap_or_else(|_| Err(no_answer())) {
-            Ok(alert) => {
+            Ok(queued) => {
                 tracing::info!(
-                    alert = alert.0,
+                    alert = %queued,
                     bytes,
                     recipients,
                     send_port,
@@ -279,6 +280,15 @@ impl Pickup {
         let worked = tokio::task::spawn_blocking(move || work(&pickup.folders)).await;
         let worked = worked.map_err(|broken| broken.to_string())?;
         worked.map_err(|error| error.to_string())
+    }
+
+    async fn observe(self: &Arc<Self>) {
+        let pickup = Arc::clone(self);
+        let counting = tokio::task::spawn_blocking(move || pickup.folders.waiting());
+        // `look` says why it cannot be read.
+        if let Ok(Ok(files)) = counting.await {
+            self.observer.record(IntakeActivity::FilesWaiting(files));
+        }
     }
 
     /// Files wait for this; logged once.

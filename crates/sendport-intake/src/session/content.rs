@@ -1,5 +1,7 @@
 //! DATA (RFC 5321 section 4.1.1.4), BDAT (RFC 3030) and the commit.
 
+use std::sync::Arc;
+
 use sendport_core::domain::{AlertOrigin, IntakeClient};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -10,7 +12,7 @@ use crate::content::dot::DotReader;
 use crate::content::incoming::{Accepted, Defect, IncomingContent};
 use crate::content::preface::{Preface, Protocol, Source, Trace};
 use crate::observer::IntakeActivity;
-use crate::queue::QueueError;
+use crate::queue::{QueueError, Queued};
 use crate::reply::Reply;
 use crate::transaction::{Chunks, Submission};
 
@@ -204,7 +206,7 @@ impl Session {
         let (bytes, recipients) = (message.content.size(), message.envelope.recipients.len());
         let send_port = message.send_port.clone();
         let began = Instant::now();
-        let committing = self.intake.queue.commit(message);
+        let committing = self.intake.queue.commit(Arc::new(message));
         let committed = match timeout(self.intake.settings.timeout.commit, committing).await {
             Ok(committed) => committed,
             Err(_) => Err(QueueError::Unavailable(
@@ -212,15 +214,24 @@ impl Session {
             )),
         };
         match committed {
-            Ok(alert) => {
-                tracing::info!(
-                    alert = alert.0,
-                    bytes,
-                    recipients,
-                    send_port,
-                    user = self.user(),
-                    "message accepted"
-                );
+            Ok(queued) => {
+                let user = self.user();
+                match queued {
+                    Queued::Alert(alert) => {
+                        let alert = alert.0;
+                        tracing::info!(
+                            alert,
+                            bytes,
+                            recipients,
+                            send_port,
+                            user,
+                            "message accepted"
+                        );
+                    }
+                    Queued::Spooled(transaction) => {
+                        tracing::info!(%transaction, bytes, recipients, send_port, user, "message spooled");
+                    }
+                }
                 self.intake.observer.record(IntakeActivity::Accepted {
                     bytes,
                     recipients: u32::try_from(recipients).unwrap_or(u32::MAX),
@@ -230,7 +241,11 @@ impl Session {
                     rate.count(self.client);
                 }
                 (self.errors, self.idle_commands) = (0, 0);
-                self.answer(&Reply::new(250, "2.0.0", format!("queued as {}", alert.0)))
+                let what = match queued {
+                    Queued::Alert(_) => "queued",
+                    Queued::Spooled(_) => "spooled",
+                };
+                self.answer(&Reply::new(250, "2.0.0", format!("{what} as {queued}")))
             }
             Err(error) => {
                 tracing::warn!(%error, "message not committed");

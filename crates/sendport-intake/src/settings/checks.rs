@@ -213,6 +213,14 @@ impl SmtpIntakeConfig {
         ];
         check_counts(&counts, problems);
         check_message(self.max_recipients, self.max_message_size, problems);
+        if self.max_spool_size.0 < self.max_message_size.0 {
+            let (found, most) = (self.max_spool_size, self.max_message_size);
+            let what = format!("expected at least max_message_size, \"{most}\", found \"{found}\"");
+            problems.push(Problem::new("max_spool_size", what));
+        }
+        if self.max_spool_age.is_zero() {
+            problems.push(Problem::new("max_spool_age", "expected more than 0s"));
+        }
         for (key, wait) in self.timeout.by_key() {
             if wait.is_zero() || wait > LONGEST_WAIT {
                 let key = format!("timeout.{key}");

@@ -1,5 +1,7 @@
 //! Defaults of the limits of `[intake.<name>]`.
 
+use std::time::Duration;
+
 use sendport_core::byte_size::ByteSize;
 
 /// Most `Received` fields where `hop_limit` is not set. RFC 5321 section 6.3 suggests 100, for servers between
@@ -33,4 +35,13 @@ pub(super) fn errors() -> u32 {
 
 pub(super) fn hops() -> u32 {
     MOST_HOPS
+}
+
+pub(super) fn spool_size() -> ByteSize {
+    ByteSize(1 << 30)
+}
+
+/// As an alert waits by default.
+pub(super) fn spool_age() -> Duration {
+    Duration::from_secs(2 * 24 * 3600)
 }

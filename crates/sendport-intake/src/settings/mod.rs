@@ -11,6 +11,7 @@ mod user;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use sendport_core::byte_size::ByteSize;
 use sendport_core::domain::Network;
@@ -163,6 +164,15 @@ pub struct SmtpIntakeConfig {
     /// Most `Received` fields of a message; more are a loop.
     #[serde(default = "limits::hops")]
     pub hop_limit: u32,
+    /// Keep messages on the disk while the database is away.
+    #[serde(default)]
+    pub spool: bool,
+    /// Bytes of all messages in the spool at which no more are accepted.
+    #[serde(default = "limits::spool_size")]
+    pub max_spool_size: ByteSize,
+    /// Age of the oldest message in the spool at which no more are accepted.
+    #[serde(default = "limits::spool_age", with = "humantime_serde")]
+    pub max_spool_age: Duration,
     /// Longest waits.
     #[serde(default)]
     pub timeout: Timeouts,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sendport_core::byte_size::ByteSize;
-use sendport_core::domain::{Mailbox, domain_to_ascii};
+use sendport_core::domain::{Address, domain_to_ascii};
 use sendport_core::problem::Problem;
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +32,7 @@ pub struct PickupConfig {
     pub local_domain: Option<String>,
     /// Who gets messages to a name of `local_domain`.
     #[serde(default)]
-    pub aliases: BTreeMap<String, Vec<Mailbox>>,
+    pub aliases: BTreeMap<String, Vec<Address>>,
     /// The send port of the messages, unless a sender has one of its own.
     pub send_port: String,
     /// Send ports by reverse-path: an address, a domain or `.domain`. The most specific one counts.

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use openssl::asn1::Asn1Time;
 use openssl::error::ErrorStack;
 use openssl::pkey::{PKey, Private};
 use openssl::ssl::{
@@ -23,6 +24,7 @@ use sendport_core::secret_source::SecretError;
 use tokio_openssl::SslStream;
 
 use crate::connection::Transport;
+use crate::observer::{IntakeActivity, IntakeObserver};
 use crate::settings::{IntakeTls, MinTlsVersion, SmtpIntakeConfig};
 pub(crate) use client_certificate::ClientCertificate;
 
@@ -70,6 +72,7 @@ pub enum PemError {
 pub(crate) struct ReloadableTls {
     settings: SmtpIntakeConfig,
     files: WatchedFiles,
+    observer: Arc<dyn IntakeObserver>,
     state: Mutex<State>,
 }
 
@@ -81,7 +84,10 @@ struct State {
 
 impl ReloadableTls {
     /// Reads the files for the first time; `None` with `tls = "none"`.
-    pub(crate) fn new(settings: &SmtpIntakeConfig) -> Result<Option<Self>, TlsSettingsError> {
+    pub(crate) fn new(
+        settings: &SmtpIntakeConfig,
+        observer: Arc<dyn IntakeObserver>,
+    ) -> Result<Option<Self>, TlsSettingsError> {
         if settings.tls == IntakeTls::None {
             return Ok(None);
         }
@@ -93,9 +99,11 @@ impl ReloadableTls {
             settings.client_ca_file.as_ref(),
         ]);
         let acceptor = Arc::new(acceptor(settings)?);
+        observe(&acceptor, &*observer);
         Ok(Some(Self {
             settings: settings.clone(),
             files,
+            observer,
             state: Mutex::new(State {
                 acceptor,
                 failed: None,
@@ -112,6 +120,7 @@ impl ReloadableTls {
             match acceptor(&self.settings) {
                 Ok(acceptor) => {
                     tracing::info!("intake TLS files reloaded");
+                    observe(&acceptor, &*self.observer);
                     *state = State {
                         acceptor: Arc::new(acceptor),
                         failed: None,
@@ -126,6 +135,18 @@ impl ReloadableTls {
             }
         }
         Arc::clone(&state.acceptor)
+    }
+}
+
+/// Records when the server's certificate expires.
+fn observe(acceptor: &SslAcceptor, observer: &dyn IntakeObserver) {
+    let certificate = acceptor.context().certificate();
+    let not_after = certificate.and_then(|it| {
+        let since_1970 = Asn1Time::from_unix(0).ok()?.diff(it.not_after()).ok()?;
+        Some(i64::from(since_1970.days) * 86_400 + i64::from(since_1970.secs))
+    });
+    if let Some(not_after) = not_after {
+        observer.record(IntakeActivity::CertificateRead { not_after });
     }
 }
 

@@ -11,7 +11,9 @@ use sendport_core::clock::SystemClock;
 use sendport_core::domain::{AlertId, ReceivedMessage};
 use sendport_intake::observer::{IntakeActivity, IntakeObserver};
 use sendport_intake::settings::IntakeConfig;
-use sendport_intake::{IntakeDependencies, MessageQueue, QueueError, SmtpIntake, StartError};
+use sendport_intake::{
+    IntakeDependencies, MessageQueue, QueueError, Queued, SmtpIntake, StartError,
+};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufStream};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -26,9 +28,10 @@ pub(crate) struct Recorder {
 
 #[async_trait]
 impl MessageQueue for Recorder {
-    async fn commit(&self, message: ReceivedMessage) -> Result<AlertId, QueueError> {
+    async fn commit(&self, message: Arc<ReceivedMessage>) -> Result<Queued, QueueError> {
+        let message = Arc::into_inner(message).expect("the only one");
         self.messages.lock().push(message);
-        Ok(AlertId(1))
+        Ok(Queued::Alert(AlertId(1)))
     }
 
     async fn check(&self, _bytes: Option<u64>) -> Result<(), QueueError> {

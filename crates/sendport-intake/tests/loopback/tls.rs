@@ -1,5 +1,6 @@
 //! STARTTLS and implicit TLS.
 
+use openssl::asn1::Asn1Time;
 use openssl::ssl::SslVersion;
 use sendport_core::domain::ReceivedContent;
 use sendport_intake::PasswordHash;
@@ -154,6 +155,20 @@ async fn a_replaced_certificate_is_used_for_the_next_connection() {
     assert_eq!(
         shown().await.to_der().unwrap(),
         other.certificate.to_der().unwrap()
+    );
+    let tomorrow = Asn1Time::days_from_now(1).unwrap();
+    let tomorrow = Asn1Time::from_unix(0).unwrap().diff(&tomorrow).unwrap();
+    let tomorrow = i64::from(tomorrow.days) * 86_400 + i64::from(tomorrow.secs);
+    let activities = server.recorder.activities.lock();
+    let expiries = activities.iter().filter_map(|it| match it {
+        IntakeActivity::CertificateRead { not_after } => Some(tomorrow - not_after),
+        _ => None,
+    });
+    let seconds: Vec<_> = expiries.collect();
+    assert_eq!(seconds.len(), 2, "at the start, and when it was replaced");
+    assert!(
+        seconds.iter().all(|it| (0..600).contains(it)),
+        "{seconds:?}"
     );
 }
 

@@ -50,7 +50,7 @@ struct Waiting {
 }
 
 struct Arrival {
-    message: ReceivedMessage,
+    message: Arc<ReceivedMessage>,
     answer: oneshot::Sender<Result<AlertId, StoreError>>,
 }
 
@@ -73,7 +73,7 @@ impl Arrivals {
 
 #[async_trait]
 impl ReceivedMessages for SqliteStore {
-    async fn insert_received(&self, message: ReceivedMessage) -> Result<AlertId, StoreError> {
+    async fn insert_received(&self, message: Arc<ReceivedMessage>) -> Result<AlertId, StoreError> {
         let (answer, result) = oneshot::channel();
         let is_first = {
             let mut waiting = self.arrivals.waiting.lock();
@@ -155,7 +155,7 @@ async fn insert_all(writer: &Worker, arrivals: Vec<Arrival>, now: &str) {
 
 async fn insert_some(
     writer: &Worker,
-    messages: &Arc<Vec<ReceivedMessage>>,
+    messages: &Arc<Vec<Arc<ReceivedMessage>>>,
     range: Range<usize>,
     now: &str,
 ) -> Result<Vec<AlertId>, StoreError> {

@@ -1,5 +1,7 @@
 //! Messages that a client submitted whole.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use sendport_core::domain::{AlertId, ReceivedMessage, StoredMessage};
 use tiberius::ToSql;
@@ -25,7 +27,7 @@ const PIECE_AT: &str =
 
 #[async_trait]
 impl ReceivedMessages for SqlServerStore {
-    async fn insert_received(&self, message: ReceivedMessage) -> Result<AlertId, StoreError> {
+    async fn insert_received(&self, message: Arc<ReceivedMessage>) -> Result<AlertId, StoreError> {
         let _permit = match message.content.size() > LARGE {
             true => Some(self.large_messages.lock().await),
             false => None,

@@ -13,6 +13,7 @@ use sendport_core::domain::{AlertId, ReceivedMessage, RecipientKind, Transaction
 
 use super::*;
 use crate::observer::NoObserver;
+use crate::queue::Queued;
 use crate::settings::IntakeConfig;
 
 const FILE: &str = "X-Sender: a@contoso.com\nX-Receiver: b@x.test\nSubject: x\n\nbody\n";
@@ -29,7 +30,7 @@ struct Database {
 
 #[async_trait]
 impl MessageQueue for Database {
-    async fn commit(&self, message: ReceivedMessage) -> Result<AlertId, QueueError> {
+    async fn commit(&self, message: Arc<ReceivedMessage>) -> Result<Queued, QueueError> {
         if let Some(refusal) = self.refusal.lock().clone() {
             return Err(refusal);
         }
@@ -43,10 +44,10 @@ impl MessageQueue for Database {
         let mut messages = self.messages.lock();
         messages
             .entry(message.transaction)
-            .or_insert((message, text));
+            .or_insert((Arc::into_inner(message).expect("the only one"), text));
         match self.loses_answers.load(Ordering::Relaxed) {
             true => Err(no_answer()),
-            false => Ok(AlertId(1)),
+            false => Ok(Queued::Alert(AlertId(1))),
         }
     }
 

@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use super::serve;
 use crate::listener::{Intake, IntakeDependencies};
 use crate::observer::{IntakeActivity, IntakeObserver};
-use crate::queue::{MessageQueue, QueueError};
+use crate::queue::{MessageQueue, QueueError, Queued};
 use crate::settings::IntakeConfig;
 
 const MINIMAL: &str = r#"
@@ -44,7 +44,7 @@ pub(super) struct Recorder {
 
 #[async_trait]
 impl MessageQueue for Recorder {
-    async fn commit(&self, message: ReceivedMessage) -> Result<AlertId, QueueError> {
+    async fn commit(&self, message: Arc<ReceivedMessage>) -> Result<Queued, QueueError> {
         if self.hangs {
             std::future::pending::<()>().await;
         }
@@ -52,8 +52,8 @@ impl MessageQueue for Recorder {
             return Err(refusal);
         }
         let mut messages = self.messages.lock();
-        messages.push(message);
-        Ok(AlertId(4710 + messages.len() as i64))
+        messages.push(Arc::into_inner(message).expect("the only one"));
+        Ok(Queued::Alert(AlertId(4710 + messages.len() as i64)))
     }
 
     async fn check(&self, bytes: Option<u64>) -> Result<(), QueueError> {

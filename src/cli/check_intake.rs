@@ -1,0 +1,78 @@
+//! What `sendport check` says about intakes.
+
+use sendport_intake::folder_findings;
+use sendport_intake::settings::IntakeConfig;
+
+use super::findings::Findings;
+use super::{Failure, app};
+use crate::config::{Config, section};
+
+/// Each intake whose section has no problem, by its key, and all spools.
+pub(super) fn check_intakes(
+    config: &Config,
+    is_fine: impl Fn(&str) -> bool,
+    findings: &mut Findings,
+) {
+    for (name, intake) in &config.intake {
+        let section = section("intake", name);
+        if is_fine(&format!("{section}.")) {
+            check_intake(&section, intake, findings);
+        }
+    }
+    check_intake_spools(config, findings);
+}
+
+fn check_intake(section: &str, intake: &IntakeConfig, findings: &mut Findings) {
+    let pickup = match intake {
+        IntakeConfig::Smtp(smtp) => {
+            let listen: Vec<_> = smtp.listen.iter().map(ToString::to_string).collect();
+            let clients: Vec<_> = smtp.allow_clients.iter().map(ToString::to_string).collect();
+            let (listen, clients) = (listen.join(", "), clients.join(", "));
+            let port = &smtp.send_port;
+            let what = format_args!("listens on {listen}, clients {clients}, send port {port}");
+            return findings.ok(section, what);
+        }
+        IntakeConfig::Pickup(pickup) | IntakeConfig::Sendmail(pickup) => pickup,
+    };
+    let is_sendmail = matches!(intake, IntakeConfig::Sendmail(_));
+    let found = folder_findings(pickup, is_sendmail);
+    for problem in &found.warnings {
+        findings.note(&format!("{section}.{}", problem.key), &problem.what);
+    }
+    if found.problems.is_empty() {
+        let (folder, badmail) = (pickup.folder.display(), pickup.badmail());
+        let (badmail, port) = (badmail.display(), &pickup.send_port);
+        let what =
+            format_args!("takes files from {folder}, refused ones to {badmail}, send port {port}");
+        findings.ok(section, what);
+    }
+    for problem in found.problems {
+        let key = format!("{section}.{}", problem.key);
+        findings.fail(&key, Failure::Config(problem.what));
+    }
+}
+
+fn check_intake_spools(config: &Config, findings: &mut Findings) {
+    let spools = match app::intake_spools(config) {
+        Ok(spools) => spools,
+        Err(error) => {
+            let what = format!("the spools of intakes cannot be read: {error}");
+            return findings.fail("service.state_folder", Failure::Config(what));
+        }
+    };
+    for (name, contents) in spools {
+        let key = format!("{}.spool", section("intake", &name));
+        match contents {
+            None => findings.ok(&key, "nothing waits for the database"),
+            Some(it) => {
+                let since = chrono::DateTime::<chrono::Utc>::from(it.oldest);
+                let since = since.format("%Y-%m-%d %H:%M:%S UTC");
+                let (messages, bytes) = (it.messages, it.bytes);
+                let what = format_args!(
+                    "{messages} messages ({bytes} bytes) wait for the database, the oldest since {since}"
+                );
+                findings.note(&key, what);
+            }
+        }
+    }
+}
