@@ -187,6 +187,31 @@ async fn a_text_without_a_header_gets_one() {
     sendmail.sink.stop().await;
 }
 
+/// Whatever the message begins with, its envelope is that of the command line.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_adds_nothing_to_its_envelope() {
+    let sendmail = Sendmail::new().await;
+    let folder = sendmail.folder();
+    let head = ["sendmail", "--folder", &folder, "-f", "app@example.test"];
+    let text = "X-Receiver: evil@example.test NOTIFY=NEVER\nX-Sender: evil@example.test\nX-Sender-Name: Evil\n\
+        To: ann@example.test\nSubject: a\rBcc: evil@example.test\n\n10%\r100%\n";
+    let to_one = [&head[..], &["ann@example.test"]].concat();
+    let of_header = [&head[..], &["-t"]].concat();
+    assert!(sendmail.sends(SENDPORT, &to_one, text));
+    assert!(sendmail.sends(SENDPORT, &of_header, text));
+    let messages = sendmail.relayed(2).await;
+    let recipients = "SELECT group_concat(Address, ' ') FROM Recipient";
+    assert_eq!(
+        sendmail.site.value(recipients),
+        "ann@example.test ann@example.test"
+    );
+    for message in &messages {
+        assert!(message.ends_with("\r\n\r\n10%\r\n100%\r\n"), "{message}");
+        assert!(message.contains("From: app@example.test\r\n"), "{message}");
+    }
+    sendmail.sink.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn php_and_mail_programs_send() {
     let sendmail = Sendmail::new().await;
@@ -251,6 +276,13 @@ async fn what_is_wrong_has_a_code_of_sysexits() {
             "control character",
         ),
         (&["--folder", &missing, "root"], "x\n", 78, "--folder"),
+        (&["--folder", "", "root"], "x\n", 64, "a folder is missing"),
+        (
+            &["-i", "--folder", &missing, "root"],
+            "x\n",
+            64,
+            "has to be the first option",
+        ),
     ] {
         let output = sendmail.run(&program, arguments, input).expect("it runs");
         let errors = String::from_utf8_lossy(&output.stderr);

@@ -79,12 +79,11 @@ impl Envelope {
         for recipient in &self.recipients {
             fields += &format!("{RECEIVER}: {}\r\n", self.rcpt(recipient));
         }
-        if let Some(name) = &self.sender_name {
-            let visible = |c: char| if c.is_control() { ' ' } else { c };
-            let name: String = name.chars().map(visible).collect();
-            fields += &format!("{SENDER_NAME}: {name}\r\n");
-        }
-        fields
+        let visible = |c: char| if c.is_control() { ' ' } else { c };
+        let name = self.sender_name.as_deref().unwrap_or_default();
+        let name: String = name.chars().map(visible).collect();
+        // The end of the envelope, also where it is empty.
+        fields + &format!("{SENDER_NAME}: {name}\r\n")
     }
 }
 

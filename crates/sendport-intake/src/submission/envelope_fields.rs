@@ -11,7 +11,8 @@ use super::header_addresses::field_length;
 pub(crate) const SENDER: &str = "X-Sender";
 /// A recipient.
 pub(crate) const RECEIVER: &str = "X-Receiver";
-/// The name of the sender, for a `From` that is added. Only `sendport sendmail` writes it.
+/// The name of the sender, for a `From` that is added. Only `sendport sendmail` writes it, always and last: what is behind it
+/// is the message, whatever it begins with.
 pub(crate) const SENDER_NAME: &str = "X-Sender-Name";
 
 /// What these fields say.
@@ -46,7 +47,10 @@ impl EnvelopeFields {
                     let rcpt = rcpt.map_err(|error| malformed(RECEIVER, &error))?;
                     found.recipients.push(rcpt);
                 }
-                () if is(SENDER_NAME) => found.sender_name = Some(value()),
+                () if is(SENDER_NAME) => {
+                    found.sender_name = Some(value()).filter(|name| !name.is_empty());
+                    return Ok((found, behind));
+                }
                 () => break,
             }
             rest = behind;
@@ -96,6 +100,17 @@ mod tests {
         let split = EnvelopeFields::split(section.as_bytes(), "h.test");
         let split = split.map_err(|reply| reply.line())?;
         Ok((split.0, String::from_utf8_lossy(split.1).into_owned()))
+    }
+
+    #[test]
+    fn what_sendmail_was_given_is_no_envelope() {
+        let message = "X-Receiver: evil@x.test NOTIFY=NEVER\nX-Sender: e@x.test\nX-Sender-Name: Evil\nSubject: x\n";
+        let file =
+            format!("X-Sender: <a@x.test>\nX-Receiver: <b@x.test>\nX-Sender-Name: \n{message}");
+        let (fields, rest) = split(&file).unwrap();
+        assert_eq!(fields.recipients.len(), 1);
+        assert_eq!(fields.sender_name, None);
+        assert_eq!(rest, message.replace('\n', "\r\n"));
     }
 
     #[test]
