@@ -14,6 +14,10 @@ pub(super) struct Input<R> {
     ends_with_dot: bool,
     at_line_start: bool,
     at_end: bool,
+    /// The last byte was a CR, of which nothing is written yet.
+    has_cr: bool,
+    /// A CR without LF: in the header a blank, so that nothing in a field begins another one.
+    cr_becomes: u8,
     piece: Vec<u8>,
 }
 
@@ -24,6 +28,8 @@ impl<R: BufRead> Input<R> {
             ends_with_dot,
             at_line_start: true,
             at_end: false,
+            has_cr: false,
+            cr_becomes: b'\n',
             piece: Vec::new(),
         }
     }
@@ -32,6 +38,7 @@ impl<R: BufRead> Input<R> {
     pub(super) fn header(&mut self) -> io::Result<Vec<u8>> {
         let mut header = Vec::new();
         let mut is_first = true;
+        self.cr_becomes = b' ';
         loop {
             let begins_line = self.at_line_start;
             let Some(piece) = self.piece()? else { break };
@@ -51,6 +58,7 @@ impl<R: BufRead> Input<R> {
                 ));
             }
         }
+        self.cr_becomes = b'\n';
         Ok(header)
     }
 
@@ -68,7 +76,27 @@ impl<R: BufRead> Input<R> {
             return Ok(None);
         }
         self.at_line_start = self.piece.ends_with(b"\n");
+        self.clean();
         Ok(Some(&self.piece))
+    }
+
+    /// SMTP has neither CR without LF nor NUL. What rewrites its last line on a terminal gets lines.
+    fn clean(&mut self) {
+        if !self.has_cr && !self.piece.iter().any(|byte| b"\r\0".contains(byte)) {
+            return;
+        }
+        let mut cleaned = Vec::with_capacity(self.piece.len() + 1);
+        for &byte in self.piece.iter().filter(|byte| **byte != 0) {
+            if byte == b'\r' {
+                self.has_cr = true;
+                continue;
+            }
+            if std::mem::take(&mut self.has_cr) && byte != b'\n' {
+                cleaned.push(self.cr_becomes);
+            }
+            cleaned.push(byte);
+        }
+        self.piece = cleaned;
     }
 }
 
@@ -94,12 +122,22 @@ mod tests {
         let header = "Subject: x\n\n".to_owned();
         assert_eq!(read(text, true), (header.clone(), "a\n.b\n".to_owned()));
         assert_eq!(read(text, false), (header, "a\n.b\n.\nc\n".to_owned()));
-        assert_eq!(read("a\r\n.\r\nb", true).0, "a\r\n");
+        assert_eq!(read("a\r\n.\r\nb", true).0, "a\n");
         assert_eq!(read(".", true).0, "");
         assert_eq!(read(".", false).0, ".");
         // In the middle of a line it is none, however long the line is.
         let long = format!("\n{}.\nb", "x".repeat(64 * 1024));
         assert_eq!(read(&long, true).1, long[1..]);
+    }
+
+    #[test]
+    fn a_lone_cr_ends_a_line_of_the_body_and_none_of_the_header() {
+        let (header, body) = read(
+            "Subject: a\rBcc: b@x.test\r\n\0\n 10%\r 50%\r100%\ndone\r\r\nend\r",
+            false,
+        );
+        assert_eq!(header, "Subject: a Bcc: b@x.test\n\n");
+        assert_eq!(body, " 10%\n 50%\n100%\ndone\nend");
     }
 
     #[test]

@@ -120,6 +120,7 @@ pub(super) fn submit(words: &[OsString], folder: Option<PathBuf>) -> Result<(), 
     let options = options::parse(words).map_err(|what| ExitCode::Usage.because(what))?;
     let named = options.folder.clone().or(folder);
     let named = named.or_else(|| std::env::var_os(FOLDER_VARIABLE).map(PathBuf::from));
+    let named = named.filter(|folder| !folder.as_os_str().is_empty());
     let folder = named.unwrap_or_else(|| FOLDER.into());
     let mut envelope = options.envelope.clone();
     envelope.sender = sender(&options)?;

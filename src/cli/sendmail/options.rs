@@ -45,6 +45,18 @@ const WITH_VALUE_BEHIND: &str = "Abdeq";
 /// Reads the words; the error says what is wrong, and what to use instead.
 pub(super) fn parse(words: &[OsString]) -> Result<Options, String> {
     let mut options = Options::default();
+    let mut words = words;
+    // Only here: what a program adds behind its own options, such as the fifth argument of mail() in PHP, may be of others.
+    if let [first, folder @ ..] = words
+        && first == "--folder"
+    {
+        let (folder, behind) = folder
+            .split_first()
+            .filter(|(folder, _)| !folder.is_empty())
+            .ok_or("--folder: a folder is missing")?;
+        options.folder = Some(folder.into());
+        words = behind;
+    }
     let mut words = words.iter().map(|word| {
         let text = word.to_str().map(str::to_owned);
         text.ok_or_else(|| format!("'{}' is not UTF-8", word.display()))
@@ -57,10 +69,7 @@ pub(super) fn parse(words: &[OsString]) -> Result<Options, String> {
                     options.recipients.push(address?);
                 }
             }
-            "--folder" => {
-                let folder = words.next().transpose()?;
-                options.folder = Some(folder.ok_or("--folder: a folder is missing")?.into());
-            }
+            "--folder" => return Err("--folder has to be the first option".to_owned()),
             address if !address.starts_with('-') || address == "-" => options.recipients.push(word),
             letters => {
                 let mut letters = letters[1..].chars();
