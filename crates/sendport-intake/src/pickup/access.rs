@@ -58,12 +58,10 @@ pub fn folder_findings(settings: &PickupConfig, is_sendmail: bool) -> FolderFind
         ("badmail", settings.badmail()),
     ] {
         let at = match own.exists() {
-            true => Some(&*own),
-            false => own.parent(),
+            true => &*own,
+            false => parent(&own),
         };
-        if let Some(at) = at
-            && !is_usable(at)
-        {
+        if !is_usable(at) {
             let what = format!(
                 "{}: this user may not create it, or files in it",
                 own.display()
@@ -80,6 +78,14 @@ pub fn folder_findings(settings: &PickupConfig, is_sendmail: bool) -> FolderFind
     }
     warn_of_mode(&metadata, is_sendmail, &mut found);
     found
+}
+
+/// Of a folder that is named without another one, the current one.
+fn parent(folder: &Path) -> &Path {
+    match folder.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        parent => parent.unwrap_or(folder),
+    }
 }
 
 #[cfg(unix)]
@@ -124,7 +130,7 @@ fn is_usable(folder: &Path) -> bool {
 #[cfg(unix)]
 fn is_same_disk(folder: &Metadata, taken: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
-    let taken = fs::metadata(taken).or_else(|_| fs::metadata(taken.parent().unwrap_or(taken)));
+    let taken = fs::metadata(taken).or_else(|_| fs::metadata(parent(taken)));
     taken.is_ok_and(|taken| taken.dev() == folder.dev())
 }
 
