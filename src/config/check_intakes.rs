@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::{Component, Path, PathBuf};
 
 use sendport_core::domain::shown_names;
 use sendport_intake::settings::IntakeConfig;
@@ -36,17 +37,29 @@ impl Config {
         }
     }
 
-    /// Two intakes cannot take the files of one folder.
+    /// What is in a folder of an intake belongs to it alone: a file that one refused must not be a message of another.
     fn check_pickup_folders(&self, found: &mut Problems) {
-        let pickups = self.intake.iter();
-        let pickups = pickups.filter_map(|(name, intake)| Some((name, intake.pickup()?)));
-        let mut folders = BTreeMap::new();
-        for (name, pickup) in pickups {
-            if let Some(other) = folders.insert(&pickup.folder, name) {
-                let other = section("intake", other);
-                let what =
-                    format!("[{other}] takes the files of this folder, too; name another one");
-                found.add(format!("{}.folder", section("intake", name)), what);
+        let mut folders: BTreeMap<PathBuf, String> = BTreeMap::new();
+        for (name, intake) in &self.intake {
+            let Some(pickup) = intake.pickup() else {
+                continue;
+            };
+            let intake = section("intake", name);
+            let own = [
+                ("folder", pickup.folder.clone()),
+                ("folder", pickup.taken()),
+                ("badmail", pickup.badmail()),
+            ];
+            for (key, folder) in own {
+                let folder = normal(&folder);
+                if let Some(other) = folders.get(&folder) {
+                    let what = format!(
+                        "{} belongs to [{other}]; name another one",
+                        folder.display()
+                    );
+                    found.add(format!("{intake}.{key}"), what);
+                }
+                folders.insert(folder, intake.clone());
             }
         }
     }
@@ -69,6 +82,21 @@ impl Config {
             }
         }
     }
+}
+
+/// Without `.` and `..`, so that one folder has one name, as long as no link is in it.
+fn normal(folder: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for part in folder.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if normal.file_name().is_some() => {
+                normal.pop();
+            }
+            part => normal.push(part),
+        }
+    }
+    normal
 }
 
 /// Both cannot be bound. Port 0 is any free one.

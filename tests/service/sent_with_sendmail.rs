@@ -207,7 +207,10 @@ async fn a_message_adds_nothing_to_its_envelope() {
     );
     for message in &messages {
         assert!(message.ends_with("\r\n\r\n10%\r\n100%\r\n"), "{message}");
-        assert!(message.contains("From: app@example.test\r\n"), "{message}");
+        assert!(
+            message.contains(" <app@example.test>\r\n") && !message.contains("Evil <"),
+            "{message}"
+        );
     }
     sendmail.sink.stop().await;
 }
