@@ -978,6 +978,43 @@ WHERE w.Place = 1;
 -- Why an alert has its status, what happens next, and what a person can do: one sentence a row, in the order of Part,
 -- At and Number. Read it for one alert.
 CREATE VIEW AlertExplanation AS
+WITH Fact AS NOT MATERIALIZED (
+    SELECT s.AlertId,
+           -- When it expires; NULL if no instance has published its send port.
+           CASE WHEN s.FinalAt IS NULL
+                THEN (SELECT min(CASE WHEN s.ExpiresAt > coalesce(s.RequeuedAt, s.CreatedAt) THEN s.ExpiresAt
+                                      ELSE '9999-12-31T23:59:59.999Z' END,
+                                 coalesce(strftime('%Y-%m-%dT%H:%M:%fZ',
+                                                   max(coalesce(s.RequeuedAt, s.CreatedAt), coalesce(a.NotBefore, s.CreatedAt)),
+                                                   '+' || p.MaxAgeSeconds || ' seconds'), '9999-12-31T23:59:59.999Z'))
+                      FROM SendPort p WHERE p.Name = s.SendPort AND p.MaxAgeSeconds IS NOT NULL) END AS LastAt,
+           -- The open cancel or hold that changes it. A cancel goes before a hold. A hold of its send port changes no alert
+           -- that waits: see Queue.
+           CASE WHEN s.Status IN ('queued', 'sending', 'delayed')
+                THEN (SELECT o.RequestId FROM OperatorRequest o
+                      WHERE o.State = 'open' AND o.Verb IN ('cancel', 'hold')
+                        AND (o.AlertId IS NULL OR o.AlertId = a.AlertId) AND (o.SendPort IS NULL OR o.SendPort = a.SendPort)
+                        AND (o.AlertName IS NULL OR o.AlertName = a.AlertName) AND (o.Reference IS NULL OR o.Reference = a.Reference)
+                        AND (o.CreatedBy IS NULL OR o.CreatedBy = a.CreatedBy)
+                        AND (o.CreatedFrom IS NULL OR o.CreatedFrom <= s.CreatedAt) AND (o.CreatedUntil IS NULL OR o.CreatedUntil >= s.CreatedAt)
+                        AND (o.Verb <> 'cancel' OR s.RequeuedAt IS NULL OR s.RequeuedAt <= o.RequestedAt)
+                        AND CASE s.Status
+                                WHEN 'sending' THEN coalesce(o.Status, o.Relay, o.ExplanationKey) IS NULL
+                                ELSE (o.Verb = 'cancel' OR o.SendPort IS NULL) AND (o.Status IS NULL OR o.Status = s.Status)
+                                     AND (coalesce(o.Relay, o.ExplanationKey) IS NULL
+                                          OR EXISTS (SELECT 1 FROM Recipient r
+                                                     WHERE r.AlertId = s.AlertId AND r.Status <> 'relayed'
+                                                       AND (o.Relay IS NULL OR r.Relay = o.Relay)
+                                                       AND (o.ExplanationKey IS NULL OR r.ExplanationKey = o.ExplanationKey))) END
+                      ORDER BY o.Verb, o.RequestId LIMIT 1) END AS RequestId,
+           -- By what the relay's log shows whether it was sent; NULL if the end of its latest attempt was observed.
+           (SELECT CASE t.Outcome WHEN 'unknown'
+                                  THEN coalesce('Message-ID ' || t.MessageId,
+                                                'PublicId ' || a.PublicId || ', which is the left side of the Message-ID') END
+            FROM Attempt t WHERE t.AlertId = s.AlertId
+            ORDER BY t.AttemptNumber DESC, t.AttemptId DESC LIMIT 1) AS InDoubtAs
+    FROM AlertState s
+    CROSS JOIN Alert a ON a.AlertId = s.AlertId)
 -- What happened.
 SELECT a.AlertId, 1 AS Part, 0 AS Number, 'history' AS Kind, a.CreatedAt AS At,
        CASE WHEN s.Origin IN ('digest', 'report') THEN 'the service inserted the alert'
@@ -1088,20 +1125,19 @@ SELECT s.AlertId, 4, 0, 'next',
                               FROM Instance i WHERE i.InstanceId = s.LeaseOwner),
                              'a running instance takes the alert over')
            WHEN q.HasInstance = 0 THEN 'nothing: ' || q.WaitingFor
+           WHEN f.RequestId IS NOT NULL THEN NULL
+           WHEN s.DueAt > f.LastAt THEN 'nothing: it expires before it is due'
            WHEN s.DueAt > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
                THEN CASE s.Status WHEN 'delayed' THEN 'an instance tries it again' ELSE 'an instance sends it' END
            WHEN q.WaitingFor IS NOT NULL THEN 'an instance sends it, once this is over: ' || q.WaitingFor
            ELSE 'an instance sends it within seconds' END
 FROM AlertState s
+JOIN Fact f ON f.AlertId = s.AlertId
 LEFT JOIN Queue q ON q.SendPort = s.SendPort AND q.Status = s.Status AND s.FinalAt IS NULL
 UNION ALL
-SELECT s.AlertId, 4, 1, 'next',
-       min(CASE WHEN s.ExpiresAt > coalesce(s.RequeuedAt, s.CreatedAt) THEN s.ExpiresAt ELSE '9999' END,
-           strftime('%Y-%m-%dT%H:%M:%fZ', coalesce(s.RequeuedAt, s.CreatedAt), '+' || p.MaxAgeSeconds || ' seconds')),
-       'it expires, unless it is final by then'
-FROM AlertState s
-JOIN SendPort p ON p.Name = s.SendPort
-WHERE s.FinalAt IS NULL
+SELECT f.AlertId, 4, 1, 'next', f.LastAt, 'it expires, unless it is final by then'
+FROM Fact f
+WHERE f.LastAt IS NOT NULL
 UNION ALL
 SELECT s.AlertId, 4, 2, 'next', NULL,
        CASE WHEN q.RedirectTo LIKE '%_@_%' AND q.RedirectTo NOT GLOB '*[ ;,<>]*'
@@ -1118,22 +1154,16 @@ JOIN OperatorRequest q ON q.RequestId = (
       AND (o.AlertName IS NULL OR o.AlertName = a.AlertName))
 WHERE s.FinalAt IS NULL
 UNION ALL
--- A cancel or a hold that came while it is being sent; a cancel goes before a hold.
+-- A cancel or a hold that is not applied to it yet.
 SELECT s.AlertId, 4, 3, 'next', NULL,
-       'request ' || q.RequestId || ' of ' || q.RequestedBy || ' is in force: the alert is ' || CASE q.Verb WHEN 'cancel' THEN 'cancelled' ELSE 'held' END ||
-       coalesce(' (' || q.Comment || ')', '') || ', unless its message is on its way to the relay already'
+       'request ' || q.RequestId || ' of ' || q.RequestedBy || ' is in force: ' ||
+       CASE s.Status WHEN 'sending' THEN 'the alert is ' || CASE q.Verb WHEN 'cancel' THEN 'cancelled' ELSE 'held' END
+            ELSE 'an instance ' || CASE q.Verb WHEN 'cancel' THEN 'cancels' ELSE 'holds' END || ' the alert' END ||
+       coalesce(' (' || q.Comment || ')', '') ||
+       CASE s.Status WHEN 'sending' THEN ', unless its message is on its way to the relay already' ELSE '' END
 FROM AlertState s
-JOIN Alert a ON a.AlertId = s.AlertId
-JOIN OperatorRequest q ON q.RequestId = (
-    SELECT o.RequestId FROM OperatorRequest o
-    WHERE o.State = 'open' AND o.Verb IN ('cancel', 'hold') AND o.Status IS NULL AND o.Relay IS NULL AND o.ExplanationKey IS NULL
-      AND (o.AlertId IS NULL OR o.AlertId = a.AlertId) AND (o.SendPort IS NULL OR o.SendPort = a.SendPort)
-      AND (o.AlertName IS NULL OR o.AlertName = a.AlertName) AND (o.Reference IS NULL OR o.Reference = a.Reference)
-      AND (o.CreatedBy IS NULL OR o.CreatedBy = a.CreatedBy)
-      AND (o.CreatedFrom IS NULL OR o.CreatedFrom <= s.CreatedAt) AND (o.CreatedUntil IS NULL OR o.CreatedUntil >= s.CreatedAt)
-      AND (o.Verb <> 'cancel' OR s.RequeuedAt IS NULL OR s.RequeuedAt <= o.RequestedAt)
-    ORDER BY o.Verb, o.RequestId LIMIT 1)
-WHERE s.Status = 'sending'
+JOIN Fact f ON f.AlertId = s.AlertId
+JOIN OperatorRequest q ON q.RequestId = f.RequestId
 UNION ALL
 -- What a person can do.
 SELECT g.AlertId, 5, g.Ordinal, 'advice', NULL, e.Advice
@@ -1155,10 +1185,13 @@ SELECT s.AlertId, 5, 2000000, 'advice', NULL,
            WHEN s.Status = 'relayed'
                THEN 'if a recipient has no message, the administrator of the relay finds it by its Message-ID'
            WHEN s.BodyPurgedAt IS NOT NULL THEN 'its body was purged: insert it again'
+           WHEN s.FinalAt IS NOT NULL AND f.InDoubtAs IS NOT NULL
+               THEN 'it may have been sent: search the log of the relay for the ' || f.InDoubtAs ||
+                    '; if it is not there, send it again: sendport requeue ' || s.AlertId
            WHEN s.FinalAt IS NOT NULL THEN 'remove the cause, and send it again: sendport requeue ' || s.AlertId ||
                 '; if the cause is in the alert itself, insert a new one'
            WHEN s.Status = 'held' AND s.StatusReasonCode = 'in-doubt'
-               THEN 'search the log of the relay for the Message-ID, then sendport resolve ' || s.AlertId ||
+               THEN 'search the log of the relay for the ' || f.InDoubtAs || ', then sendport resolve ' || s.AlertId ||
                     ' with --relayed, --resend or --cancel'
            WHEN s.Status = 'held' AND s.StatusReasonCode = 'operator-hold'
                THEN 'sendport release --hold ' || s.RequestId || ', or sendport cancel ' || s.AlertId
@@ -1170,6 +1203,7 @@ SELECT s.AlertId, 5, 2000000, 'advice', NULL,
                             AND p.LastSeenAt > strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-2 minutes'))
                THEN 'add the send port to the configuration of an instance, or cancel the alert and insert it again for another send port' END
 FROM AlertState s
+JOIN Fact f ON f.AlertId = s.AlertId
 WHERE s.FinalAt IS NOT NULL OR s.Status = 'held' AND coalesce(s.StatusReasonCode, '') <> 'cancelling'
    OR s.Status IN ('queued', 'delayed')
       AND (NOT EXISTS (SELECT 1 FROM Instance i WHERE i.StoppedAt IS NULL

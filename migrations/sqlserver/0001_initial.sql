@@ -1088,6 +1088,51 @@ GO
 -- Why an alert has its status, what happens next, and what a person can do: one sentence a row, in the order of Part,
 -- At and Number. The procedure Why shows it for one alert.
 CREATE VIEW sendport.AlertExplanation AS
+WITH Since AS (
+    -- From when on its age counts, and the age at which it expires; a NotBefore near the end of time would overflow.
+    SELECT a.AlertId, p.MaxAgeSeconds,
+           CASE WHEN a.NotBefore > DATEADD(second, -p.MaxAgeSeconds, CONVERT(datetime2(3), N'9999-12-31'))
+                THEN DATEADD(second, -p.MaxAgeSeconds, CONVERT(datetime2(3), N'9999-12-31'))
+                WHEN a.NotBefore > COALESCE(a.RequeuedAt, a.CreatedAt) THEN a.NotBefore
+                ELSE COALESCE(a.RequeuedAt, a.CreatedAt) END AS QueuedAt
+    FROM sendport.AlertRow a
+    JOIN sendport.SendPort p ON p.Name = a.SendPort
+    WHERE a.FinalAt IS NULL AND p.MaxAgeSeconds IS NOT NULL
+), Fact AS (
+    SELECT a.AlertId,
+           -- When it expires; NULL if no instance has published its send port.
+           (SELECT CASE WHEN a.ExpiresAt > COALESCE(a.RequeuedAt, a.CreatedAt)
+                         AND a.ExpiresAt < DATEADD(second, n.MaxAgeSeconds, n.QueuedAt) THEN a.ExpiresAt
+                        ELSE DATEADD(second, n.MaxAgeSeconds, n.QueuedAt) END
+            FROM Since n WHERE n.AlertId = a.AlertId) AS LastAt,
+           -- The open cancel or hold that changes it. A cancel goes before a hold. A hold of its send port changes no alert
+           -- that waits: see Queue.
+           CASE WHEN a.Status IN (N'queued', N'sending', N'delayed')
+                THEN (SELECT TOP (1) o.RequestId FROM sendport.OperatorRequest o WITH (READUNCOMMITTED)
+                      WHERE o.State = N'open' AND o.Verb IN (N'cancel', N'hold')
+                        AND (o.AlertId IS NULL OR o.AlertId = a.AlertId) AND (o.SendPort IS NULL OR o.SendPort = a.SendPort)
+                        AND (o.AlertName IS NULL OR o.AlertName = a.AlertName) AND (o.Reference IS NULL OR o.Reference = a.Reference)
+                        AND (o.CreatedBy IS NULL OR o.CreatedBy = a.CreatedBy)
+                        AND (o.CreatedFrom IS NULL OR o.CreatedFrom <= a.CreatedAt) AND (o.CreatedUntil IS NULL OR o.CreatedUntil >= a.CreatedAt)
+                        AND (o.Verb <> N'cancel' OR a.RequeuedAt IS NULL OR a.RequeuedAt <= o.RequestedAt)
+                        AND (o.Status IS NULL AND o.Relay IS NULL AND o.ExplanationKey IS NULL
+                             OR a.Status <> N'sending' AND (o.Status IS NULL OR o.Status = a.Status)
+                                AND (o.Relay IS NULL AND o.ExplanationKey IS NULL
+                                     OR EXISTS (SELECT 1 FROM sendport.Recipient r
+                                                WHERE r.AlertId = a.AlertId AND r.Status <> N'relayed'
+                                                  AND (o.Relay IS NULL OR r.Relay = o.Relay)
+                                                  AND (o.ExplanationKey IS NULL OR r.ExplanationKey = o.ExplanationKey))))
+                        AND (a.Status = N'sending' OR o.Verb = N'cancel' OR o.SendPort IS NULL)
+                      ORDER BY o.Verb, o.RequestId) END AS RequestId,
+           -- By what the relay's log shows whether it was sent; NULL if the end of its latest attempt was observed.
+           (SELECT TOP (1) CASE t.Outcome WHEN N'unknown'
+                                THEN COALESCE(N'Message-ID ' + t.MessageId COLLATE Latin1_General_BIN2,
+                                              N'PublicId ' + LOWER(CONVERT(nvarchar(36), a.PublicId)) COLLATE Latin1_General_BIN2 +
+                                              N', which is the left side of the Message-ID') END
+            FROM sendport.Attempt t WHERE t.AlertId = a.AlertId
+            ORDER BY t.AttemptNumber DESC, t.AttemptId DESC) AS InDoubtAs
+    FROM sendport.AlertRow a
+)
 -- What happened.
 SELECT a.AlertId, 1 AS Part, CAST(0 AS bigint) AS Number, N'history' AS Kind, a.CreatedAt AS At,
        CASE WHEN a.Origin IN (N'digest', N'report') THEN N'the service inserted the alert'
@@ -1200,21 +1245,19 @@ SELECT a.AlertId, 4, 0, N'next',
                               FROM sendport.Instance i WHERE i.InstanceId = a.LeaseOwner),
                              N'a running instance takes the alert over')
            WHEN q.HasInstance = 0 THEN N'nothing: ' + q.WaitingFor COLLATE Latin1_General_BIN2
+           WHEN f.RequestId IS NOT NULL THEN NULL
+           WHEN a.DueAt > f.LastAt THEN N'nothing: it expires before it is due'
            WHEN a.DueAt > SYSUTCDATETIME()
                THEN CASE a.Status WHEN N'delayed' THEN N'an instance tries it again' ELSE N'an instance sends it' END
            WHEN q.WaitingFor IS NOT NULL THEN N'an instance sends it, once this is over: ' + q.WaitingFor COLLATE Latin1_General_BIN2
            ELSE N'an instance sends it within seconds' END
 FROM sendport.AlertRow a
+JOIN Fact f ON f.AlertId = a.AlertId
 LEFT JOIN sendport.Queue q ON q.SendPort = a.SendPort AND q.Status = a.Status AND a.FinalAt IS NULL
 UNION ALL
-SELECT a.AlertId, 4, 1, N'next',
-       CASE WHEN a.ExpiresAt > COALESCE(a.RequeuedAt, a.CreatedAt)
-             AND a.ExpiresAt < DATEADD(second, p.MaxAgeSeconds, COALESCE(a.RequeuedAt, a.CreatedAt)) THEN a.ExpiresAt
-            ELSE DATEADD(second, p.MaxAgeSeconds, COALESCE(a.RequeuedAt, a.CreatedAt)) END,
-       N'it expires, unless it is final by then'
-FROM sendport.AlertRow a
-JOIN sendport.SendPort p ON p.Name = a.SendPort
-WHERE a.FinalAt IS NULL
+SELECT f.AlertId, 4, 1, N'next', f.LastAt, N'it expires, unless it is final by then'
+FROM Fact f
+WHERE f.LastAt IS NOT NULL
 UNION ALL
 SELECT a.AlertId, 4, 2, N'next', NULL,
        CASE WHEN CHARINDEX(N'@', q.RedirectTo COLLATE Latin1_General_BIN2) > 1
@@ -1233,22 +1276,16 @@ JOIN sendport.OperatorRequest q WITH (READUNCOMMITTED) ON q.RequestId = (
       AND (o.AlertName IS NULL OR o.AlertName = a.AlertName))
 WHERE a.FinalAt IS NULL
 UNION ALL
--- A cancel or a hold that came while it is being sent; a cancel goes before a hold.
+-- A cancel or a hold that is not applied to it yet.
 SELECT a.AlertId, 4, 3, N'next', NULL,
-       N'request ' + CONVERT(nvarchar(20), q.RequestId) + N' of ' + q.RequestedBy COLLATE Latin1_General_BIN2 + N' is in force: the alert is ' +
-       CASE q.Verb WHEN N'cancel' THEN N'cancelled' ELSE N'held' END +
-       COALESCE(N' (' + q.Comment COLLATE Latin1_General_BIN2 + N')', N'') + N', unless its message is on its way to the relay already'
+       N'request ' + CONVERT(nvarchar(20), q.RequestId) + N' of ' + q.RequestedBy COLLATE Latin1_General_BIN2 + N' is in force: ' +
+       CASE a.Status WHEN N'sending' THEN N'the alert is ' + CASE q.Verb WHEN N'cancel' THEN N'cancelled' ELSE N'held' END
+            ELSE N'an instance ' + CASE q.Verb WHEN N'cancel' THEN N'cancels' ELSE N'holds' END + N' the alert' END +
+       COALESCE(N' (' + q.Comment COLLATE Latin1_General_BIN2 + N')', N'') +
+       CASE a.Status WHEN N'sending' THEN N', unless its message is on its way to the relay already' ELSE N'' END
 FROM sendport.AlertRow a
-JOIN sendport.OperatorRequest q WITH (READUNCOMMITTED) ON q.RequestId = (
-    SELECT TOP (1) o.RequestId FROM sendport.OperatorRequest o WITH (READUNCOMMITTED)
-    WHERE o.State = N'open' AND o.Verb IN (N'cancel', N'hold') AND o.Status IS NULL AND o.Relay IS NULL AND o.ExplanationKey IS NULL
-      AND (o.AlertId IS NULL OR o.AlertId = a.AlertId) AND (o.SendPort IS NULL OR o.SendPort = a.SendPort)
-      AND (o.AlertName IS NULL OR o.AlertName = a.AlertName) AND (o.Reference IS NULL OR o.Reference = a.Reference)
-      AND (o.CreatedBy IS NULL OR o.CreatedBy = a.CreatedBy)
-      AND (o.CreatedFrom IS NULL OR o.CreatedFrom <= a.CreatedAt) AND (o.CreatedUntil IS NULL OR o.CreatedUntil >= a.CreatedAt)
-      AND (o.Verb <> N'cancel' OR a.RequeuedAt IS NULL OR a.RequeuedAt <= o.RequestedAt)
-    ORDER BY o.Verb, o.RequestId)
-WHERE a.Status = N'sending'
+JOIN Fact f ON f.AlertId = a.AlertId
+JOIN sendport.OperatorRequest q WITH (READUNCOMMITTED) ON q.RequestId = f.RequestId
 UNION ALL
 -- What a person can do.
 SELECT g.AlertId, 5, g.Ordinal, N'advice', NULL, e.Advice COLLATE Latin1_General_BIN2
@@ -1273,11 +1310,14 @@ SELECT a.AlertId, 5, 2000000, N'advice', NULL,
            WHEN a.Status = N'relayed'
                THEN N'if a recipient has no message, the administrator of the relay finds it by its Message-ID'
            WHEN a.BodyPurgedAt IS NOT NULL THEN N'its body was purged: insert it again'
+           WHEN a.FinalAt IS NOT NULL AND f.InDoubtAs IS NOT NULL
+               THEN N'it may have been sent: search the log of the relay for the ' + f.InDoubtAs COLLATE Latin1_General_BIN2 +
+                    N'; if it is not there, send it again: EXEC sendport.Requeue @AlertId = ' + CONVERT(nvarchar(20), a.AlertId)
            WHEN a.FinalAt IS NOT NULL
                THEN N'remove the cause, and send it again: EXEC sendport.Requeue @AlertId = ' + CONVERT(nvarchar(20), a.AlertId) +
                     N'; if the cause is in the alert itself, insert a new one'
            WHEN a.Status = N'held' AND a.StatusReasonCode = N'in-doubt'
-               THEN N'search the log of the relay for the Message-ID, then sendport resolve ' + CONVERT(nvarchar(20), a.AlertId) +
+               THEN N'search the log of the relay for the ' + f.InDoubtAs COLLATE Latin1_General_BIN2 + N', then sendport resolve ' + CONVERT(nvarchar(20), a.AlertId) +
                     N' with --relayed, --resend or --cancel'
            WHEN a.Status = N'held' AND a.StatusReasonCode = N'operator-hold'
                THEN N'EXEC sendport.Release @HoldRequestId = ' + CONVERT(nvarchar(20), a.RequestId) +
@@ -1290,6 +1330,7 @@ SELECT a.AlertId, 5, 2000000, N'advice', NULL,
                THEN N'start the service, and read its log'
            ELSE N'add the send port to the configuration of an instance, or cancel the alert and insert it again for another send port' END
 FROM sendport.AlertRow a
+JOIN Fact f ON f.AlertId = a.AlertId
 WHERE a.FinalAt IS NOT NULL OR a.Status = N'held' AND COALESCE(a.StatusReasonCode, N'') <> N'cancelling'
    OR a.Status IN (N'queued', N'delayed')
       AND (NOT EXISTS (SELECT 1 FROM sendport.Instance i WHERE i.StoppedAt IS NULL AND i.LeaseUntil > SYSUTCDATETIME())
@@ -1610,7 +1651,7 @@ IF NOT EXISTS (SELECT 1 FROM sendport.AlertRow a WITH (READUNCOMMITTED) WHERE a.
     THROW 50005, N'@AlertId: there is no alert with this number', 1;
 SELECT x.Kind, x.At, x.Sentence
 FROM sendport.AlertExplanation x
-WHERE x.AlertId = @AlertId
+WHERE x.AlertId = @AlertId AND x.Sentence IS NOT NULL
 ORDER BY x.Part, x.At, x.Number;
 GO
 

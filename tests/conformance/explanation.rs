@@ -5,7 +5,8 @@ use std::sync::Arc;
 use RecipientStatus::{Delayed, Failed, Relayed};
 use regex::Regex;
 use sendport_core::domain::{
-    AlertId, AlertStatus, Decision, OperatorVerb, RecipientStatus, RelayCondition,
+    AlertId, AlertStatus, AttemptOutcome, Decision, OperatorVerb, OutcomeKind, RecipientStatus,
+    RelayCondition,
 };
 use sendport_store::operator_requests::RequestFilter;
 use sendport_store::{AdoptMode, Among, Resolution, Store};
@@ -19,6 +20,8 @@ async fn explained(store: &Arc<dyn Store>, id: AlertId) -> Vec<String> {
     let time = Regex::new(r"\d{4}-\d\d-\d\d[T ][0-9:.]+Z").expect("a pattern");
     let writer = Regex::new(r"^history: .* (inserted the alert|requested)").expect("a pattern");
     let number = Regex::new(r"(request|hold) \d+").expect("a pattern");
+    let person = Regex::new(r" of \S+ is in force").expect("a pattern");
+    let public_id = Regex::new(r"PublicId [0-9a-f-]{36}").expect("a pattern");
     let procedure =
         Regex::new(r"EXEC sendport\.(Requeue|Release|Cancel) @AlertId = (\d+)").expect("a pattern");
     let hold = Regex::new(r"EXEC sendport\.Release @HoldRequestId = (\d+)").expect("a pattern");
@@ -29,6 +32,8 @@ async fn explained(store: &Arc<dyn Store>, id: AlertId) -> Vec<String> {
         let sentence = format!("{}: {}", line.kind, line.sentence);
         let sentence = time.replace_all(&sentence, "<time>");
         let sentence = writer.replace(&sentence, "history: <user> $1");
+        let sentence = person.replace(&sentence, " of <user> is in force");
+        let sentence = public_id.replace(&sentence, "PublicId <uuid>");
         let sentence = number.replace_all(&sentence, "$1 <n>");
         let sentence = procedure.replace_all(&sentence, verb);
         let sentence = hold.replace_all(&sentence, "sendport release --hold $1");
@@ -237,7 +242,7 @@ pub(crate) async fn an_alert_in_doubt_is_resolved_and_an_adopted_one_released(f:
             "status: the alert is held: in doubt: the instance that worked on it ended; it may have been sent at <time>",
             "next: nothing, until an operator resolves it",
             EXPIRES,
-            "advice: search the log of the relay for the Message-ID, then sendport resolve <id> with --relayed, --resend or --cancel",
+            "advice: search the log of the relay for the PublicId <uuid>, which is the left side of the Message-ID, then sendport resolve <id> with --relayed, --resend or --cancel",
         ]
     );
     let resolved = store.resolve(id, Resolution::Cancel).await;
@@ -251,7 +256,12 @@ pub(crate) async fn an_alert_in_doubt_is_resolved_and_an_adopted_one_released(f:
         lines[3].starts_with("status: the alert is cancelled: "),
         "{lines:#?}"
     );
-    assert_eq!(lines.last().map(String::as_str), Some(REQUEUE));
+    assert_eq!(
+        lines.last().map(String::as_str),
+        Some(
+            "advice: it may have been sent: search the log of the relay for the PublicId <uuid>, which is the left side of the Message-ID; if it is not there, send it again: sendport requeue <id>"
+        )
+    );
 
     let adopted = f.alert_to("ops0@contoso.com").await;
     store.adopt("other", AdoptMode::Hold).await.expect("adopt");
@@ -302,6 +312,122 @@ pub(crate) async fn an_alert_that_an_operator_holds_or_cancels_names_the_request
     ] {
         assert!(has(wanted), "{wanted} is not in {lines:#?}");
     }
+}
+
+/// A request that no claim or pass has met yet.
+pub(crate) async fn a_waiting_alert_names_the_request_that_is_in_force(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let columns = "ToRecipients, AlertName";
+    let id = f.insert(columns, "'ops@contoso.com', 'order-late'").await;
+    let other = f.alert_to("ops@contoso.com").await;
+    let of_name = RequestFilter {
+        alert_name: Some("order-late".to_owned()),
+        ..RequestFilter::default()
+    };
+    add(&store, &request(OperatorVerb::Hold, of_name.clone())).await;
+    let held = "next: request <n> of <user> is in force: an instance holds the alert (runaway job)";
+    assert_eq!(
+        explained(&store, id).await[2..4],
+        ["next: nothing: no instance of the service is running", held]
+    );
+    let one = instance(&store, "one").await;
+    let usable = [relay("mail", RelayCondition::Closed, None)];
+    let ports = ["default".to_owned()];
+    store
+        .renew(one, LEASE, &ports, &usable)
+        .await
+        .expect("renew");
+    assert_eq!(explained(&store, id).await[2..], [held, EXPIRES]);
+    let sent = ["next: an instance sends it within seconds", EXPIRES];
+    assert_eq!(explained(&store, other).await[2..], sent);
+    add(&store, &request(OperatorVerb::Cancel, of_name)).await;
+    let cancelled =
+        "next: request <n> of <user> is in force: an instance cancels the alert (runaway job)";
+    assert_eq!(explained(&store, id).await[2..], [cancelled, EXPIRES]);
+    // Its alerts stay queued.
+    let of_port = RequestFilter {
+        send_port: Some("default".to_owned()),
+        ..RequestFilter::default()
+    };
+    add(&store, &request(OperatorVerb::Hold, of_port)).await;
+    let lines = explained(&store, other).await;
+    assert_eq!(lines[3..], [EXPIRES]);
+    assert!(
+        lines[2].starts_with(
+            "next: an instance sends it, once this is over: the send port is held by "
+        ),
+        "{lines:#?}"
+    );
+}
+
+pub(crate) async fn a_waiting_alert_says_what_a_filter_by_recipient_does(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let delayed = f.alert_to("ops0@contoso.com").await;
+    let one = instance(&store, "one").await;
+    let (token, _) = claim_one(&store, one).await;
+    record(&store, one, &outcome(delayed, token, 1, &[Delayed])).await;
+    let queued = f.alert_to("ops0@contoso.com").await;
+    let cancel = |relay: &str, status| {
+        let filter = RequestFilter {
+            relay: Some(relay.to_owned()),
+            status: Some(status),
+            ..RequestFilter::default()
+        };
+        request(OperatorVerb::Cancel, filter)
+    };
+    let is_cancelled = |lines: &[String]| lines.iter().any(|it| it.contains("cancels the alert"));
+    add(&store, &cancel("backup", AlertStatus::Delayed)).await;
+    add(&store, &cancel("mail", AlertStatus::Held)).await;
+    assert!(!is_cancelled(&explained(&store, delayed).await));
+    add(&store, &cancel("mail", AlertStatus::Delayed)).await;
+    assert!(is_cancelled(&explained(&store, delayed).await));
+    assert!(!is_cancelled(&explained(&store, queued).await));
+}
+
+pub(crate) async fn a_cancel_in_doubt_says_that_it_may_have_been_sent(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let id = f.alert_to("ops0@contoso.com").await;
+    let one = holding_instance(&store, "one").await;
+    let (token, _) = claim_one(&store, one).await;
+    let mut unseen = outcome(id, token, 1, &[Delayed]);
+    let OutcomeKind::Decided(decision) = &mut unseen.kind else {
+        panic!("decided")
+    };
+    decision.status = AlertStatus::Held;
+    decision.retry_in = None;
+    decision.reason = Some("in doubt: it may have been sent".to_owned());
+    decision.attempt.as_mut().expect("an attempt").outcome = AttemptOutcome::Unknown;
+    record(&store, one, &unseen).await;
+    assert_eq!(
+        explained(&store, id).await.last().map(String::as_str),
+        Some(
+            "advice: search the log of the relay for the Message-ID <4711@contoso.com>, then sendport resolve <id> with --relayed, --resend or --cancel"
+        )
+    );
+    let cancel = add(&store, &request(OperatorVerb::Cancel, of_alert(id))).await;
+    assert_eq!(pass(&store, &cancel).await.applied, 1);
+    assert_eq!(
+        explained(&store, id).await.last().map(String::as_str),
+        Some(
+            "advice: it may have been sent: search the log of the relay for the Message-ID <4711@contoso.com>; if it is not there, send it again: sendport requeue <id>"
+        )
+    );
+}
+
+pub(crate) async fn an_alert_that_is_due_after_it_expires_says_so(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let id = f.alert_to("ops0@contoso.com").await;
+    let one = instance(&store, "one").await;
+    let (token, _) = claim_one(&store, one).await;
+    let three_days = minutes(3 * 24 * 60);
+    record(&store, one, &released(id, token, three_days)).await;
+    assert_eq!(
+        explained(&store, id).await[2..],
+        [
+            EXPIRES,
+            "next: nothing: it expires before it is due at <time>"
+        ]
+    );
 }
 
 pub(crate) async fn an_expired_alert_has_its_cause(f: &dyn Fixture) {

@@ -87,6 +87,10 @@ macro_rules! scenarios {
                 an_alert_that_failed_as_a_whole_has_its_reason;
                 an_alert_in_doubt_is_resolved_and_an_adopted_one_released;
                 an_alert_that_an_operator_holds_or_cancels_names_the_request;
+                a_waiting_alert_names_the_request_that_is_in_force;
+                a_waiting_alert_says_what_a_filter_by_recipient_does;
+                a_cancel_in_doubt_says_that_it_may_have_been_sent;
+                an_alert_that_is_due_after_it_expires_says_so;
                 an_expired_alert_has_its_cause;
                 an_unknown_alert_has_no_line;
             }
