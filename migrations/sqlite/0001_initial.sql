@@ -111,7 +111,8 @@ CREATE TABLE AlertState (
     Origin          TEXT NOT NULL DEFAULT 'application',
     -- When the service stored the files that FileAttachments names as rows of Attachment.
     FilesStoredAt   TEXT,
-    -- The latest requeue: the age counts from then on, and an ExpiresAt before it no longer counts.
+    -- The latest requeue: the age counts from then on, or from a later NotBefore, and an ExpiresAt before it no longer
+    -- counts.
     RequeuedAt      TEXT,
     -- AttemptCount at that time: the attempts of the send port's retry are counted from there.
     AttemptsBefore  INTEGER NOT NULL DEFAULT 0,

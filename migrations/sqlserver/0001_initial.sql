@@ -69,7 +69,8 @@ CREATE TABLE sendport.AlertRow (
     Origin          nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_AlertRow_Origin DEFAULT N'application',
     -- When the service stored the files that FileAttachments names as rows of AttachmentRow.
     FilesStoredAt   datetime2(3) NULL,
-    -- The latest requeue: the age counts from then on, and an ExpiresAt before it no longer counts.
+    -- The latest requeue: the age counts from then on, or from a later NotBefore, and an ExpiresAt before it no longer
+    -- counts.
     RequeuedAt      datetime2(3) NULL,
     -- AttemptCount at that time: the attempts of the send port's retry are counted from there.
     AttemptsBefore  int NOT NULL CONSTRAINT DF_AlertRow_AttemptsBefore DEFAULT 0,
@@ -106,7 +107,7 @@ CREATE INDEX IX_AlertRow_Due ON sendport.AlertRow (SendPort, Priority, DueAt);
 CREATE INDEX IX_AlertRow_LeaseOwner ON sendport.AlertRow (LeaseOwner, LeaseToken);
 -- For the view Queue, expiry by age, the failure digest, retention, and requests of operators.
 CREATE INDEX IX_AlertRow_Live ON sendport.AlertRow (Status, SendPort, BodyPurged, CreatedAt, AlertId)
-    INCLUDE (DueAt, CreatedBy, FinalAt, AttemptCount, RequeuedAt);
+    INCLUDE (DueAt, CreatedBy, FinalAt, AttemptCount, RequeuedAt, NotBefore);
 -- For the counts of each minute. A claim does not change it.
 CREATE INDEX IX_AlertRow_FinalAt ON sendport.AlertRow (FinalAt);
 CREATE INDEX IX_AlertRow_ExpiresAt ON sendport.AlertRow (Status, ExpiresAt);

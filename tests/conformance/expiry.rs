@@ -77,6 +77,51 @@ pub(crate) async fn past_the_max_age_of_its_send_port_is_expired(f: &dyn Fixture
     assert_eq!(status(&store, id).await, AlertStatus::Expired);
 }
 
+pub(crate) async fn the_age_counts_from_a_later_not_before(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let mut port = send_port("default");
+    port.max_age = minutes(30);
+    store
+        .register(&info("a"), LEASE, &[port], &[])
+        .await
+        .expect("register");
+    let planned = |at| NewAlert {
+        to_recipients: Some("ops0@contoso.com".to_owned()),
+        not_before: Some(at),
+        ..NewAlert::default()
+    };
+    let id = store.insert(&planned(now() + minutes(60))).await;
+    let id = id.expect("insert");
+    let never = "9999-12-31T00:00:00Z".parse().expect("a time");
+    let never = store.insert(&planned(never)).await.expect("insert");
+    f.advance(minutes(31)).await;
+    assert_eq!(expire(&store, 10).await, 0, "it is not due");
+    f.advance(minutes(58)).await;
+    assert_eq!(
+        expire(&store, 10).await,
+        0,
+        "it has been due for 29 minutes"
+    );
+    let not_before = load(&store, id).await.not_before.expect("a NotBefore");
+    let lines = store.explanation(id).await.expect("explanation");
+    let expires = lines.iter().find(|line| line.sentence.contains("expires"));
+    let expires = expires.and_then(|line| line.at).expect("a time");
+    assert_eq!(expires.timestamp(), (not_before + minutes(30)).timestamp());
+    f.advance(minutes(2)).await;
+    assert_eq!(expire(&store, 10).await, 1);
+    assert_eq!(status(&store, id).await, AlertStatus::Expired);
+    assert_eq!(status(&store, never).await, AlertStatus::Queued);
+    let since = load(&store, id).await.queued_since();
+    assert_eq!(Some(since), load(&store, id).await.not_before);
+    assert!(
+        !store
+            .explanation(never)
+            .await
+            .expect("explanation")
+            .is_empty()
+    );
+}
+
 pub(crate) async fn without_a_published_send_port_two_days_are_the_limit(f: &dyn Fixture) {
     let store = f.fresh().await;
     let columns = "ToRecipients, Subject, SendPort";

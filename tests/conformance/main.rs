@@ -190,6 +190,7 @@ macro_rules! scenarios {
             expiry {
                 past_expires_at_is_expired_without_a_claim;
                 past_the_max_age_of_its_send_port_is_expired;
+                the_age_counts_from_a_later_not_before;
                 without_a_published_send_port_two_days_are_the_limit;
                 held_and_delayed_alerts_expire_too;
                 an_expired_recipient_keeps_the_reason_it_waited_for;

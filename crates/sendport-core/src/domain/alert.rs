@@ -307,9 +307,11 @@ pub struct Alert {
 }
 
 impl Alert {
-    /// From when on its age counts: a requeue starts it anew.
+    /// From when on its age counts: the insert or the latest requeue, or a later `NotBefore`.
     pub fn queued_since(&self) -> Timestamp {
-        self.requeued_at.unwrap_or(self.created_at)
+        let queued = self.requeued_at.unwrap_or(self.created_at);
+        self.not_before
+            .map_or(queued, |not_before| queued.max(not_before))
     }
 
     /// The paths in `FileAttachments`, in its order. A list of separators alone is one path, which is none.

@@ -250,7 +250,7 @@ impl Worker {
     ) {
         let expected = self.registry.expect(&lane.port.relays);
         let (id, token) = (lease.value.id, lease.token);
-        origin.wanted_at = lease.value.not_before.max(Some(lease.value.queued_since()));
+        origin.wanted_at = Some(lease.value.queued_since());
         let dispatcher = self.dispatcher.clone();
         let abandoned = tasks.abandoned.clone();
         let span = alert_span(&lease.value);

@@ -40,12 +40,16 @@ BEGIN
     END;
     SET @status = CASE @status WHEN N'queued' THEN N'delayed' WHEN N'delayed' THEN N'held' END;
 END;
+-- The age counts from the insert or the latest requeue, or from a later NotBefore.
 INSERT @ids
-SELECT TOP (@P1) a.AlertId, DATEADD(second, q.Age, COALESCE(a.RequeuedAt, a.CreatedAt))
+SELECT TOP (@P1) a.AlertId,
+       DATEADD(second, q.Age, CASE WHEN a.NotBefore > COALESCE(a.RequeuedAt, a.CreatedAt) AND a.NotBefore <= q.Before
+                                   THEN a.NotBefore ELSE COALESCE(a.RequeuedAt, a.CreatedAt) END)
 FROM @queues q
 JOIN sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (IX_AlertRow_Live), FORCESEEK)
   ON a.Status = q.Status AND a.SendPort = q.SendPort AND a.BodyPurged = 0 AND a.CreatedAt <= q.Before
 WHERE a.LeaseToken IS NULL AND (a.RequeuedAt IS NULL OR a.RequeuedAt <= q.Before)
+  AND (a.NotBefore IS NULL OR a.NotBefore <= q.Before)
   AND NOT EXISTS (SELECT 1 FROM @ids i WHERE i.AlertId = a.AlertId)
   {among};
 

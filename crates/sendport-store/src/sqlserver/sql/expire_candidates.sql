@@ -15,6 +15,7 @@ FROM (
     WHERE a.Status IN (N'queued', N'delayed', N'held') AND a.BodyPurged = 0
       AND a.CreatedAt <= DATEADD(second, -COALESCE(p.MaxAgeSeconds, @P2), @now)
       AND (a.RequeuedAt IS NULL OR a.RequeuedAt <= DATEADD(second, -COALESCE(p.MaxAgeSeconds, @P2), @now))
+      AND (a.NotBefore IS NULL OR a.NotBefore <= DATEADD(second, -COALESCE(p.MaxAgeSeconds, @P2), @now))
       {among}
 ) found
 ORDER BY found.AlertId;
