@@ -217,7 +217,9 @@ fn in_dialect(statement: &str, is_sqlite: bool) -> Option<String> {
     if !is_sqlite {
         return Some(statement.to_owned());
     }
-    let is_of_sql_server = statement.starts_with("EXEC") || statement.contains("DATEADD");
+    let is_of_sql_server = statement.starts_with("EXEC")
+        || statement.contains("DATEADD")
+        || statement.contains("DATEDIFF");
     (!is_of_sql_server).then(|| {
         statement
             .replace("sendport.", "")
