@@ -1,8 +1,8 @@
 //! Whole messages that programs on this host hand over without SMTP.
 //!
-//! A message is a file: [`envelope_fields`] at its top (`X-Sender`, `X-Receiver`), then its header section and its body.
-//! [`crlf`] makes its line ends those of the network, [`header_addresses`] completes names without a domain and reads an
-//! envelope from the header section. [`deposit`] writes such a file into the folder of an intake.
+//! A message is a file: `envelope_fields` at its top (`X-Sender`, `X-Receiver`), then its header section and its body.
+//! `crlf` makes its line ends those of the network, `header_addresses` completes names without a domain and reads an
+//! envelope from the header section. `deposit` writes such a file into the folder of an intake.
 
 pub(crate) mod crlf;
 mod deposit;
