@@ -2909,6 +2909,15 @@ BEGIN
         ORDER BY a.AlertId;
         SET @taken = @@ROWCOUNT;
         SELECT @last = COALESCE(MAX(AlertId), @last) FROM @ids;
+        -- A requeue refuses what has no body any more; what one requeued before stays.
+        UPDATE a
+        SET BodyPurgedAt = COALESCE(a.BodyPurgedAt, SYSUTCDATETIME())
+        FROM sendport.AlertRow a JOIN @ids i ON i.AlertId = a.AlertId
+        WHERE a.FinalAt IS NOT NULL AND a.LeaseToken IS NULL;
+        DELETE FROM @ids
+        WHERE AlertId NOT IN (SELECT a.AlertId FROM sendport.AlertRow a
+                              WHERE a.AlertId IN (SELECT i.AlertId FROM @ids i)
+                                AND a.FinalAt IS NOT NULL AND a.LeaseToken IS NULL AND a.BodyPurgedAt IS NOT NULL);
         SET @rows = 1000;
         WHILE @rows = 1000
         BEGIN
