@@ -219,7 +219,7 @@ impl Service {
 
     /// The instance uses the first slot, which takes over what the database refused of the others.
     fn gather(&self, slots: Vec<OutcomeSpool>) -> Result<OutcomeSpool, AppError> {
-        let (policies, clock, database) = (self.policies(), SystemClock, self.store.describe());
+        let (policies, clock, database) = (self.policies(), SystemClock, self.store.identity());
         let mut slots = slots.into_iter();
         let first = slots
             .next()

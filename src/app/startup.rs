@@ -117,7 +117,7 @@ impl Service {
         let folder = &self.config.service.state_folder;
         let mut wait = self.wait_for(ObstacleKind::StateFolder);
         loop {
-            let error = match OutcomeSpool::enter(folder, &self.store.describe()) {
+            let error = match OutcomeSpool::enter(folder, &self.store.identity()) {
                 Ok(slots) => {
                     if wait.overcome().await {
                         self.log(&worker::writable()).await;

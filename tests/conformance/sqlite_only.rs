@@ -47,6 +47,27 @@ async fn reading_creates_no_file() {
     assert!(!store.create_database().await.expect("create"));
 }
 
+/// What a state folder holds belongs to the database, however a configuration names its file.
+async fn two_names_of_one_file_are_one_database() {
+    let f = SqliteFixture::new();
+    let path = f.path();
+    let (folder, file) = (
+        path.parent().expect("a folder"),
+        path.file_name().expect("a file"),
+    );
+    let around = folder
+        .join("..")
+        .join(folder.file_name().expect("a name"))
+        .join(file);
+    open(&path).create_database().await.expect("create");
+    assert_ne!(open(&path).describe(), open(&around).describe());
+    assert_eq!(open(&path).identity(), open(&around).identity());
+    assert_ne!(
+        open(&path).identity(),
+        open(&folder.join("other.db")).identity()
+    );
+}
+
 #[cfg(unix)]
 async fn a_new_file_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
@@ -642,6 +663,7 @@ macro_rules! alone {
 }
 alone! {
     reading_creates_no_file;
+    two_names_of_one_file_are_one_database;
     #[cfg(unix)]
     a_new_file_is_its_owners_alone;
     a_folder_and_another_kind_of_file_are_refused_in_words;

@@ -221,6 +221,11 @@ pub trait StoreAdmin: Send + Sync {
     /// Which database this is, for people: file or server and database, without secrets.
     fn describe(&self) -> String;
 
+    /// The same, however its file is named: two names of one database are equal.
+    fn identity(&self) -> String {
+        self.describe()
+    }
+
     /// Creates the database itself where it does not exist. True if it was created.
     async fn create_database(&self) -> Result<bool, StoreError>;
 

@@ -236,7 +236,7 @@ impl Worker {
                 }
             }
         }
-        self.spool.begin(self.instance.id, &self.store.describe());
+        self.spool.begin(self.instance.id, &self.store.identity());
         Ok(())
     }
 

@@ -45,6 +45,13 @@ impl StoreAdmin for SqliteStore {
         format!("SQLite file {}", self.path.display())
     }
 
+    fn identity(&self) -> String {
+        let path = self.path.canonicalize();
+        let path = path.or_else(|_| std::path::absolute(&self.path));
+        let path = path.as_deref().unwrap_or(&self.path);
+        format!("SQLite file {}", path.display())
+    }
+
     async fn create_database(&self) -> Result<bool, StoreError> {
         const DOING: &str = "create the SQLite database";
         create_file(&self.path).map_err(|error| {
