@@ -24,11 +24,12 @@ const REFUSALS: [Refusal; 4] = [
 
 const ALERTS: u32 = 100;
 
-/// Connections that the relay may see within so long: each that there may be meets the limit once,
-/// two alerts find that nothing else works, and one connection makes each probe, 2, 4, 8 seconds
-/// and so on after the one before. One probe may be made by an alert that probed before.
+/// Connections that the relay may see within so long: each that there may be meets the limit once, and
+/// once more where it begins before the refusals of the others are known; two alerts find that nothing
+/// else works, and one connection makes each probe, 2, 4, 8 seconds and so on after the one before. One
+/// probe may be made by an alert that probed before.
 fn bound(elapsed: Duration) -> usize {
-    10 + 2 + (elapsed.as_secs() + 2).ilog2() as usize
+    2 * 10 + 2 + (elapsed.as_secs() + 2).ilog2() as usize
 }
 
 /// It is refused for a while, nothing is spent, and then everything is relayed.
