@@ -228,6 +228,8 @@ mod tests {
     #[test]
     fn the_envelope_has_the_values_of_the_options() {
         let words = [
+            "--folder",
+            "/x",
             "-f",
             "",
             "-F",
@@ -238,8 +240,6 @@ mod tests {
             "hdrs",
             "-V",
             "id 1",
-            "--folder",
-            "/x",
         ];
         let options = parse(&words.map(OsString::from)).expect("options");
         assert_eq!(options.sender, Sender::Null);
@@ -266,6 +266,7 @@ mod tests {
             ("-N sometimes", "-N: expected never"),
             ("-R all", "-R: expected full"),
             ("--folder", "--folder: a folder is missing"),
+            ("-i --folder /x", "--folder has to be the first option"),
             ("--help-me", "is no option"),
         ] {
             let error = parsed(line).expect_err(line);
