@@ -60,6 +60,7 @@ mod identity_is_renewed_while_it_runs;
 mod inserts_without_lock_wait_succeed;
 mod international_recipients;
 mod killed_and_nothing_lost;
+mod killed_in_one_of_several_transactions;
 mod killed_in_the_middle_of_auth;
 mod limits_hold;
 mod log_lines_name_their_alert;

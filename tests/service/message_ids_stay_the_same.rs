@@ -13,7 +13,7 @@ use crate::{any_port, plain_relay, send_port_over, sink_at};
 
 const WITHIN: Duration = Duration::from_secs(60);
 
-fn people(folder: &std::path::Path) -> People {
+pub(crate) fn people(folder: &std::path::Path) -> People {
     let people = People::new(folder);
     for name in ["rsa", "hidden"] {
         people.add(&Person::new(name, &format!("{name}@example.test")));
@@ -26,7 +26,7 @@ fn people(folder: &std::path::Path) -> People {
 }
 
 /// A send port that encrypts.
-fn encrypting(relay: SocketAddr, people: &People) -> String {
+pub(crate) fn encrypting(relay: SocketAddr, people: &People) -> String {
     let port = send_port_over(&plain_relay(relay));
     let port = port.replace(
         "relays = [\"main\"]",
@@ -143,7 +143,7 @@ async fn after_a_kill() {
 }
 
 /// Takes a message up to its dot, says so, and nothing more.
-async fn hang_after_the_dot(stream: TcpStream, dot: mpsc::UnboundedSender<String>) {
+pub(crate) async fn hang_after_the_dot(stream: TcpStream, dot: mpsc::UnboundedSender<String>) {
     let mut stream = BufReader::new(stream);
     let _ = stream.write_all(b"220 hung.test ESMTP\r\n").await;
     let (mut line, mut content, mut in_content) = (String::new(), String::new(), false);

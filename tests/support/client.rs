@@ -11,7 +11,7 @@ use sendport_core::domain::{
 use sendport_core::secret::Secret;
 use sendport_smime::{ProtectionPlan, SecuredMessage, secure};
 use sendport_smtp::relay::authentication::NoSharedLedger;
-use sendport_smtp::relay::{Relay, SubmissionGate};
+use sendport_smtp::relay::{BeforeFinalDot, Relay, SubmissionGate};
 use sendport_smtp::settings::relay::SmtpRelay as Config;
 use sendport_smtp::{RelayDependencies, SmtpRelay};
 
@@ -34,7 +34,7 @@ const PATIENT: &str = r#"
 pub(crate) struct Open;
 
 impl SubmissionGate for Open {
-    fn may_send_final_dot(&self) -> bool {
+    fn may_send_final_dot(&self, _so_far: BeforeFinalDot<'_>) -> bool {
         true
     }
 }
@@ -43,7 +43,7 @@ impl SubmissionGate for Open {
 pub(crate) struct Shut;
 
 impl SubmissionGate for Shut {
-    fn may_send_final_dot(&self) -> bool {
+    fn may_send_final_dot(&self, _so_far: BeforeFinalDot<'_>) -> bool {
         false
     }
 }

@@ -5,13 +5,13 @@ use sendport_smime::SecuredMessage;
 
 use super::smtp_relay::SmtpRelay;
 use super::transaction::Job;
-use crate::relay::{SessionError, SubmissionGate};
+use crate::relay::{BeforeFinalDot, SessionError, SubmissionGate};
 
 /// A dry run holds no lease that could expire.
 struct NoLease;
 
 impl SubmissionGate for NoLease {
-    fn may_send_final_dot(&self) -> bool {
+    fn may_send_final_dot(&self, _so_far: BeforeFinalDot<'_>) -> bool {
         true
     }
 }

@@ -254,6 +254,12 @@ pub struct SubmissionIntent {
     /// As in [`Attempt`].
     #[serde(default)]
     pub redirect_to: Option<String>,
+    /// Of the session.
+    #[serde(default)]
+    pub facts: SessionFacts,
+    /// The replies before it: they say which recipients the transaction has.
+    #[serde(default)]
+    pub replies: Vec<CommandReply>,
 }
 
 /// The outcome for one recipient. It suffices to insert a missing row.

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use sendport_core::domain::{Alert, AlertId, LeaseToken, SubmissionIntent};
-use sendport_smtp::relay::SubmissionGate;
+use sendport_smtp::relay::{BeforeFinalDot, SubmissionGate};
 
 use super::request_reader::{Permission, RequestReader};
 
@@ -47,7 +47,12 @@ impl SubmissionGate for LeaseGate<'_> {
         }
     }
 
-    fn may_send_final_dot(&self) -> bool {
-        self.submit_guard.before_final_dot(&self.note)
+    fn may_send_final_dot(&self, so_far: BeforeFinalDot<'_>) -> bool {
+        let note = SubmissionIntent {
+            facts: so_far.facts.clone(),
+            replies: so_far.replies.to_vec(),
+            ..self.note.clone()
+        };
+        self.submit_guard.before_final_dot(&note)
     }
 }

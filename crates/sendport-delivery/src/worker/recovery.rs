@@ -7,7 +7,7 @@ use std::time::Duration;
 use sendport_core::clock::Clock;
 use sendport_core::domain::{
     AlertStatus, Attempt, AttemptOutcome, Command, CommandReply, Decision, InDoubt, InstanceId,
-    Outcome, OutcomeKind, Reply, SessionFacts, SubmissionIntent,
+    Outcome, OutcomeKind, Reply, SubmissionIntent,
 };
 use sendport_store::spool::{Leftovers, OutcomeSpool, SpoolError};
 use sendport_store::{Event, EventSeverity, RecordResult, Store, StoreError, StoreErrorKind};
@@ -253,6 +253,10 @@ fn unknown(note: &SubmissionIntent, policies: &InDoubtPolicies, clock: &dyn Cloc
         InDoubt::Retry => (AlertStatus::Delayed, Some(delay)),
         InDoubt::Hold => (AlertStatus::Held, None),
     };
+    let unseen = CommandReply {
+        ordinal: None,
+        reply: Reply::absent(Command::EndOfData, UNSEEN),
+    };
     let attempt = Attempt {
         key: note.key,
         number: note.number,
@@ -265,11 +269,8 @@ fn unknown(note: &SubmissionIntent, policies: &InDoubtPolicies, clock: &dyn Cloc
         protection: note.protection.clone(),
         protected: (*note.protected).clone(),
         redirect_to: note.redirect_to.clone(),
-        facts: SessionFacts::default(),
-        replies: vec![CommandReply {
-            ordinal: None,
-            reply: Reply::absent(Command::EndOfData, UNSEEN),
-        }],
+        facts: note.facts.clone(),
+        replies: note.replies.iter().cloned().chain([unseen]).collect(),
     };
     let decision = Decision {
         status,
@@ -293,10 +294,10 @@ fn unknown(note: &SubmissionIntent, policies: &InDoubtPolicies, clock: &dyn Cloc
 mod tests {
     use super::*;
     use sendport_core::clock::SystemClock;
-    use sendport_core::domain::{AlertId, AttemptKey, LeaseToken};
+    use sendport_core::domain::{AlertId, AttemptKey, LeaseToken, SessionFacts};
 
     #[test]
-    fn an_alert_in_doubt_keeps_its_template_version_and_its_redirect() {
+    fn an_alert_in_doubt_keeps_what_was_known_before_its_final_dot() {
         let note = SubmissionIntent {
             alert: AlertId(4711),
             token: LeaseToken::random(),
@@ -311,6 +312,14 @@ mod tests {
             protected: Box::default(),
             template_version: Some("7".to_owned()),
             redirect_to: Some("qa@contoso.com".to_owned()),
+            facts: SessionFacts {
+                server_name: Some("mx.contoso.com".to_owned()),
+                ..SessionFacts::default()
+            },
+            replies: vec![CommandReply {
+                ordinal: Some(3),
+                reply: Reply::absent(Command::Rcpt, "accepted"),
+            }],
         };
         let outcome = unknown(&note, &InDoubtPolicies::default(), &SystemClock);
         let OutcomeKind::Decided(decision) = outcome.kind else {
@@ -319,5 +328,9 @@ mod tests {
         assert_eq!(decision.template_version.as_deref(), Some("7"));
         let attempt = decision.attempt.expect("an attempt");
         assert_eq!(attempt.redirect_to.as_deref(), Some("qa@contoso.com"));
+        // Its recipients, and whose log to search.
+        let recipients = attempt.replies.iter().filter_map(|it| it.ordinal);
+        assert_eq!(recipients.collect::<Vec<_>>(), [3]);
+        assert_eq!(attempt.facts.server_name.as_deref(), Some("mx.contoso.com"));
     }
 }

@@ -53,7 +53,7 @@ impl Relay for DiscardRelay {
         let started_at = self.clock.now();
         let mut synthetic = SyntheticReplies::begin(envelope);
         if !envelope.forward_paths.is_empty() {
-            if gate.may_begin().await && gate.may_send_final_dot() {
+            if gate.may_begin().await && gate.may_send_final_dot(synthetic.before_final_dot()) {
                 synthetic.accept("discarded");
             } else {
                 synthetic.end = SubmissionEnd::Fenced;

@@ -105,7 +105,7 @@ impl FileRelay {
         };
         let written = self.write(head, message).await;
         let temporary_file = written.map_err(|cause| self.session_error(&cause))?;
-        if !gate.may_send_final_dot() {
+        if !gate.may_send_final_dot(synthetic.before_final_dot()) {
             synthetic.end = SubmissionEnd::Fenced;
             return Ok(synthetic);
         }

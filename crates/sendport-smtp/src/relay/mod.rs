@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sendport_core::domain::{
-    Command, Envelope, Fault, LocalCause, Reply, SessionFacts, SubmissionReport,
+    Command, CommandReply, Envelope, Fault, LocalCause, Reply, SessionFacts, SubmissionReport,
 };
 use sendport_oauth2::{TokenError, TokenErrorKind};
 use sendport_smime::SecuredMessage;
@@ -40,7 +40,16 @@ pub trait SubmissionGate: Send + Sync {
 
     /// Right before the final dot, or the last of the content with `BDAT`: an instance that could not renew its lease
     /// must not transfer responsibility. False: the transaction ends without it.
-    fn may_send_final_dot(&self) -> bool;
+    fn may_send_final_dot(&self, so_far: BeforeFinalDot<'_>) -> bool;
+}
+
+/// What is known of a transaction right before its final dot.
+#[derive(Debug, Clone, Copy)]
+pub struct BeforeFinalDot<'a> {
+    /// Of the session.
+    pub facts: &'a SessionFacts,
+    /// The replies so far, that to each `RCPT` among them.
+    pub replies: &'a [CommandReply],
 }
 
 /// A relay could not be reached, or it refused the session, TLS or the authentication.

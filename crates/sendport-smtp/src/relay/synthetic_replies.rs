@@ -1,13 +1,17 @@
 //! The replies of relays without a server, so that their reports look like a server's.
 
 use sendport_core::domain::{
-    Command, CommandReply, EnhancedStatusCode, Envelope, Reply, SubmissionEnd,
+    Command, CommandReply, EnhancedStatusCode, Envelope, Reply, SessionFacts, SubmissionEnd,
 };
+
+use super::BeforeFinalDot;
 
 /// The replies of one transaction, as far as it has come.
 pub(super) struct SyntheticReplies {
     pub(super) replies: Vec<CommandReply>,
     pub(super) end: SubmissionEnd,
+    /// There is no session.
+    facts: SessionFacts,
 }
 
 impl SyntheticReplies {
@@ -16,6 +20,7 @@ impl SyntheticReplies {
         let mut synthetic = Self {
             replies: Vec::with_capacity(envelope.forward_paths.len() + 3),
             end: SubmissionEnd::Answered,
+            facts: SessionFacts::default(),
         };
         synthetic.push(None, Command::Mail, 250, (2, 1, 0), "sender ok");
         for path in &envelope.forward_paths {
@@ -23,6 +28,14 @@ impl SyntheticReplies {
             synthetic.push(ordinal, Command::Rcpt, 250, (2, 1, 5), "recipient ok");
         }
         synthetic
+    }
+
+    /// What the gate is told.
+    pub(super) fn before_final_dot(&self) -> BeforeFinalDot<'_> {
+        BeforeFinalDot {
+            facts: &self.facts,
+            replies: &self.replies,
+        }
     }
 
     /// The message was stored.

@@ -8,7 +8,7 @@ use super::{Abort, Transaction, is_about_an_address};
 use crate::chunking::{Bdat, denies_bdat};
 use crate::content::{Form, bdat, blocks};
 use crate::observer::Step;
-use crate::relay::SubmissionGate;
+use crate::relay::{BeforeFinalDot, SubmissionGate};
 use crate::stream::{ReplyError, Wait};
 
 /// Size of a block of content in bytes; each block has its own time-out.
@@ -38,7 +38,11 @@ impl Transaction<'_> {
                 return Err(self.content_stopped(lost).await);
             }
         }
-        if !gate.may_send_final_dot() {
+        let so_far = BeforeFinalDot {
+            facts: &self.session.facts,
+            replies: &self.result.replies,
+        };
+        if !gate.may_send_final_dot(so_far) {
             self.result.bdat = Bdat::Unused;
             return Err(Abort(SubmissionEnd::Fenced));
         }

@@ -22,7 +22,7 @@ use self::scenario::{Offers, Scenario, ToSend, scenarios};
 use super::{Job, TransactionResult, submit};
 use crate::extensions::Extensions;
 use crate::observer::ObserverHandle;
-use crate::relay::SubmissionGate;
+use crate::relay::{BeforeFinalDot, SubmissionGate};
 use crate::session::Session;
 use crate::settings::timeouts::Timeouts;
 use crate::stream::{Stream, Wire};
@@ -30,7 +30,7 @@ use crate::stream::{Stream, Wire};
 struct Open;
 
 impl SubmissionGate for Open {
-    fn may_send_final_dot(&self) -> bool {
+    fn may_send_final_dot(&self, _so_far: BeforeFinalDot<'_>) -> bool {
         true
     }
 }
