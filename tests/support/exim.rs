@@ -51,9 +51,27 @@ impl Exim {
     /// # Panics
     /// When the packages are not unpacked, without root, and when Exim does not come up.
     pub(crate) async fn start(authority: &TestAuthority, authenticator: Authenticator) -> Self {
+        Self::with_configuration(authority, &configuration(&authenticator)).await
+    }
+
+    /// The same, but it sends everything to this smart host, over TLS with a certificate of `authority`.
+    pub(crate) async fn with_smart_host(authority: &TestAuthority, smart_host: SocketAddr) -> Self {
+        let own = configuration(&Authenticator::Spa);
+        let route = include_str!("exim/smart_host")
+            .replace("@HOST@", &smart_host.ip().to_string())
+            .replace("@PORT@", &smart_host.port().to_string());
+        let (routers, transports) = route.split_once("begin transports\n").expect("both");
+        let configuration = own.replace("begin routers\n", routers).replace(
+            "begin transports\n",
+            &format!("begin transports\n{transports}"),
+        );
+        Self::with_configuration(authority, &configuration).await
+    }
+
+    async fn with_configuration(authority: &TestAuthority, configuration: &str) -> Self {
         peer::need_root("Exim with users of its own");
         peer::started(async || {
-            let mut exim = Self::spawn(authority, &authenticator);
+            let mut exim = Self::spawn(authority, configuration);
             let plain = exim.plain;
             let up = exim.server.comes_up(async || peer::greets(plain).await);
             up.await.map(|()| exim)
@@ -69,6 +87,11 @@ impl Exim {
     /// Port with TLS from the first byte.
     pub(crate) fn implicit_tls(&self) -> SocketAddr {
         self.implicit_tls
+    }
+
+    /// What it logged.
+    pub(crate) fn log(&self) -> String {
+        self.server.log()
     }
 
     /// Waits until `n` messages are delivered, and gives all that are there by then.
@@ -94,12 +117,12 @@ impl Exim {
         maildir::read(&maildir)
     }
 
-    fn spawn(authority: &TestAuthority, authenticator: &Authenticator) -> Self {
+    fn spawn(authority: &TestAuthority, configuration: &str) -> Self {
         let folder = peer::folder("exim");
         let run = folder.path();
         let packages = Packages::copy("exim", "usr/sbin/exim4", run.join("packages"));
         let [plain, implicit_tls] = peer::free_ports();
-        let configuration = configuration(authenticator)
+        let configuration = configuration
             .replace("@ROOT@", &packages.root().to_string_lossy())
             .replace("@RUN@", &run.to_string_lossy())
             .replace("@PLAIN@", &plain.port().to_string())

@@ -5,14 +5,12 @@ use std::process::{Command, Output, Stdio};
 
 use super::*;
 use crate::not_run::not_run;
-use crate::support::certificates::TestAuthority;
-use crate::support::postfix::{Postfix, PostfixOptions};
 use crate::support::received::sorted;
 
-const SEVEN_BIT: &[u8] = b"Date: Mon, 30 Nov 2026 12:00:00 +0000\r\nMessage-ID: <1@client.test>\r\nFrom: app@example.test\r\n\
+pub(super) const SEVEN_BIT: &[u8] = b"Date: Mon, 30 Nov 2026 12:00:00 +0000\r\nMessage-ID: <1@client.test>\r\nFrom: app@example.test\r\n\
     To: ops@example.test\r\nSubject: seven bit\r\n\r\n.dots\r\n..\r\n \r\nlast line\r\n";
 
-const EIGHT_BIT: &str = "Date: Mon, 30 Nov 2026 12:00:00 +0000\r\nMessage-ID: <2@client.test>\r\nFrom: app@example.test\r\n\
+pub(super) const EIGHT_BIT: &str = "Date: Mon, 30 Nov 2026 12:00:00 +0000\r\nMessage-ID: <2@client.test>\r\nFrom: app@example.test\r\n\
     To: ops@example.test\r\nSubject: eight bit\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\
     Content-Transfer-Encoding: 8bit\r\n\r\nZ\u{e4}hler: 4711 \u{20ac}\r\n";
 
@@ -178,80 +176,6 @@ async fn nodemailer_submits() {
         all
     };
     arrives_unchanged("node", arguments, false).await;
-}
-
-/// Postfix has the intake as its relayhost, and wants TLS of it.
-#[tokio::test(flavor = "multi_thread")]
-async fn postfix_submits_over_tls() {
-    if !Postfix::available() {
-        return;
-    }
-    let authority = TestAuthority::new();
-    let folder = tempfile::tempdir().expect("a folder");
-    authority.write_server(folder.path(), &["127.0.0.1"]);
-    let file = |name: &str| folder.path().join(name).display().to_string();
-    let settings = format!(
-        "tls = \"starttls_required\"\ncertificate_file = '{}'\nkey_file = '{}'\n",
-        file("cert.pem"),
-        file("key.pem")
-    );
-    let intake = Intake::start(&settings).await;
-    let relayhost = format!("[127.0.0.1]:{}", intake.address.port());
-    let as_client = [
-        ("virtual_mailbox_domains", ""),
-        ("default_transport", "smtp"),
-        ("relay_transport", "smtp"),
-        ("relayhost", &relayhost),
-        ("mynetworks", "127.0.0.0/8"),
-        ("smtpd_relay_restrictions", "permit_mynetworks, reject"),
-        ("smtp_tls_security_level", "encrypt"),
-    ];
-    let options = PostfixOptions {
-        main_cf: as_client
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .to_vec(),
-        ..PostfixOptions::default()
-    };
-    let postfix = Postfix::start(options).await;
-    let mut client = RawClient::connect(postfix.plain());
-    assert_eq!(&client.ask("EHLO client.test")[..3], "250");
-    let utf8 = EIGHT_BIT.replace("To: ops@", "To: j\u{fc}rgen@");
-    let dots = SEVEN_BIT.to_vec();
-    let messages = [
-        ("", "ops@example.test", dots),
-        (
-            " BODY=8BITMIME",
-            "ops@example.test",
-            EIGHT_BIT.as_bytes().to_vec(),
-        ),
-        (
-            " BODY=8BITMIME SMTPUTF8",
-            "j\u{fc}rgen@example.test",
-            utf8.into_bytes(),
-        ),
-    ];
-    for (parameters, recipient, message) in &messages {
-        let mail = format!("MAIL FROM:<app@example.test>{parameters}");
-        assert_eq!(&client.ask(&mail)[..3], "250");
-        assert_eq!(&client.ask(&format!("RCPT TO:<{recipient}>"))[..3], "250");
-        assert_eq!(&client.ask("DATA")[..3], "354");
-        let lines = message.split_inclusive(|octet| *octet == b'\n');
-        let stuffed = lines.flat_map(|line| match line.starts_with(b".") {
-            true => [b".", line].concat(),
-            false => line.to_vec(),
-        });
-        client.send(&stuffed.collect::<Vec<_>>());
-        assert_eq!(&client.ask(".")[..3], "250");
-    }
-    postfix.wait_until_idle(Duration::from_secs(60)).await;
-    let relayed = intake.relayed().await;
-    let without_two = |it: &Vec<u8>| without_added_fields(&without_added_fields(it));
-    let found = sorted(relayed.iter().map(without_two));
-    let wanted = sorted(messages.into_iter().map(|(_, _, message)| message));
-    assert!(found == wanted, "{}", postfix.mail_log());
-    let protocol = String::from_utf8_lossy(&relayed[0]).into_owned();
-    assert!(protocol.contains("SMTPS (TLSv1.3"), "{protocol}");
-    intake.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! Messages that other programs submit to the intake: each is one alert, and its octets arrive at the relay.
 
 mod clients;
+mod clients_with_a_queue;
 mod disks;
 mod intake_and_database;
 mod reports;
