@@ -8,10 +8,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sendport_core::domain::{AlertOrigin, ReceivedMessage};
 use sendport_intake::observer::NoObserver;
-use sendport_intake::settings::IntakeConfig;
+use sendport_intake::settings::{IntakeConfig, PickupConfig, SmtpIntakeConfig};
 use sendport_intake::{
     IntakeDependencies, MessageQueue, PickupIntake, QueueError, Queued, SmtpIntake,
-    SpoolDependencies,
+    SpoolDependencies, SpooledQueue,
 };
 use sendport_smtp::ehlo_name;
 use sendport_store::{Store, StoreError, StoreErrorKind};
@@ -58,34 +58,38 @@ impl Intakes {
             let Some(observer) = metrics.intake(name).cloned() else {
                 continue;
             };
-            let mut dependencies = IntakeDependencies {
+            let dependencies = IntakeDependencies {
                 queue: Arc::clone(&queue),
-                observer: observer.clone(),
+                observer,
                 clock: system_clock(),
                 folder: config.service.state_folder.clone(),
                 default_hostname: ehlo_name::of_this_host().unwrap_or_else(host_name),
+                host_name: host_name(),
+                database: store.identity(),
             };
-            let (origin, pickup) = match intake {
+            match intake {
                 IntakeConfig::Smtp(settings) => {
-                    if settings.spool {
-                        let of_spool = SpoolDependencies {
-                            observer,
-                            ..of_spools.clone()
-                        };
-                        let spool = intake_spool::open(config, name, settings, of_spool);
-                        let spool = spool.map_err(|error| of_intake(name, error))?;
-                        dependencies.queue = Arc::new(spool.clone());
-                        spools.push(spool);
-                    }
-                    let bound = SmtpIntake::bind(name, settings, dependencies).await;
-                    servers.push(bound.map_err(|error| of_intake(name, error))?);
-                    continue;
+                    let spool = open_spool(config, name, settings, &of_spools, &dependencies)?;
+                    servers.push(bind(name, settings, spool.as_ref(), dependencies).await?);
+                    spools.extend(spool);
                 }
-                IntakeConfig::Pickup(pickup) => (AlertOrigin::Pickup, pickup),
-                IntakeConfig::Sendmail(pickup) => (AlertOrigin::Sendmail, pickup),
-            };
-            let opened = PickupIntake::open(name, origin, pickup, dependencies, owner_of_file);
-            pickups.push(opened.map_err(|error| of_intake(name, error))?);
+                IntakeConfig::Pickup(pickup) => {
+                    pickups.push(open_folder(
+                        name,
+                        AlertOrigin::Pickup,
+                        pickup,
+                        dependencies,
+                    )?);
+                }
+                IntakeConfig::Sendmail(pickup) => {
+                    pickups.push(open_folder(
+                        name,
+                        AlertOrigin::Sendmail,
+                        pickup,
+                        dependencies,
+                    )?);
+                }
+            }
         }
         let mut tasks = JoinSet::new();
         for spool in spools {
@@ -107,6 +111,47 @@ impl Intakes {
             tracing::warn!("intakes were stopped before they had committed every message");
         }
     }
+}
+
+fn open_spool(
+    config: &Config,
+    name: &str,
+    settings: &SmtpIntakeConfig,
+    of_spools: &SpoolDependencies,
+    dependencies: &IntakeDependencies,
+) -> Result<Option<SpooledQueue>, SettingError> {
+    let open = || {
+        let of_spool = SpoolDependencies {
+            observer: Arc::clone(&dependencies.observer),
+            ..of_spools.clone()
+        };
+        let spool = intake_spool::open(config, name, settings, of_spool);
+        spool.map_err(|error| of_intake(name, error))
+    };
+    settings.spool.then(open).transpose()
+}
+
+async fn bind(
+    name: &str,
+    settings: &SmtpIntakeConfig,
+    spool: Option<&SpooledQueue>,
+    mut dependencies: IntakeDependencies,
+) -> Result<SmtpIntake, SettingError> {
+    if let Some(spool) = spool {
+        dependencies.queue = Arc::new(spool.clone());
+    }
+    let bound = SmtpIntake::bind(name, settings, dependencies).await;
+    bound.map_err(|error| of_intake(name, error))
+}
+
+fn open_folder(
+    name: &str,
+    origin: AlertOrigin,
+    settings: &PickupConfig,
+    dependencies: IntakeDependencies,
+) -> Result<PickupIntake, SettingError> {
+    let opened = PickupIntake::open(name, origin, settings, dependencies, owner_of_file);
+    opened.map_err(|error| of_intake(name, error))
 }
 
 fn of_intake(name: &str, error: impl std::error::Error + Send + Sync + 'static) -> SettingError {

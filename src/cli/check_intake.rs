@@ -16,13 +16,28 @@ pub(super) fn check_intakes(
     for (name, intake) in &config.intake {
         let section = section("intake", name);
         if is_fine(&format!("{section}.")) {
-            check_intake(&section, intake, findings);
+            check_intake(config, &section, intake, findings);
         }
     }
+    note_root(config, findings);
     check_intake_spools(config, findings);
 }
 
-fn check_intake(section: &str, intake: &IntakeConfig, findings: &mut Findings) {
+/// Root may use every folder, also where the service may not.
+fn note_root(config: &Config, findings: &mut Findings) {
+    let mut intakes = config.intake.values();
+    let owner = app::owner_of_state_folder(config);
+    if let Some(owner) = owner.filter(|_| intakes.any(|it| it.pickup().is_some())) {
+        let command = owner.command("check");
+        let what = format_args!(
+            "the folders of intakes were checked as root, who may use all of them; check them as the user of the service: \
+             `{command}`"
+        );
+        findings.note("user", what);
+    }
+}
+
+fn check_intake(config: &Config, section: &str, intake: &IntakeConfig, findings: &mut Findings) {
     let pickup = match intake {
         IntakeConfig::Smtp(smtp) => {
             let listen: Vec<_> = smtp.listen.iter().map(ToString::to_string).collect();
@@ -35,15 +50,19 @@ fn check_intake(section: &str, intake: &IntakeConfig, findings: &mut Findings) {
         IntakeConfig::Pickup(pickup) | IntakeConfig::Sendmail(pickup) => pickup,
     };
     let is_sendmail = matches!(intake, IntakeConfig::Sendmail(_));
-    let found = folder_findings(pickup, is_sendmail);
+    let database = app::open_store(config).map(|store| store.identity());
+    let found = folder_findings(pickup, is_sendmail, &database.unwrap_or_default());
     for problem in &found.warnings {
         findings.note(&format!("{section}.{}", problem.key), &problem.what);
     }
     if found.problems.is_empty() {
         let (folder, badmail) = (pickup.folder.display(), pickup.badmail());
         let (badmail, port) = (badmail.display(), &pickup.send_port);
-        let what =
-            format_args!("takes files from {folder}, refused ones to {badmail}, send port {port}");
+        let taken_by = found.taken_by.map(|it| format!("; {it} does so now"));
+        let taken_by = taken_by.unwrap_or_default();
+        let what = format_args!(
+            "takes files from {folder}, refused ones to {badmail}, send port {port}{taken_by}"
+        );
         findings.ok(section, what);
     }
     for problem in found.problems {

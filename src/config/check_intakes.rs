@@ -51,7 +51,7 @@ impl Config {
                 ("badmail", pickup.badmail()),
             ];
             for (key, folder) in own {
-                let folder = normal(&folder);
+                let folder = resolved(&folder);
                 if let Some(other) = folders.get(&folder) {
                     let what = format!(
                         "{} belongs to [{other}]; name another one",
@@ -84,19 +84,24 @@ impl Config {
     }
 }
 
-/// Without `.` and `..`, so that one folder has one name, as long as no link is in it.
-fn normal(folder: &Path) -> PathBuf {
-    let mut normal = PathBuf::new();
-    for part in folder.components() {
+/// One name for each folder, whatever links lead to it. What does not exist yet is in a folder that does.
+fn resolved(folder: &Path) -> PathBuf {
+    let mut ancestors = folder.ancestors();
+    let real = ancestors.find_map(|ancestor| {
+        let rest = folder.strip_prefix(ancestor).ok()?;
+        Some(ancestor.canonicalize().ok()?.join(rest))
+    });
+    let mut resolved = PathBuf::new();
+    for part in real.as_deref().unwrap_or(folder).components() {
         match part {
             Component::CurDir => {}
-            Component::ParentDir if normal.file_name().is_some() => {
-                normal.pop();
+            Component::ParentDir if resolved.file_name().is_some() => {
+                resolved.pop();
             }
-            part => normal.push(part),
+            part => resolved.push(part),
         }
     }
-    normal
+    resolved
 }
 
 /// Both cannot be bound. Port 0 is any free one.

@@ -739,3 +739,27 @@ fn reports_rules_that_match_nothing() {
         assert!(of(rules).contains(expected), "{}", of(rules));
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_link_is_the_folder_that_it_leads_to() {
+    let site = tempfile::tempdir().unwrap();
+    let real = site.path().join("pickup");
+    std::fs::create_dir(&real).unwrap();
+    std::os::unix::fs::symlink(site.path(), site.path().join("link")).unwrap();
+    let intake = |name: &str, folder: &str, badmail: &str| {
+        let [folder, badmail] = [folder, badmail].map(|it| site.path().join(it));
+        format!(
+            "[intake.{name}]\nkind = \"pickup\"\nfolder = {folder:?}\nbadmail = {badmail:?}\nsend_port = \
+             \"default\"\nallow_senders = [\"*\"]\n"
+        )
+    };
+    let found =
+        |other: String| problems(&(SMALLEST.to_owned() + &intake("a", "pickup", "bad") + &other));
+    assert_eq!(found(intake("b", "link/other", "link/worse")), "");
+    let same = found(intake("b", "link/pickup", "worse"));
+    let expected = format!("intake.b.folder: {} belongs to [intake.a]", real.display());
+    assert!(same.contains(&expected), "{same}");
+    let bad = found(intake("b", "other", "link/link/bad"));
+    assert!(bad.contains("intake.b.badmail: "), "{bad}");
+}

@@ -6,9 +6,13 @@ use std::time::Duration;
 
 use sendport::sink::Sink;
 
+use crate::not_run::not_run;
 use crate::site::{Service, Site, text};
 use crate::support::received::received;
 use crate::{any_port, plain_relay, send_port_over, sink_at};
+
+const INTAKE: &str = "[intake.files]\nkind = \"pickup\"\nsettle_time = \"300ms\"\nsend_port = \"default\"\nallow_senders = \
+                      [\"example.test\"]\nlocal_domain = \"example.test\"\n";
 
 /// A site whose service takes files from the folder `pickup`.
 struct Pickup {
@@ -21,10 +25,8 @@ impl Pickup {
     async fn new() -> Self {
         let mails = tempfile::tempdir().expect("a folder");
         let sink = sink_at(any_port(), mails.path(), &[]).await;
-        let intake = "[intake.files]\nkind = \"pickup\"\nfolder = \"pickup\"\nsettle_time = \"300ms\"\nsend_port = \
-                      \"default\"\nallow_senders = [\"example.test\"]\nlocal_domain = \"example.test\"\n[intake.files.aliases]\nroot = \
-                      [\"ops@example.test\"]\n";
-        let settings = send_port_over(&plain_relay(sink.local_addr())) + intake;
+        let more = "folder = \"pickup\"\n[intake.files.aliases]\nroot = [\"ops@example.test\"]\n";
+        let settings = send_port_over(&plain_relay(sink.local_addr())) + INTAKE + more;
         let site = Site::new(&settings);
         fs::create_dir(site.path("pickup")).expect("create");
         Self { site, sink, mails }
@@ -47,10 +49,12 @@ impl Pickup {
     }
 }
 
+/// Those that are no lock.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<_> = fs::read_dir(folder)
         .expect("a folder")
         .map(|it| it.expect("an entry").path())
+        .filter(|it| !it.ends_with(".lock"))
         .collect();
     files.sort();
     files
@@ -196,6 +200,19 @@ async fn a_folder_that_cannot_be_used_is_named() {
         checked.contains("every user of this host can write files there"),
         "{checked}"
     );
+    let as_root = "the folders of intakes were checked as root";
+    assert!(!checked.contains(as_root), "{checked}");
+    // Only root can make it another user's.
+    let nobody = Some(65_534);
+    let state = site.path("sendport-state");
+    fs::create_dir_all(&state).expect("create");
+    match std::os::unix::fs::chown(state, nobody, None) {
+        Ok(()) => {
+            let checked = text(&site.sendport(&["check"]));
+            assert!(checked.contains(as_root), "{checked}");
+        }
+        Err(error) => not_run(&format!("folders that root checks: {error}")),
+    }
     fs::remove_dir(site.path("pickup")).expect("remove");
     let checked = text(&site.sendport(&["check"]));
     assert!(
@@ -210,4 +227,42 @@ async fn a_folder_that_cannot_be_used_is_named() {
         text(&run)
     );
     pickup.sink.stop().await;
+}
+
+/// A second service with a database of its own would send some files twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_databases_do_not_take_the_files_of_one_folder() {
+    const FILES: usize = 50;
+    let pickup = Pickup::new().await;
+    let service = pickup.site.run();
+    pickup
+        .site
+        .wait_for_log("pickup started", Duration::from_secs(30))
+        .await;
+    pickup.write("first.eml", DOTNET);
+    pickup.wait_for(1).await;
+    let folder = format!("folder = '{}'\n", pickup.site.path("pickup").display());
+    let relay = plain_relay(pickup.sink.local_addr());
+    let other = Site::new(&(send_port_over(&relay) + INTAKE + &folder));
+    let checked = other.sendport(&["check"]);
+    let output = text(&checked);
+    assert!(!checked.status.success(), "{output}");
+    assert!(
+        output.contains("takes the files of")
+            && output.contains("give each database a folder of its own"),
+        "{output}"
+    );
+    let own = text(&pickup.site.sendport(&["check"]));
+    assert!(own.contains(" does so now"), "{own}");
+    let second = other.run();
+    let elsewhere = "another process takes the files of the pickup folder";
+    other.wait_for_log(elsewhere, Duration::from_secs(30)).await;
+    for number in 0..FILES {
+        pickup.write(&format!("{number}.eml"), DOTNET);
+    }
+    pickup.wait_for(FILES + 1).await;
+    assert_eq!(other.value("SELECT count(*) FROM Alert"), "0");
+    assert_eq!(second.stop(), Some(0), "{}", other.log());
+    assert_eq!(received(pickup.mails.path()).len(), FILES + 1);
+    pickup.stop(service).await;
 }

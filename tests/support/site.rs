@@ -202,6 +202,20 @@ impl Site {
         }
     }
 
+    /// Waits until the log has a text.
+    ///
+    /// # Panics
+    /// With the log, when that takes longer than `within`.
+    #[allow(dead_code, reason = "not every binary that uses sites reads the log")]
+    pub(crate) async fn wait_for_log(&self, text: &str, within: Duration) {
+        let deadline = tokio::time::Instant::now() + within;
+        let mut look = tokio::time::interval(Duration::from_millis(50));
+        while !self.log().contains(text) {
+            assert!(tokio::time::Instant::now() < deadline, "{}", self.log());
+            look.tick().await;
+        }
+    }
+
     /// Waits until no alert waits for anything any more.
     pub(crate) async fn wait_until_all_final(&self, within: Duration) {
         self.wait_until(

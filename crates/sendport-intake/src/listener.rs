@@ -50,6 +50,10 @@ pub struct IntakeDependencies {
     pub folder: PathBuf,
     /// The name where `hostname` is not set.
     pub default_hostname: String,
+    /// The name of this computer, for people.
+    pub host_name: String,
+    /// The database behind the queue, for people: the same one has the same name.
+    pub database: String,
 }
 
 /// Why an intake cannot start.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use sendport_core::problem::Problem;
 
+use super::lock::{FolderOwner, Holder, holder};
 use crate::settings::PickupConfig;
 
 /// Keys are relative to `[intake.<name>]`.
@@ -14,6 +15,8 @@ pub struct FolderFindings {
     pub problems: Vec<Problem>,
     /// It works, and should be known.
     pub warnings: Vec<Problem>,
+    /// The process that takes files now, such as the running service.
+    pub taken_by: Option<String>,
 }
 
 impl FolderFindings {
@@ -26,8 +29,12 @@ impl FolderFindings {
     }
 }
 
-/// Looks at the folders, as this user. Makes and changes nothing.
-pub fn folder_findings(settings: &PickupConfig, is_sendmail: bool) -> FolderFindings {
+/// Looks at the folders, as this user, for a service with this database. Makes and changes nothing.
+pub fn folder_findings(
+    settings: &PickupConfig,
+    is_sendmail: bool,
+    database: &str,
+) -> FolderFindings {
     let mut found = FolderFindings::default();
     let folder = &settings.folder;
     let shown = folder.display();
@@ -77,6 +84,22 @@ pub fn folder_findings(settings: &PickupConfig, is_sendmail: bool) -> FolderFind
         found.problem("folder", what);
     }
     warn_of_mode(&metadata, is_sendmail, &mut found);
+    match holder(&settings.taken()) {
+        Holder::Nobody => {}
+        Holder::Process(Some(FolderOwner { process, database: other })) if other != database => {
+            let what = format!(
+                "{process} takes the files of {shown} for {other}; give each database a folder of its own"
+            );
+            found.problem("folder", what);
+        }
+        Holder::Process(owner) => {
+            let process = owner.map(|it| it.process);
+            found.taken_by = Some(process.unwrap_or_else(|| "another process".to_owned()));
+        }
+        Holder::Unsupported(error) => found.warning(format!(
+            "the disk has no locks ({error}): make sure that no other service takes files from {shown}"
+        )),
+    }
     found
 }
 

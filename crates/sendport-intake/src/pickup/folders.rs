@@ -13,6 +13,7 @@ use sendport_core::file_beneath::{self, OpenError};
 use tokio::time::Instant;
 
 use super::badmail;
+use super::lock::{FolderLock, FolderOwner, NotLocked};
 use crate::settings::PickupConfig;
 use crate::submission::{FILE_SUFFIX, TEMPORARY_SUFFIX};
 
@@ -59,6 +60,8 @@ pub(super) struct Folders {
     taken: PathBuf,
     badmail: PathBuf,
     settle_time: Duration,
+    /// Whoever takes files holds it.
+    lock: Mutex<Option<FolderLock>>,
     /// What complete files looked like, and since when.
     seen: Mutex<HashMap<OsString, (Stamp, Instant)>>,
 }
@@ -123,8 +126,22 @@ impl Folders {
             taken,
             badmail,
             settle_time,
+            lock: Mutex::default(),
             seen: Mutex::default(),
         })
+    }
+
+    /// Keeps other processes from taking files, as long as this lives. A warning says, once, that this is not possible.
+    pub(super) fn lock(&self, owner: &FolderOwner) -> Result<Option<io::Error>, NotLocked> {
+        let mut lock = self.lock.lock();
+        if lock.is_some() {
+            return Ok(None);
+        }
+        let has_files = self.list_taken().is_ok_and(|files| !files.is_empty());
+        let mut acquired = FolderLock::acquire(&self.taken, owner, has_files)?;
+        let unsupported = acquired.unsupported.take();
+        *lock = Some(acquired);
+        Ok(unsupported)
     }
 
     /// Renames the next complete files into the folder of taken files, the oldest first, and lists that folder.

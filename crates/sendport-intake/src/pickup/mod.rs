@@ -3,11 +3,12 @@
 //!
 //! **Exactly once**: a file is renamed into a folder of the intake first, and its new name has the id of its transaction.
 //! Both folders are synced. Whatever happens then, the file is committed under this id, and a repeated commit changes
-//! nothing. The file is removed when it is committed.
+//! nothing. The file is removed when it is committed. `lock` keeps a second process away.
 
 mod access;
 mod badmail;
 mod folders;
+mod lock;
 mod message;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,7 @@ use parking_lot::Mutex;
 use sendport_core::clock::Clock;
 use sendport_core::domain::{AlertOrigin, domain_to_ascii};
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -34,7 +35,8 @@ use crate::session::reply_to;
 use crate::settings::PickupConfig;
 pub use access::{FolderFindings, folder_findings};
 pub use folders::FolderError;
-use folders::{Folders, TakenFile};
+use folders::{Folders, Look, TakenFile};
+use lock::{FolderOwner, NotLocked};
 use message::{NotRead, ReadMessage};
 
 /// The longest pause between two looks at the folder.
@@ -61,6 +63,8 @@ struct Pickup {
     settings: PickupConfig,
     rules: AccessRules,
     folders: Folders,
+    /// This process, for others that look at the folder.
+    owner: FolderOwner,
     /// Between two looks at the folder.
     poll: Duration,
     limits: ContentLimits,
@@ -68,8 +72,26 @@ struct Pickup {
     observer: Arc<dyn IntakeObserver>,
     clock: Arc<dyn Clock>,
     user_name: fn(u32) -> Option<String>,
-    /// Why files wait, as it was logged last.
-    obstacle: Mutex<Option<String>>,
+    /// Why no files are taken, as it was logged last.
+    obstacle: Mutex<Option<Obstacle>>,
+}
+
+/// Why this process takes no files.
+#[derive(Debug, PartialEq, Eq)]
+enum Obstacle {
+    /// It could not commit them.
+    Waiting(String),
+    /// Another one does.
+    Elsewhere(String),
+}
+
+impl From<NotLocked> for Obstacle {
+    fn from(error: NotLocked) -> Self {
+        match error {
+            NotLocked::Held(_) => Self::Elsewhere(error.to_string()),
+            _ => Self::Waiting(error.to_string()),
+        }
+    }
 }
 
 /// What follows a look at the folder.
@@ -111,6 +133,7 @@ impl PickupIntake {
             local_domain: local_domain
                 .unwrap_or_else(|| hostname.clone())
                 .into_owned(),
+            owner: FolderOwner::this_process(&dependencies.host_name, dependencies.database),
             hostname: hostname.into_owned(),
             rules: AccessRules::of_folder(settings),
             folders: Folders::open(settings, settle_time)?,
@@ -160,21 +183,10 @@ impl PickupIntake {
 impl Pickup {
     /// Takes what is in the folder, unless it could not be committed now.
     async fn look(self: &Arc<Self>) -> NextLook {
-        let checked = timeout(COMMIT, self.queue.check(None)).await;
-        if let Err(error) = checked.unwrap_or_else(|_| Err(no_answer())) {
-            self.meet(error.to_string());
-            return NextLook::After(RETRY);
-        }
-        let pickup = Arc::clone(self);
-        let taking = tokio::task::spawn_blocking(move || pickup.folders.take(Instant::now()));
-        let look = match taking.await {
-            Ok(Ok(look)) => look,
-            Ok(Err(error)) => {
-                self.meet(format!("the folder cannot be used: {error}"));
-                return NextLook::After(RETRY);
-            }
-            Err(broken) => {
-                self.meet(broken.to_string());
+        let look = match self.take().await {
+            Ok(look) => look,
+            Err(obstacle) => {
+                self.meet(obstacle);
                 return NextLook::After(RETRY);
             }
         };
@@ -197,7 +209,7 @@ impl Pickup {
         }
         match waits {
             Some(why) => {
-                self.meet(why);
+                self.meet(Obstacle::Waiting(why));
                 NextLook::After(RETRY)
             }
             None => {
@@ -208,6 +220,28 @@ impl Pickup {
                 }
             }
         }
+    }
+
+    /// The files that this process may commit now.
+    async fn take(self: &Arc<Self>) -> Result<Look, Obstacle> {
+        let pickup = Arc::clone(self);
+        let lock = move || pickup.folders.lock(&pickup.owner);
+        if let Some(error) = spawn_blocking(lock).await.map_err(waiting)?? {
+            tracing::warn!(
+                intake = self.name,
+                %error,
+                "the pickup folder cannot be locked: no other service may take files from it"
+            );
+        }
+        let checked = timeout(COMMIT, self.queue.check(None)).await;
+        checked
+            .unwrap_or_else(|_| Err(no_answer()))
+            .map_err(waiting)?;
+        let pickup = Arc::clone(self);
+        let taken = spawn_blocking(move || pickup.folders.take(Instant::now())).await;
+        let cannot_be_used =
+            |error| Obstacle::Waiting(format!("the folder cannot be used: {error}"));
+        taken.map_err(waiting)?.map_err(cannot_be_used)
     }
 
     /// Commits one file or refuses it; an error says why it waits.
@@ -277,31 +311,38 @@ impl Pickup {
         work: impl FnOnce(&Folders) -> std::io::Result<()> + Send + 'static,
     ) -> Result<(), String> {
         let pickup = Arc::clone(self);
-        let worked = tokio::task::spawn_blocking(move || work(&pickup.folders)).await;
+        let worked = spawn_blocking(move || work(&pickup.folders)).await;
         let worked = worked.map_err(|broken| broken.to_string())?;
         worked.map_err(|error| error.to_string())
     }
 
     async fn observe(self: &Arc<Self>) {
         let pickup = Arc::clone(self);
-        let counting = tokio::task::spawn_blocking(move || pickup.folders.waiting());
+        let counting = spawn_blocking(move || pickup.folders.waiting());
         // `look` says why it cannot be read.
         if let Ok(Ok(files)) = counting.await {
             self.observer.record(IntakeActivity::FilesWaiting(files));
         }
     }
 
-    /// Files wait for this; logged once.
-    fn meet(&self, why: String) {
+    /// No files are taken because of this; logged once.
+    fn meet(&self, obstacle: Obstacle) {
         let mut known = self.obstacle.lock();
-        if known.as_ref() != Some(&why) {
-            tracing::warn!(
-                intake = self.name,
-                error = why,
-                "files wait in the pickup folder"
-            );
-            *known = Some(why);
+        if known.as_ref() == Some(&obstacle) {
+            return;
         }
+        let intake = &*self.name;
+        match &obstacle {
+            Obstacle::Waiting(error) => {
+                tracing::warn!(intake, error, "files wait in the pickup folder");
+            }
+            Obstacle::Elsewhere(error) => tracing::warn!(
+                intake,
+                error,
+                "another process takes the files of the pickup folder"
+            ),
+        }
+        *known = Some(obstacle);
     }
 
     fn overcome(&self) {
@@ -312,6 +353,10 @@ impl Pickup {
             );
         }
     }
+}
+
+fn waiting(error: impl std::fmt::Display) -> Obstacle {
+    Obstacle::Waiting(error.to_string())
 }
 
 fn no_answer() -> QueueError {

@@ -64,11 +64,14 @@ impl PickupConfig {
         self.badmail.clone().unwrap_or_else(beside)
     }
 
-    /// Where files are while they are being committed: beside the folder, so that it is on the same disk.
+    /// Where files are while they are being committed: beside the folder, so that it is on the same disk. A link to the
+    /// folder is resolved, so that there is one for all its names.
     pub fn taken(&self) -> PathBuf {
-        let mut name = self.folder.file_name().unwrap_or_default().to_owned();
+        let folder = self.folder.canonicalize();
+        let folder = folder.unwrap_or_else(|_| self.folder.clone());
+        let mut name = folder.file_name().unwrap_or_default().to_owned();
         name.push("-taken");
-        self.folder.with_file_name(name)
+        folder.with_file_name(name)
     }
 
     /// How long a file has to be unchanged.

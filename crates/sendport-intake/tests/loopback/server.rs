@@ -64,6 +64,8 @@ async fn bind(settings: &str, recorder: &Arc<Recorder>) -> Result<SmtpIntake, St
         clock: Arc::new(SystemClock),
         folder: std::env::temp_dir(),
         default_hostname: "mail.test".to_owned(),
+        host_name: "mail".to_owned(),
+        database: "sqlite:a.db".to_owned(),
     };
     SmtpIntake::bind("test", &settings, dependencies).await
 }

@@ -143,9 +143,13 @@ fn a_folder_that_cannot_be_used_is_named() {
     let site = Site::new("");
     let pickup = site.start();
     let mut settings = pickup.settings.clone();
-    assert!(folder_findings(&settings, false).problems.is_empty());
+    assert!(
+        folder_findings(&settings, false, "sqlite:a.db")
+            .problems
+            .is_empty()
+    );
     settings.folder = site.path("missing");
-    let found = folder_findings(&settings, true).problems;
+    let found = folder_findings(&settings, true, "sqlite:a.db").problems;
     assert!(
         found[0].what.contains("install -d") && found[0].what.contains("3733"),
         "{found:?}"
@@ -164,7 +168,7 @@ fn a_folder_that_everybody_can_write_to_is_a_warning() {
     let settings = site.start().settings.clone();
     let warnings = |mode: u32, is_sendmail| {
         fs::set_permissions(&settings.folder, fs::Permissions::from_mode(mode)).unwrap();
-        let warnings = folder_findings(&settings, is_sendmail).warnings;
+        let warnings = folder_findings(&settings, is_sendmail, "sqlite:a.db").warnings;
         warnings
             .into_iter()
             .map(|it| it.what)
@@ -176,4 +180,65 @@ fn a_folder_that_everybody_can_write_to_is_a_warning() {
     assert_eq!(warnings(0o3733, true), "");
     assert!(warnings(0o2733, true).contains("sticky bit"));
     assert!(warnings(0o1733, true).contains("set-group-ID"));
+}
+
+/// The log of an intake that may take no files.
+fn obstacle(pickup: &Pickup) -> Option<String> {
+    match &*pickup.obstacle.lock() {
+        Some(Obstacle::Elsewhere(why) | Obstacle::Waiting(why)) => Some(why.clone()),
+        None => None,
+    }
+}
+
+#[tokio::test]
+async fn of_two_services_with_one_folder_only_one_takes_files() {
+    let site = Site::new("");
+    let first = site.start();
+    first.look().await;
+    std::os::unix::fs::symlink(site.path("pickup"), site.path("link")).unwrap();
+    let second = site.start_at("link", "sqlite:b.db");
+    site.write("a.eml", FILE);
+    second.look().await;
+    assert_eq!(site.names("pickup"), ["a.eml"]);
+    let process = format!("process {} on db1", std::process::id());
+    let expected = format!("{process} takes the files of this folder for sqlite:a.db");
+    assert_eq!(obstacle(&second), Some(expected));
+    let check = |database| folder_findings(&second.settings, false, database);
+    let problem = &check("sqlite:b.db").problems[0].what;
+    let expected = format!("{process} takes the files of ");
+    assert!(
+        problem.starts_with(&expected) && problem.contains("for sqlite:a.db;"),
+        "{problem}"
+    );
+    let own = check("sqlite:a.db");
+    assert_eq!((own.problems, own.taken_by), (Vec::new(), Some(process)));
+    first.look().await;
+    assert_eq!(site.names("pickup").len(), 0);
+    drop(first);
+    site.write("b.eml", FILE);
+    second.look().await;
+    assert_eq!(site.names("pickup").len(), 0, "the second one takes over");
+    assert_eq!(obstacle(&second), None);
+    assert_eq!(site.database.messages.lock().len(), 2);
+    assert_eq!(check("sqlite:b.db").problems, []);
+}
+
+#[tokio::test]
+async fn files_that_another_database_may_have_are_not_sent_again() {
+    let site = Site::new("");
+    site.database.loses_answers.store(true, Ordering::Relaxed);
+    site.write("a.eml", FILE);
+    site.start().look().await;
+    assert_eq!(site.names("pickup-taken").len(), 1);
+    let other = site.start_at("pickup", "sqlite:b.db");
+    other.look().await;
+    let why = obstacle(&other).unwrap();
+    let expected =
+        "pickup-taken has files that were taken for sqlite:a.db, which may have committed them: ";
+    assert!(why.contains(expected), "{why}");
+    fs::remove_file(site.path("pickup-taken/.lock")).unwrap();
+    site.database.loses_answers.store(false, Ordering::Relaxed);
+    other.look().await;
+    assert_eq!(site.names("pickup-taken").len(), 0);
+    assert_eq!(obstacle(&other), None);
 }

@@ -86,7 +86,12 @@ impl Site {
 
     /// The intake, as after a start.
     fn start(&self) -> Arc<Pickup> {
-        let folder = self.path("pickup");
+        self.start_at("pickup", "sqlite:a.db")
+    }
+
+    /// That of a service with another name of the folder, or another database.
+    fn start_at(&self, folder: &str, database: &str) -> Arc<Pickup> {
+        let folder = self.path(folder);
         let text = format!(
             "kind = \"pickup\"\nfolder = {folder:?}\nsettle_time = \"0s\"\nsend_port = \"default\"\nallow_senders = \
              [\"contoso.com\"]\nlocal_domain = \"contoso.com\"\n{}",
@@ -100,6 +105,8 @@ impl Site {
             clock: Arc::new(SystemClock),
             folder: self.root.path().to_owned(),
             default_hostname: "db1.test".to_owned(),
+            host_name: "db1".to_owned(),
+            database: database.to_owned(),
         };
         let settings = config.pickup().unwrap();
         let name = |_| Some("www-data".to_owned());
@@ -147,9 +154,8 @@ impl Site {
 
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();
-    let mut names: Vec<_> = entries
-        .map(|it| it.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let names = entries.map(|it| it.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.filter(|name| name != ".lock").collect();
     names.sort();
     names
 }

@@ -104,6 +104,8 @@ impl Server {
             clock: Arc::new(SystemClock),
             folder: std::env::temp_dir(),
             default_hostname: "mail.test".to_owned(),
+            host_name: "mail".to_owned(),
+            database: "sqlite:a.db".to_owned(),
         };
         let intake = Intake::new("test".to_owned(), *settings, dependencies).unwrap();
         Self {
