@@ -53,6 +53,14 @@ impl Network {
         }
     }
 
+    /// It is wider than any organization: shorter than 8 bits in IPv4, than 16 bits in IPv6.
+    pub fn is_of_everybody(&self) -> bool {
+        match self.0 {
+            IpNet::V4(network) => network.prefix_len() < 8,
+            IpNet::V6(network) => network.prefix_len() < 16,
+        }
+    }
+
     /// All of its addresses are of this host.
     pub fn is_loopback(&self) -> bool {
         let inside = |network: &Self| network.0.contains(&self.0);

@@ -146,8 +146,8 @@ const OTHER_PROTOCOLS: [&str; 10] = [
     "GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "DELETE", "PATCH", "TRACE", "PRI",
 ];
 
-/// Parses one line, without its end.
-pub(crate) fn parse(line: &str) -> Result<Command, SyntaxError> {
+/// Parses one line, without its end. `postmaster` is that of this server.
+pub(crate) fn parse(line: &str, postmaster: Option<&Address>) -> Result<Command, SyntaxError> {
     let (verb, rest) = line.split_at(line.find([' ', '\t']).unwrap_or(line.len()));
     let rest = rest.trim_matches([' ', '\t']);
     let alone = |command: Command| match rest.is_empty() {
@@ -159,7 +159,7 @@ pub(crate) fn parse(line: &str) -> Result<Command, SyntaxError> {
         "EHLO" => Ok(Command::Ehlo(rest.to_owned())),
         "HELO" => Ok(Command::Helo(rest.to_owned())),
         "MAIL" => mail(rest).map(|mail| Command::Mail(Box::new(mail))),
-        "RCPT" => rcpt(rest).map(|rcpt| Command::Rcpt(Box::new(rcpt))),
+        "RCPT" => rcpt(rest, postmaster).map(|rcpt| Command::Rcpt(Box::new(rcpt))),
         "DATA" => alone(Command::Data),
         "BDAT" => chunk(rest).map(Command::Bdat).ok_or(SyntaxError::Chunk),
         "RSET" => alone(Command::Rset),
@@ -208,21 +208,28 @@ fn mail(rest: &str) -> Result<Mail, SyntaxError> {
     Ok(mail)
 }
 
-fn rcpt(rest: &str) -> Result<Rcpt, SyntaxError> {
+fn rcpt(rest: &str, postmaster: Option<&Address>) -> Result<Rcpt, SyntaxError> {
     let expected = SyntaxError::Arguments("expected RCPT TO:<address>, and parameters");
     let (path, parameters) = path::split(rest, "TO:").ok_or(expected)?;
     let mut parameters = Parameters::parse(parameters)?;
     let rcpt = Rcpt {
         notify: parameters.take("NOTIFY", parameters::notify)?,
         original: parameters.take("ORCPT", parameters::original)?,
-        path: match path::parse(path).map_err(SyntaxError::Path)? {
-            Path::Null => return Err(SyntaxError::Path(PathError::NullRecipient)),
-            Path::Address(address) => address,
-        },
+        path: forward_path(path, postmaster).map_err(SyntaxError::Path)?,
         needs_smtp_utf8: !path.is_ascii(),
     };
     parameters.finish()?;
     Ok(rcpt)
+}
+
+fn forward_path(path: &str, postmaster: Option<&Address>) -> Result<Address, PathError> {
+    if path::is_postmaster(path) {
+        return postmaster.cloned().ok_or(PathError::NoPostmaster);
+    }
+    match path::parse(path)? {
+        Path::Null => Err(PathError::NullRecipient),
+        Path::Address(address) => Ok(address),
+    }
 }
 
 /// MAIL of a file: a path and parameters, as they stand behind `MAIL FROM:`. A name without a domain is of `domain`.
@@ -237,7 +244,7 @@ pub(crate) fn mail_of_file(value: &str, domain: &str) -> Result<Mail, SyntaxErro
 
 /// RCPT of a file, likewise.
 pub(crate) fn rcpt_of_file(value: &str, domain: &str) -> Result<Rcpt, SyntaxError> {
-    rcpt(&with_domain("TO:", value, domain))
+    rcpt(&with_domain("TO:", value, domain), None)
 }
 
 fn with_domain(keyword: &str, value: &str, domain: &str) -> String {

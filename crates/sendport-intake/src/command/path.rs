@@ -28,6 +28,8 @@ pub(crate) enum PathError {
     Route,
     /// `RCPT TO:<>`: 550 5.7.1.
     NullRecipient,
+    /// `RCPT TO:<postmaster>`, and there is none: 550 5.1.1.
+    NoPostmaster,
     /// Beyond ASCII without the parameter `SMTPUTF8`: 553 5.6.7 (RFC 6531 section 3.5).
     NeedsSmtpUtf8,
 }
@@ -47,6 +49,11 @@ impl PathError {
                 550,
                 "5.7.1",
                 "relaying denied: the null path is no recipient",
+            ),
+            Self::NoPostmaster => Reply::new(
+                550,
+                "5.1.1",
+                "there is no postmaster here: its administrator has to set postmaster of the intake",
             ),
             Self::NeedsSmtpUtf8 => Reply::new(
                 553,
@@ -86,6 +93,12 @@ fn find_outside_quotes(text: &str, wanted: impl Fn(char) -> bool) -> Option<usiz
         }
         None
     })
+}
+
+/// `<postmaster>` without a domain, which every server has (RFC 5321 section 4.1.1.3).
+pub(super) fn is_postmaster(path: &str) -> bool {
+    let inner = path.strip_prefix('<').and_then(|it| it.strip_suffix('>'));
+    inner.unwrap_or(path).eq_ignore_ascii_case("postmaster")
 }
 
 /// An address that is written as SMTP has it: no name, no comment, no space beside it.

@@ -2,6 +2,10 @@ use sendport_core::domain::NotifyOn;
 
 use super::*;
 
+fn parse(line: &str) -> Result<Command, SyntaxError> {
+    super::parse(line, None)
+}
+
 fn mail_of(line: &str) -> Mail {
     match parse(line) {
         Ok(Command::Mail(mail)) => *mail,
@@ -77,7 +81,7 @@ fn what_is_no_path_is_refused() {
         ("MAIL FROM:<\u{fc}@x.test>", "553 5.6.7 "),
         ("MAIL FROM:<a@\u{fc}.test>", "553 5.6.7 "),
         ("RCPT TO:<>", "550 5.7.1 "),
-        ("RCPT TO:<postmaster>", "501 5.1.3 "),
+        ("RCPT TO:<webmaster>", "501 5.1.3 "),
         ("RCPT TO:<@a.test,@b.test:c@x.test>", "550 5.7.1 "),
         ("RCPT TO:<a%y.test@x.test>", "550 5.7.1 "),
         ("RCPT TO:<a\u{ff05}y.test@x.test>", "550 5.7.1 "),
@@ -223,4 +227,27 @@ fn a_response_of_auth_is_not_in_its_debug_text() {
     );
     assert!(!format!("{auth:?}").contains("AGVy"));
     assert!(parse("AUTH").is_err() && parse("AUTH PLAIN x y").is_err());
+}
+
+#[test]
+fn the_postmaster_of_this_server_needs_no_domain() {
+    let own: Address = "dba@contoso.com".parse().unwrap();
+    for line in [
+        "RCPT TO:<postmaster>",
+        "rcpt to:<PostMaster>",
+        "RCPT TO: Postmaster NOTIFY=NEVER",
+    ] {
+        let Ok(Command::Rcpt(rcpt)) = super::parse(line, Some(&own)) else {
+            panic!("{line}");
+        };
+        assert_eq!(rcpt.path, own, "{line}");
+    }
+    let without = refusal("RCPT TO:<Postmaster>");
+    assert!(
+        without.starts_with("550 5.1.1 ") && without.contains("set postmaster"),
+        "{without}"
+    );
+    assert!(refusal("RCPT TO:<root>").starts_with("501 5.1.3 "));
+    let elsewhere = super::parse("RCPT TO:<postmaster@fabrikam.com>", Some(&own));
+    assert!(matches!(elsewhere, Ok(Command::Rcpt(rcpt)) if rcpt.path != own));
 }

@@ -142,7 +142,7 @@ impl Session {
             Ok(line) => line,
             Err(error) => return Ok(self.refuse_line(error)),
         };
-        let parsed = parse(&line);
+        let parsed = parse(&line, self.intake.settings.postmaster.as_ref());
         let is_auth = matches!(parsed, Ok(Command::Auth(_)));
         if line.len() + 2 > COMMAND_LINE && !is_auth {
             return Ok(self.refuse_line(LineError::TooLong));

@@ -1,13 +1,14 @@
 //! What is wrong with the settings, across keys.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use sendport_core::byte_size::ByteSize;
 use sendport_core::domain::{MOST_RECIPIENTS, domain_to_ascii, shown_name};
 use sendport_core::problem::Problem;
 
-use super::{IntakeTls, SmtpIntakeConfig, UserRule};
+use super::{DomainPattern, IntakeTls, SmtpIntakeConfig, UserRule};
 use crate::users::PasswordHash;
 
 /// The longest wait that a setting may ask for.
@@ -25,6 +26,7 @@ impl SmtpIntakeConfig {
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         self.check_addresses(&mut problems);
+        self.check_open_relay(&mut problems);
         self.check_tls(&mut problems);
         self.check_users(&mut problems);
         self.check_limits(&mut problems);
@@ -34,11 +36,7 @@ impl SmtpIntakeConfig {
     /// What others than this host can do without authentication or encryption; keys as in
     /// [`SmtpIntakeConfig::problems`].
     pub fn warnings(&self) -> Vec<Problem> {
-        let Some(open) = self
-            .listen
-            .iter()
-            .find(|it| !it.ip().to_canonical().is_loopback())
-        else {
+        let Some(open) = self.reachable_listener() else {
             return Vec::new();
         };
         let mut warnings = Vec::new();
@@ -74,6 +72,37 @@ impl SmtpIntakeConfig {
         warnings
     }
 
+    /// An address that others than this host can reach.
+    fn reachable_listener(&self) -> Option<&SocketAddr> {
+        let mut listen = self.listen.iter();
+        listen.find(|it| !it.ip().to_canonical().is_loopback())
+    }
+
+    /// A reverse-path is easily forged: the clients and the domains of recipients decide.
+    fn check_open_relay(&self, problems: &mut Vec<Problem>) {
+        let Some(open) = self.reachable_listener().filter(|_| !self.allow_open_relay) else {
+            return;
+        };
+        let domains = &self.allow_recipient_domains;
+        let of_intake = ("allow_clients".to_owned(), &self.allow_clients, domains);
+        let of_clients = self.client.iter().map(|(name, rule)| {
+            let key = format!("client.{}.addresses", shown_name(name));
+            let domains = rule.allow_recipient_domains.as_ref().unwrap_or(domains);
+            (key, &rule.addresses, domains)
+        });
+        for (key, clients, domains) in std::iter::once(of_intake).chain(of_clients) {
+            let everybody = clients.iter().find(|network| network.is_of_everybody());
+            if let Some(network) = everybody.filter(|_| domains.contains(&DomainPattern::Any)) {
+                let what = format!(
+                    "an open relay: {network} can reach {open} and send to any domain without authentication, which \
+                     spammers find within hours; name your networks, or your domains in allow_recipient_domains, or \
+                     write allow_open_relay = true"
+                );
+                problems.push(Problem::new(key, what));
+            }
+        }
+    }
+
     fn check_addresses(&self, problems: &mut Vec<Problem>) {
         let mut add = |key: &str, what: &str| problems.push(Problem::new(key, what));
         if self.listen.is_empty() {
@@ -93,6 +122,14 @@ impl SmtpIntakeConfig {
                 "allow_clients",
                 "nobody may send: add addresses, or users ([intake.<name>.user.<name>])",
             );
+        }
+        let mut domains = self.allow_recipient_domains.iter();
+        if let Some(postmaster) = &self.postmaster
+            && !domains.any(|it| it.matches(postmaster.domain()))
+        {
+            let domain = postmaster.domain();
+            let what = format!("nobody may send to {domain}: add it to allow_recipient_domains");
+            add("postmaster", &what);
         }
         for (name, _) in self
             .client

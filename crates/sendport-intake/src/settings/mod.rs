@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sendport_core::byte_size::ByteSize;
-use sendport_core::domain::Network;
+use sendport_core::domain::{Address, Network};
 use sendport_core::problem::Problem;
 use serde::{Deserialize, Serialize};
 
@@ -115,6 +115,11 @@ pub struct SmtpIntakeConfig {
     /// which has no address literal in it.
     #[serde(default = "any_domain")]
     pub allow_recipient_domains: Vec<DomainPattern>,
+    /// Clients from anywhere may send to any domain without authentication.
+    #[serde(default)]
+    pub allow_open_relay: bool,
+    /// Gets what is sent to `<postmaster>` without a domain (RFC 5321 section 4.5.1).
+    pub postmaster: Option<Address>,
     /// Rules for some clients, by a name of your choice. Their addresses may relay, too. Where networks overlap,
     /// the smallest one counts.
     #[serde(default)]

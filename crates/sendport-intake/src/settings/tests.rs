@@ -12,6 +12,8 @@ const EVERY_KEY: &str = r#"
     allow_senders = ["contoso.com"]
     allow_null_sender = true
     allow_recipient_domains = ["*"]
+    allow_open_relay = true
+    postmaster = "dba@contoso.com"
     allow_cleartext_auth = true
     tls = "starttls_required"
     certificate_file = "server.pem"
@@ -183,6 +185,10 @@ fn a_setting_that_cannot_work_is_a_problem() {
         ("max_message_size = '1KB'".to_owned(), &["max_message_size"]),
         ("max_message_size = '1GB'".to_owned(), &["max_message_size"]),
         (
+            "allow_recipient_domains = ['fabrikam.com']\npostmaster = 'dba@contoso.com'".to_owned(),
+            &["postmaster"],
+        ),
+        (
             "[timeout]\ncommit = '0s'\ncommand = '2d'".to_owned(),
             &["timeout.command", "timeout.commit"],
         ),
@@ -220,6 +226,42 @@ fn what_others_can_do_is_warned_of() {
     }
     let mapped = MINIMAL.replace("127.0.0.1:25", "[::ffff:127.0.0.1]:25");
     assert_eq!(settings(&mapped).warnings(), []);
+}
+
+#[test]
+fn an_open_relay_does_not_start_unless_it_is_meant() {
+    let open = MINIMAL.replace("127.0.0.1:25", "[::]:25");
+    let everybody = "allow_clients = ['127.0.0.1', '0.0.0.0/0']";
+    let client = "[client.all]\naddresses = ['::/0']";
+    for (listener, added, expected) in [
+        (&*open, everybody.to_owned(), &["allow_clients"][..]),
+        (
+            &open,
+            "allow_clients = ['128.0.0.0/1']".to_owned(),
+            &["allow_clients"],
+        ),
+        (&open, client.to_owned(), &["client.all.addresses"]),
+        (
+            &open,
+            format!("{client}\nallow_recipient_domains = ['contoso.com']"),
+            &[],
+        ),
+        (
+            &open,
+            format!("{everybody}\nallow_recipient_domains = ['contoso.com']"),
+            &[],
+        ),
+        (
+            &open,
+            "allow_clients = ['10.0.0.0/8', 'fd00::/16']".to_owned(),
+            &[],
+        ),
+        (&open, format!("allow_open_relay = true\n{everybody}"), &[]),
+        (MINIMAL, everybody.to_owned(), &[]),
+    ] {
+        let problems = settings(&format!("{listener}\n{added}")).problems();
+        assert_eq!(keys(&problems), expected, "{added}: {problems:?}");
+    }
 }
 
 const PICKUP: &str = r#"

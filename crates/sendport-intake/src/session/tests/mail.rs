@@ -258,3 +258,36 @@ async fn a_queue_that_takes_nothing_is_answered_before_and_after_the_content() {
         assert_eq!(noop, "250 2.0.0 ok");
     }
 }
+
+#[tokio::test]
+async fn the_postmaster_gets_what_is_addressed_to_the_server() {
+    let server = Server::new("postmaster = 'dba@contoso.com'");
+    server
+        .lines(&[
+            "EHLO client.test",
+            "MAIL FROM:<a@contoso.com>",
+            "RCPT TO:<Postmaster>",
+            "DATA",
+            "Subject: x",
+            "",
+            ".",
+        ])
+        .await;
+    let (message, _) = server.message();
+    let [postmaster] = &message.envelope.recipients[..] else {
+        panic!("{:?}", message.envelope);
+    };
+    assert_eq!(postmaster.address.as_str(), "dba@contoso.com");
+    let foreign = Server::new("postmaster = 'dba@contoso.com'").client("192.0.2.1");
+    let replies = foreign
+        .lines(&[
+            "EHLO x",
+            "MAIL FROM:<a@contoso.com>",
+            "RCPT TO:<postmaster>",
+        ])
+        .await;
+    assert!(
+        replies.last().unwrap().starts_with("550 5.7.1 "),
+        "{replies:?}"
+    );
+}
