@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead};
 
+use sendport_intake::submission::without_byte_order_mark;
+
 /// Longest header section; the intake takes a shorter one.
 const LONGEST_HEADER: usize = 4 << 20;
 
@@ -42,6 +44,11 @@ impl<R: BufRead> Input<R> {
         loop {
             let begins_line = self.at_line_start;
             let Some(piece) = self.piece()? else { break };
+            let piece = match is_first {
+                true => without_byte_order_mark(piece)
+                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?,
+                false => piece,
+            };
             if std::mem::take(&mut is_first)
                 && (piece.starts_with(b"From ") || piece.starts_with(b">From "))
             {
@@ -146,6 +153,16 @@ mod tests {
         let (header, rest) = read(text, false);
         assert_eq!((&*header, &*rest), ("Subject: x\n\n", "From here on\n"));
         assert_eq!(read("From: a@x.test\n\n", false).0, "From: a@x.test\n\n");
+    }
+
+    #[test]
+    fn a_byte_order_mark_of_utf8_is_left_out_and_utf16_is_named() {
+        let (header, rest) = read("\u{feff}Subject: x\n\n\u{feff}text\n", false);
+        assert_eq!((&*header, &*rest), ("Subject: x\n\n", "\u{feff}text\n"));
+        assert_eq!(read("\u{feff}\n\u{feff}x", false).0, "\n");
+        let utf16 = b"\xff\xfeS\0u\0b\0".as_slice();
+        let error = Input::new(utf16, false).header().expect_err("refused");
+        assert!(error.to_string().contains("UTF-16"), "{error}");
     }
 
     #[test]

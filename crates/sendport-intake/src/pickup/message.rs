@@ -16,6 +16,7 @@ use crate::content::incoming::{Accepted, Defect, IncomingContent, LONGEST_HEADER
 use crate::content::memory::Reservation;
 use crate::content::preface::{Preface, Source, Trace};
 use crate::reply::Reply;
+use crate::submission::byte_order_mark::{Utf16, without_byte_order_mark};
 use crate::submission::crlf::CrlfConverter;
 use crate::submission::envelope_fields::EnvelopeFields;
 use crate::submission::header_addresses::{self, HeaderAddressError, with_domains};
@@ -65,6 +66,12 @@ impl From<Defect> for NotRead {
             Defect::NoSpace | Defect::NotStored => Self::Later(defect.reply().line()),
             other => Self::Refused(other.reply()),
         }
+    }
+}
+
+impl From<Utf16> for NotRead {
+    fn from(error: Utf16) -> Self {
+        Self::Refused(Reply::new(550, "5.6.0", error.to_string()))
     }
 }
 
@@ -191,7 +198,11 @@ impl Pickup {
         let mut lines = Vec::new();
         let section = loop {
             let piece = read_piece(&file)?;
-            converter.convert(&piece, &mut lines);
+            let text = match lines.is_empty() {
+                true => without_byte_order_mark(&piece)?,
+                false => &piece,
+            };
+            converter.convert(text, &mut lines);
             match scan.resume(&lines) {
                 ScanResult::End { at, .. } => break at,
                 ScanResult::Incomplete if piece.is_empty() => {

@@ -229,6 +229,23 @@ async fn the_header_is_the_envelope_where_there_is_no_other() {
 }
 
 #[tokio::test]
+async fn a_byte_order_mark_is_left_out_and_utf16_is_named() {
+    let site = Site::new("");
+    let (message, text) = site.message(&format!("\u{feff}{FILE}")).await;
+    assert_eq!(message.envelope.reverse_path.as_str(), "a@contoso.com");
+    assert!(!text.contains('\u{feff}'), "{text}");
+    let utf16: Vec<u8> = format!("\u{feff}{FILE}")
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let refusal = site.refusal(utf16).await;
+    assert!(
+        refusal.contains("550 5.6.0 the message is UTF-16"),
+        "{refusal}"
+    );
+}
+
+#[tokio::test]
 async fn a_missing_from_is_the_sender() {
     let site = Site::new("allow_null_sender = true\n");
     for (name, from) in [
