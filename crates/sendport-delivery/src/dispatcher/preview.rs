@@ -172,10 +172,7 @@ async fn redirected(
     sources: &Sources<'_>,
 ) -> Result<(Draft, PreviewTexts), ComposeError> {
     *alert = received::without_from(alert.clone());
-    let contents = AsFile {
-        stored,
-        received: sources.received,
-    };
+    let contents = AsFile::read(alert, stored, sources).await?;
     rendered(alert, port, variant, &sources.with(&contents)).await
 }
 

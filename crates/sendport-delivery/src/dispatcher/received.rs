@@ -228,13 +228,18 @@ impl Dispatcher {
             token: lease.token,
             value: without_from(lease.value.clone()),
         };
-        let contents = AsFile {
-            stored: &stored,
-            received: &*self.parts.received,
+        let memory_permit = match memory_permit {
+            Some(memory_permit) => memory_permit,
+            // As bytes, and as base64.
+            None => {
+                let bytes = stored.size_bytes.saturating_mul(3);
+                self.reserve_memory(bytes, self.copies(&port.name)).await?
+            }
         };
+        let contents = AsFile::read(&lease.value, &stored, &sources).await?;
         sources.contents = &contents;
         self.compose(
-            memory_permit,
+            Some(memory_permit),
             &lease,
             port,
             envelope,
@@ -274,14 +279,22 @@ pub(super) fn without_from(alert: Alert) -> Alert {
     }
 }
 
-/// A received message as that attachment.
-pub(super) struct AsFile<'a> {
-    pub(super) stored: &'a StoredMessage,
-    pub(super) received: &'a dyn ReceivedSource,
+/// A received message as that attachment, as it would be passed on.
+pub(super) struct AsFile(Vec<u8>);
+
+impl AsFile {
+    pub(super) async fn read(
+        alert: &Alert,
+        stored: &StoredMessage,
+        sources: &Sources<'_>,
+    ) -> Result<Self, ComposeError> {
+        let message = sources.octets(alert, stored).await?;
+        Ok(Self(passed_on(message)))
+    }
 }
 
 #[async_trait]
-impl AttachmentSource for AsFile<'_> {
+impl AttachmentSource for AsFile {
     /// Nothing of it is left out.
     async fn whole_alert(&self, _alert: AlertId) -> Result<Option<LoadResult>, StoreError> {
         Ok(None)
@@ -296,27 +309,20 @@ impl AttachmentSource for AsFile<'_> {
             content_id: None,
             description: None,
             transfer_encoding: TransferEncoding::Base64,
-            size_bytes: self.stored.size_bytes,
+            size_bytes: self.0.len() as u64,
         }])
     }
 
     async fn attachment_content(
         &self,
-        alert: AlertId,
+        _alert: AlertId,
         _attachment: AttachmentId,
         from: u64,
         at_most: u32,
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        let piece = PIECE as u64;
-        let ordinal = u32::try_from(from / piece).unwrap_or(u32::MAX);
-        let found = self.received.received_piece(alert, ordinal).await?;
-        let rest = |found: Vec<u8>| {
-            let start = usize::try_from(from % piece).unwrap_or(0);
-            let rest = found.get(start..).unwrap_or_default();
-            rest[..rest.len().min(at_most as usize)].to_vec()
-        };
-        Ok(found
-            .map(rest)
-            .or_else(|| (from == self.stored.size_bytes).then(Vec::new)))
+        let rest = usize::try_from(from)
+            .ok()
+            .and_then(|from| self.0.get(from..));
+        Ok(rest.map(|rest| rest[..rest.len().min(at_most as usize)].to_vec()))
     }
 }

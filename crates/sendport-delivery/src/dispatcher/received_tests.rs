@@ -138,6 +138,12 @@ async fn a_redirect_wraps_it_and_names_its_recipients() {
     assert!(body.contains("hidden@contoso.com"), "{body}");
     assert!(body.contains("Content-Type: message/rfc822"), "{body}");
     assert!(body.contains("\r\nSubject: scan\r\n"), "{body}");
+    let (_, file) = body
+        .split_once("Content-Type: message/rfc822")
+        .expect("a file");
+    for removed in ["Bcc:", "Return-Path:"] {
+        assert!(!file.contains(removed), "{file}");
+    }
 }
 
 #[tokio::test]
