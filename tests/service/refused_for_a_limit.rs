@@ -1,4 +1,4 @@
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::site::Site;
 use crate::support::limiting_peer::{LimitingPeer, PeerLimits, Refusal};
@@ -24,12 +24,10 @@ const REFUSALS: [Refusal; 4] = [
 
 const ALERTS: u32 = 100;
 
-/// Connections that the relay may see within so long: each that there may be meets the limit once, and
-/// once more where it begins before the refusals of the others are known; two alerts find that nothing
-/// else works, and one connection makes each probe, 2, 4, 8 seconds and so on after the one before. One
-/// probe may be made by an alert that probed before.
-fn bound(elapsed: Duration) -> usize {
-    2 * 10 + 2 + (elapsed.as_secs() + 2).ilog2() as usize
+/// Connections that may begin after the relay is known to refuse: one of each that there may be, which began before it
+/// knew, and one for each pause that it made since, of 2, 4, 8 seconds and so on.
+fn bound(paused: f64) -> usize {
+    10 + (paused + 2.0).log2().ceil() as usize
 }
 
 /// It is refused for a while, nothing is spent, and then everything is relayed.
@@ -39,19 +37,22 @@ async fn wait_out(refusal: Refusal, max_connections: &str) {
     let relay = plain_relay(peer.address) + max_connections;
     let site = Site::new(&send_port_over(&relay));
     insert_many(&site, ALERTS);
-    let started = Instant::now();
     let service = site.run();
+    let refuses = "SELECT count(*) FROM Relay WHERE Reply LIKE '4%' AND RetryAt IS NOT NULL";
+    site.wait_until(refuses, "1", Duration::from_secs(60)).await;
+    let before = peer.seen().connects.len();
     // Pauses of 2, 4 and 8 seconds.
     let probed_twice = "SELECT count(*) FROM Relay WHERE Reply LIKE '4%'
          AND (julianday(RetryAt) - julianday(Since)) * 86400 > 13.9";
     site.wait_until(probed_twice, "1", Duration::from_secs(60))
         .await;
 
-    let connects = peer.seen().connects.len();
-    let elapsed = started.elapsed();
+    let connects = peer.seen().connects.len() - before;
+    let paused = "SELECT CAST((julianday(RetryAt) - julianday(Since)) * 86400 AS TEXT) FROM Relay";
+    let paused: f64 = site.value(paused).parse().expect("seconds");
     assert!(
-        connects <= bound(elapsed),
-        "{refusal:?}: {connects} connections in {elapsed:?}"
+        connects <= bound(paused),
+        "{refusal:?}: {connects} connections in {paused} seconds"
     );
     let spent = "SELECT max(AttemptCount) FROM AlertState";
     assert_eq!(site.value(spent), "0", "{refusal:?}");
