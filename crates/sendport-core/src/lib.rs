@@ -16,6 +16,7 @@ pub mod file_watch;
 #[cfg(test)]
 #[path = "../../../tests/support/fixture.rs"]
 mod fixture;
+pub mod header_fields;
 pub mod problem;
 pub mod received_content;
 pub mod regular_file;

@@ -3,6 +3,7 @@
 use mail_parser::{HeaderName, HeaderValue, MessageParser};
 use memchr::memchr;
 use sendport_core::domain::{Address, Mailbox};
+use sendport_core::header_fields::fields;
 
 /// Longest text of From, and longest subject, in characters, as their columns have them.
 const LONGEST_FROM: usize = 1000;
@@ -172,12 +173,8 @@ impl AddressList {
 
 /// Number of fields with this name.
 pub(crate) fn count(section: &[u8], name: &[u8]) -> usize {
-    let lines = section.split(|&byte| byte == b'\n');
-    let names = lines.filter(|line| !is_continuation(line));
-    names
-        .filter_map(field_name)
-        .filter(|found| found.eq_ignore_ascii_case(name))
-        .count()
+    let fields = fields(section).into_iter();
+    fields.filter(|field| field.is(section, name)).count()
 }
 
 fn mailboxes<'a>(values: impl Iterator<Item = &'a HeaderValue<'a>>) -> Option<String> {

@@ -2,7 +2,6 @@
 //! a client or a final delivery may write.
 
 mod content_type;
-mod fields;
 mod inspection;
 mod part;
 mod seven_bit;
@@ -10,7 +9,7 @@ mod seven_bit;
 pub use inspection::{AlreadyProtected, FromProblem, already_protected, from_field};
 pub use seven_bit::{NotChanged, for_a_signature, for_seven_bits};
 
-use fields::fields;
+use sendport_core::header_fields::{fields, without_fields};
 
 use crate::mime::HeaderPolicy;
 
@@ -20,7 +19,7 @@ const REMOVED: [&[u8]; 3] = [b"bcc", b"resent-bcc", b"return-path"];
 
 /// The message without `Bcc`, `Resent-Bcc` and `Return-Path` in its header section; every other octet as it came.
 pub fn passed_on(message: Vec<u8>) -> Vec<u8> {
-    without(message, |name| {
+    without_fields(message, |name| {
         REMOVED
             .iter()
             .any(|removed| name.eq_ignore_ascii_case(removed))
@@ -30,18 +29,9 @@ pub fn passed_on(message: Vec<u8>) -> Vec<u8> {
 /// The message with only the fields that a send port allows, beside those that any message has: what it signs or
 /// encrypts, it vouches for.
 pub fn with_allowed_fields(message: Vec<u8>, policy: &HeaderPolicy) -> Vec<u8> {
-    without(message, |name| {
+    without_fields(message, |name| {
         !std::str::from_utf8(name).is_ok_and(|name| policy.allows_submitted(name))
     })
-}
-
-fn without(mut message: Vec<u8>, is_removed: impl Fn(&[u8]) -> bool) -> Vec<u8> {
-    for field in fields(&message).into_iter().rev() {
-        if field.name(&message).is_some_and(&is_removed) {
-            message.drain(field.start..field.end);
-        }
-    }
-    message
 }
 
 /// The fields of a header section in order: the name, and the whole field with its CRLF.

@@ -4,8 +4,8 @@
 use memchr::memmem;
 
 use super::content_type::ContentType;
-use super::fields::{Field, fields};
 use super::seven_bit::NotChanged;
+use sendport_core::header_fields::{Field, fields};
 
 /// Most parts inside one another; RFC 5321 names no limit, and mail readers open fewer.
 pub(super) const DEEPEST: usize = 50;

@@ -4,7 +4,11 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use sendport_core::header_fields::without_fields;
 use uuid::Uuid;
+
+/// The fields of [`envelope_lines`].
+const ENVELOPE: [&[u8]; 2] = [b"X-Sender", b"X-Receiver"];
 
 /// Longest part of the name that comes from the Message-ID.
 const MAX_STEM: usize = 120;
@@ -93,25 +97,9 @@ fn safe_stem(message_id: &str) -> String {
 
 /// The message without the fields of a client that a reader of the folder could take for the envelope.
 pub(super) fn without_envelope_lines(message: &[u8]) -> Vec<u8> {
-    let mut kept = Vec::with_capacity(message.len());
-    let mut rest = message;
-    let mut is_left_out = false;
-    while !rest.is_empty() && !rest.starts_with(b"\r\n") {
-        let end = rest.windows(2).position(|two| two == b"\r\n");
-        let (line, behind) = rest.split_at(end.map_or(rest.len(), |at| at + 2));
-        if !line.starts_with(b" ") && !line.starts_with(b"\t") {
-            let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
-            let name = name.trim_ascii_end();
-            let is_named = |field: &&str| name.eq_ignore_ascii_case(field.as_bytes());
-            is_left_out = ["X-Sender", "X-Receiver"].iter().any(is_named);
-        }
-        if !is_left_out {
-            kept.extend_from_slice(line);
-        }
-        rest = behind;
-    }
-    kept.extend_from_slice(rest);
-    kept
+    without_fields(message.to_vec(), |name| {
+        ENVELOPE.iter().any(|it| name.eq_ignore_ascii_case(it))
+    })
 }
 
 #[cfg(test)]
