@@ -979,7 +979,7 @@ WHERE w.Place = 1;
 -- Why an alert has its status, what happens next, and what a person can do: one sentence a row, in the order of Part,
 -- At and Number. Read it for one alert.
 CREATE VIEW AlertExplanation AS
-WITH Fact AS NOT MATERIALIZED (
+WITH AlertDetail AS NOT MATERIALIZED (
     SELECT s.AlertId,
            -- When it expires; NULL if no instance has published its send port.
            CASE WHEN s.FinalAt IS NULL
@@ -1126,19 +1126,19 @@ SELECT s.AlertId, 4, 0, 'next',
                               FROM Instance i WHERE i.InstanceId = s.LeaseOwner),
                              'a running instance takes the alert over')
            WHEN q.HasInstance = 0 THEN 'nothing: ' || q.WaitingFor
-           WHEN f.RequestId IS NOT NULL THEN NULL
-           WHEN s.DueAt > f.LastAt THEN 'nothing: it expires before it is due'
+           WHEN d.RequestId IS NOT NULL THEN NULL
+           WHEN s.DueAt > d.LastAt THEN 'nothing: it expires before it is due'
            WHEN s.DueAt > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
                THEN CASE s.Status WHEN 'delayed' THEN 'an instance tries it again' ELSE 'an instance sends it' END
            WHEN q.WaitingFor IS NOT NULL THEN 'an instance sends it, once this is over: ' || q.WaitingFor
            ELSE 'an instance sends it within seconds' END
 FROM AlertState s
-JOIN Fact f ON f.AlertId = s.AlertId
+JOIN AlertDetail d ON d.AlertId = s.AlertId
 LEFT JOIN Queue q ON q.SendPort = s.SendPort AND q.Status = s.Status AND s.FinalAt IS NULL
 UNION ALL
-SELECT f.AlertId, 4, 1, 'next', f.LastAt, 'it expires, unless it is final by then'
-FROM Fact f
-WHERE f.LastAt IS NOT NULL
+SELECT d.AlertId, 4, 1, 'next', d.LastAt, 'it expires, unless it is final by then'
+FROM AlertDetail d
+WHERE d.LastAt IS NOT NULL
 UNION ALL
 SELECT s.AlertId, 4, 2, 'next', NULL,
        CASE WHEN q.RedirectTo LIKE '%_@_%' AND q.RedirectTo NOT GLOB '*[ ;,<>]*'
@@ -1163,8 +1163,8 @@ SELECT s.AlertId, 4, 3, 'next', NULL,
        coalesce(' (' || q.Comment || ')', '') ||
        CASE s.Status WHEN 'sending' THEN ', unless its message is on its way to the relay already' ELSE '' END
 FROM AlertState s
-JOIN Fact f ON f.AlertId = s.AlertId
-JOIN OperatorRequest q ON q.RequestId = f.RequestId
+JOIN AlertDetail d ON d.AlertId = s.AlertId
+JOIN OperatorRequest q ON q.RequestId = d.RequestId
 UNION ALL
 -- What a person can do.
 SELECT g.AlertId, 5, g.Ordinal, 'advice', NULL, e.Advice
@@ -1186,13 +1186,13 @@ SELECT s.AlertId, 5, 2000000, 'advice', NULL,
            WHEN s.Status = 'relayed'
                THEN 'if a recipient has no message, the administrator of the relay finds it by its Message-ID'
            WHEN s.BodyPurgedAt IS NOT NULL THEN 'its body was purged: insert it again'
-           WHEN s.FinalAt IS NOT NULL AND f.InDoubtAs IS NOT NULL
-               THEN 'it may have been sent: search the log of the relay for the ' || f.InDoubtAs ||
+           WHEN s.FinalAt IS NOT NULL AND d.InDoubtAs IS NOT NULL
+               THEN 'it may have been sent: search the log of the relay for the ' || d.InDoubtAs ||
                     '; if it is not there, send it again: sendport requeue ' || s.AlertId
            WHEN s.FinalAt IS NOT NULL THEN 'remove the cause, and send it again: sendport requeue ' || s.AlertId ||
                 '; if the cause is in the alert itself, insert a new one'
            WHEN s.Status = 'held' AND s.StatusReasonCode = 'in-doubt'
-               THEN 'search the log of the relay for the ' || f.InDoubtAs || ', then sendport resolve ' || s.AlertId ||
+               THEN 'search the log of the relay for the ' || d.InDoubtAs || ', then sendport resolve ' || s.AlertId ||
                     ' with --relayed, --resend or --cancel'
            WHEN s.Status = 'held' AND s.StatusReasonCode = 'operator-hold'
                THEN 'sendport release --hold ' || s.RequestId || ', or sendport cancel ' || s.AlertId
@@ -1204,7 +1204,7 @@ SELECT s.AlertId, 5, 2000000, 'advice', NULL,
                             AND p.LastSeenAt > strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-2 minutes'))
                THEN 'add the send port to the configuration of an instance, or cancel the alert and insert it again for another send port' END
 FROM AlertState s
-JOIN Fact f ON f.AlertId = s.AlertId
+JOIN AlertDetail d ON d.AlertId = s.AlertId
 WHERE s.FinalAt IS NOT NULL OR s.Status = 'held' AND coalesce(s.StatusReasonCode, '') <> 'cancelling'
    OR s.Status IN ('queued', 'delayed')
       AND (NOT EXISTS (SELECT 1 FROM Instance i WHERE i.StoppedAt IS NULL

@@ -1089,7 +1089,7 @@ GO
 -- Why an alert has its status, what happens next, and what a person can do: one sentence a row, in the order of Part,
 -- At and Number. The procedure Why shows it for one alert.
 CREATE VIEW sendport.AlertExplanation AS
-WITH Since AS (
+WITH AlertAge AS (
     -- From when on its age counts, and the age at which it expires; a NotBefore near the end of time would overflow.
     SELECT a.AlertId, p.MaxAgeSeconds,
            CASE WHEN a.NotBefore > DATEADD(second, -p.MaxAgeSeconds, CONVERT(datetime2(3), N'9999-12-31'))
@@ -1099,13 +1099,13 @@ WITH Since AS (
     FROM sendport.AlertRow a
     JOIN sendport.SendPort p ON p.Name = a.SendPort
     WHERE a.FinalAt IS NULL AND p.MaxAgeSeconds IS NOT NULL
-), Fact AS (
+), AlertDetail AS (
     SELECT a.AlertId,
            -- When it expires; NULL if no instance has published its send port.
            (SELECT CASE WHEN a.ExpiresAt > COALESCE(a.RequeuedAt, a.CreatedAt)
                          AND a.ExpiresAt < DATEADD(second, n.MaxAgeSeconds, n.QueuedAt) THEN a.ExpiresAt
                         ELSE DATEADD(second, n.MaxAgeSeconds, n.QueuedAt) END
-            FROM Since n WHERE n.AlertId = a.AlertId) AS LastAt,
+            FROM AlertAge n WHERE n.AlertId = a.AlertId) AS LastAt,
            -- The open cancel or hold that changes it. A cancel goes before a hold. A hold of its send port changes no alert
            -- that waits: see Queue.
            CASE WHEN a.Status IN (N'queued', N'sending', N'delayed')
@@ -1246,19 +1246,19 @@ SELECT a.AlertId, 4, 0, N'next',
                               FROM sendport.Instance i WHERE i.InstanceId = a.LeaseOwner),
                              N'a running instance takes the alert over')
            WHEN q.HasInstance = 0 THEN N'nothing: ' + q.WaitingFor COLLATE Latin1_General_BIN2
-           WHEN f.RequestId IS NOT NULL THEN NULL
-           WHEN a.DueAt > f.LastAt THEN N'nothing: it expires before it is due'
+           WHEN d.RequestId IS NOT NULL THEN NULL
+           WHEN a.DueAt > d.LastAt THEN N'nothing: it expires before it is due'
            WHEN a.DueAt > SYSUTCDATETIME()
                THEN CASE a.Status WHEN N'delayed' THEN N'an instance tries it again' ELSE N'an instance sends it' END
            WHEN q.WaitingFor IS NOT NULL THEN N'an instance sends it, once this is over: ' + q.WaitingFor COLLATE Latin1_General_BIN2
            ELSE N'an instance sends it within seconds' END
 FROM sendport.AlertRow a
-JOIN Fact f ON f.AlertId = a.AlertId
+JOIN AlertDetail d ON d.AlertId = a.AlertId
 LEFT JOIN sendport.Queue q ON q.SendPort = a.SendPort AND q.Status = a.Status AND a.FinalAt IS NULL
 UNION ALL
-SELECT f.AlertId, 4, 1, N'next', f.LastAt, N'it expires, unless it is final by then'
-FROM Fact f
-WHERE f.LastAt IS NOT NULL
+SELECT d.AlertId, 4, 1, N'next', d.LastAt, N'it expires, unless it is final by then'
+FROM AlertDetail d
+WHERE d.LastAt IS NOT NULL
 UNION ALL
 SELECT a.AlertId, 4, 2, N'next', NULL,
        CASE WHEN CHARINDEX(N'@', q.RedirectTo COLLATE Latin1_General_BIN2) > 1
@@ -1285,8 +1285,8 @@ SELECT a.AlertId, 4, 3, N'next', NULL,
        COALESCE(N' (' + q.Comment COLLATE Latin1_General_BIN2 + N')', N'') +
        CASE a.Status WHEN N'sending' THEN N', unless its message is on its way to the relay already' ELSE N'' END
 FROM sendport.AlertRow a
-JOIN Fact f ON f.AlertId = a.AlertId
-JOIN sendport.OperatorRequest q WITH (READUNCOMMITTED) ON q.RequestId = f.RequestId
+JOIN AlertDetail d ON d.AlertId = a.AlertId
+JOIN sendport.OperatorRequest q WITH (READUNCOMMITTED) ON q.RequestId = d.RequestId
 UNION ALL
 -- What a person can do.
 SELECT g.AlertId, 5, g.Ordinal, N'advice', NULL, e.Advice COLLATE Latin1_General_BIN2
@@ -1311,14 +1311,14 @@ SELECT a.AlertId, 5, 2000000, N'advice', NULL,
            WHEN a.Status = N'relayed'
                THEN N'if a recipient has no message, the administrator of the relay finds it by its Message-ID'
            WHEN a.BodyPurgedAt IS NOT NULL THEN N'its body was purged: insert it again'
-           WHEN a.FinalAt IS NOT NULL AND f.InDoubtAs IS NOT NULL
-               THEN N'it may have been sent: search the log of the relay for the ' + f.InDoubtAs COLLATE Latin1_General_BIN2 +
+           WHEN a.FinalAt IS NOT NULL AND d.InDoubtAs IS NOT NULL
+               THEN N'it may have been sent: search the log of the relay for the ' + d.InDoubtAs COLLATE Latin1_General_BIN2 +
                     N'; if it is not there, send it again: EXEC sendport.Requeue @AlertId = ' + CONVERT(nvarchar(20), a.AlertId)
            WHEN a.FinalAt IS NOT NULL
                THEN N'remove the cause, and send it again: EXEC sendport.Requeue @AlertId = ' + CONVERT(nvarchar(20), a.AlertId) +
                     N'; if the cause is in the alert itself, insert a new one'
            WHEN a.Status = N'held' AND a.StatusReasonCode = N'in-doubt'
-               THEN N'search the log of the relay for the ' + f.InDoubtAs COLLATE Latin1_General_BIN2 + N', then sendport resolve ' + CONVERT(nvarchar(20), a.AlertId) +
+               THEN N'search the log of the relay for the ' + d.InDoubtAs COLLATE Latin1_General_BIN2 + N', then sendport resolve ' + CONVERT(nvarchar(20), a.AlertId) +
                     N' with --relayed, --resend or --cancel'
            WHEN a.Status = N'held' AND a.StatusReasonCode = N'operator-hold'
                THEN N'EXEC sendport.Release @HoldRequestId = ' + CONVERT(nvarchar(20), a.RequestId) +
@@ -1331,7 +1331,7 @@ SELECT a.AlertId, 5, 2000000, N'advice', NULL,
                THEN N'start the service, and read its log'
            ELSE N'add the send port to the configuration of an instance, or cancel the alert and insert it again for another send port' END
 FROM sendport.AlertRow a
-JOIN Fact f ON f.AlertId = a.AlertId
+JOIN AlertDetail d ON d.AlertId = a.AlertId
 WHERE a.FinalAt IS NOT NULL OR a.Status = N'held' AND COALESCE(a.StatusReasonCode, N'') <> N'cancelling'
    OR a.Status IN (N'queued', N'delayed')
       AND (NOT EXISTS (SELECT 1 FROM sendport.Instance i WHERE i.StoppedAt IS NULL AND i.LeaseUntil > SYSUTCDATETIME())

@@ -218,13 +218,7 @@ pub(super) fn lines<T>(
     values: &[&dyn ToSql],
     read: fn(&Columns<'_, '_>) -> Result<T, ColumnError>,
 ) -> Result<Vec<T>, SqliteError> {
-    let mut statement = connection.prepare_cached(statement)?;
-    let mut rows = statement.query(values)?;
-    let mut lines = Vec::new();
-    while let Some(row) = rows.next()? {
-        lines.push(read(&Columns::new(row)).map_err(SqliteError::unreadable)?);
-    }
-    Ok(lines)
+    lines_or(connection, statement, values, read, |_, error| Err(error))
 }
 
 /// [`lines`] of rows that have nothing to do with each other: one that cannot be read is left out, and a warning names it
@@ -235,6 +229,20 @@ pub(super) fn readable_lines<T>(
     values: &[&dyn ToSql],
     read: fn(&Columns<'_, '_>) -> Result<T, ColumnError>,
 ) -> Result<Vec<T>, SqliteError> {
+    lines_or(connection, statement, values, read, |columns, error| {
+        warn_once(&columns.row_name(), &error);
+        Ok(())
+    })
+}
+
+/// The rows; `unreadable` says whether one that cannot be read ends the list.
+fn lines_or<T>(
+    connection: &Connection,
+    statement: &'static str,
+    values: &[&dyn ToSql],
+    read: fn(&Columns<'_, '_>) -> Result<T, ColumnError>,
+    unreadable: fn(&Columns<'_, '_>, ColumnError) -> Result<(), ColumnError>,
+) -> Result<Vec<T>, SqliteError> {
     let mut statement = connection.prepare_cached(statement)?;
     let mut rows = statement.query(values)?;
     let mut lines = Vec::new();
@@ -242,7 +250,7 @@ pub(super) fn readable_lines<T>(
         let columns = Columns::new(row);
         match read(&columns) {
             Ok(line) => lines.push(line),
-            Err(error) => warn_once(&columns.row_name(), &error),
+            Err(error) => unreadable(&columns, error).map_err(SqliteError::unreadable)?,
         }
     }
     Ok(lines)
