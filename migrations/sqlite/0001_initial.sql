@@ -118,7 +118,7 @@ CREATE TABLE AlertState (
     AttemptsBefore  INTEGER NOT NULL DEFAULT 0,
     -- How often a requeue asked for a new Message-ID.
     MessageGeneration INTEGER NOT NULL DEFAULT 0,
-    -- The latest request of an operator that changed it (OperatorRequest).
+    -- The latest request of an operator that changed it (OperatorRequest); EarlierRequest has those before it.
     RequestId       INTEGER,
     -- When the service deleted Body, Payload, Headers and the attachments: such an alert is not sent again.
     BodyPurgedAt    TEXT,
@@ -318,6 +318,8 @@ CREATE TABLE Attempt (
     RedirectTo          TEXT,
     -- The relay offers delivery status notifications (RFC 3461).
     OffersDsn           INTEGER,
+    -- Its end was not observed, and this request of an operator says what became of it (OperatorRequest.Resolution).
+    ResolveRequestId    INTEGER,
     CONSTRAINT UQ_Attempt_AttemptKey UNIQUE (AttemptKey),
     CONSTRAINT CK_Attempt_Outcome CHECK (Outcome IN ('relayed', 'partial', 'delayed', 'failed', 'unknown'))
 ) STRICT;
@@ -635,6 +637,8 @@ CREATE TABLE OperatorRequest (
     RedirectTo     TEXT,
     -- A purge: the alerts and their statuses stay.
     BodiesOnly     INTEGER NOT NULL DEFAULT 0,
+    -- A resolve: what became of the message.
+    Resolution     TEXT,
     Comment        TEXT,
     RequestedAt    TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     RequestedBy    TEXT NOT NULL DEFAULT 'sqlite',
@@ -645,7 +649,7 @@ CREATE TABLE OperatorRequest (
     RefusedCount   INTEGER NOT NULL DEFAULT 0,
     CompletedAt    TEXT,
     Result         TEXT,
-    CONSTRAINT CK_OperatorRequest_Verb CHECK (Verb IN ('cancel', 'hold', 'release', 'requeue', 'purge', 'redirect')),
+    CONSTRAINT CK_OperatorRequest_Verb CHECK (Verb IN ('cancel', 'hold', 'release', 'requeue', 'purge', 'redirect', 'resolve')),
     CONSTRAINT CK_OperatorRequest_State_open_or_done CHECK (State IN ('open', 'done')),
     CONSTRAINT CK_OperatorRequest_needs_a_filter_or_MatchesAll CHECK (MatchesAll = 1 OR
         coalesce(AlertId, HoldRequestId, CreatedFrom, CreatedUntil, FinalBefore, SendPort, Reference, ExplanationKey, Status,
@@ -657,6 +661,10 @@ CREATE TABLE OperatorRequest (
         (AlertId IS NOT NULL) + (SendPort IS NOT NULL) + (AlertName IS NOT NULL) + MatchesAll = 1 AND
         coalesce(HoldRequestId, Reference, ExplanationKey, Status, CreatedBy, Relay, CreatedFrom, CreatedUntil) IS NULL),
     CONSTRAINT CK_OperatorRequest_redirect_has_RedirectTo CHECK ((Verb = 'redirect') = (RedirectTo IS NOT NULL)),
+    -- `sendport resolve` carries it out and writes the row.
+    CONSTRAINT CK_OperatorRequest_resolve_is_done_and_has_AlertId_and_Resolution CHECK (
+        (Verb = 'resolve') = (Resolution IS NOT NULL)
+        AND (Verb <> 'resolve' OR State = 'done' AND AlertId IS NOT NULL AND Resolution IN ('relayed', 'resend', 'cancel'))),
     CONSTRAINT CK_OperatorRequest_cancel_and_requeue_have_CreatedUntil CHECK (
         Verb NOT IN ('cancel', 'requeue') OR CreatedUntil IS NOT NULL),
     CONSTRAINT CK_OperatorRequest_Recipients_failed_all_or_redirected CHECK (Recipients IN ('failed', 'all', 'redirected')),
@@ -689,6 +697,20 @@ CREATE TABLE OperatorRequest (
 ) STRICT;
 
 CREATE INDEX IX_OperatorRequest_Open ON OperatorRequest (State) WHERE State = 'open';
+
+-- The requests of operators that changed an alert before the latest one did, which is AlertState.RequestId: an alert that
+-- one request changed has no row here.
+CREATE TABLE EarlierRequest (
+    AlertId   INTEGER NOT NULL REFERENCES Alert (AlertId) ON DELETE CASCADE,
+    RequestId INTEGER NOT NULL,
+    PRIMARY KEY (AlertId, RequestId)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER TR_AlertState_EarlierRequest AFTER UPDATE OF RequestId ON AlertState
+WHEN OLD.RequestId IS NOT NULL AND OLD.RequestId IS NOT NEW.RequestId
+BEGIN
+    INSERT OR IGNORE INTO EarlierRequest (AlertId, RequestId) VALUES (OLD.AlertId, OLD.RequestId);
+END;
 
 -- ==== Tables: retention ====
 
@@ -826,6 +848,8 @@ CROSS JOIN Attempt t ON t.AlertId = s.AlertId
 CROSS JOIN Alert a ON a.AlertId = s.AlertId
 WHERE s.FinalAt IS NULL AND s.Status IN ('queued', 'delayed', 'held') AND s.AttemptCount > 0
   AND t.Outcome = 'unknown'
+  -- Recipients that the relay refused in an attempt that an operator resolved as relayed may wait.
+  AND NOT EXISTS (SELECT 1 FROM OperatorRequest q WHERE q.RequestId = t.ResolveRequestId AND q.Resolution = 'relayed')
   AND NOT EXISTS (SELECT 1 FROM Attempt l
                   WHERE l.AlertId = t.AlertId
                     AND (l.AttemptNumber > t.AttemptNumber
@@ -1008,14 +1032,23 @@ WITH AlertDetail AS NOT MATERIALIZED (
                                                        AND (o.Relay IS NULL OR r.Relay = o.Relay)
                                                        AND (o.ExplanationKey IS NULL OR r.ExplanationKey = o.ExplanationKey))) END
                       ORDER BY o.Verb, o.RequestId LIMIT 1) END AS RequestId,
-           -- By what the relay's log shows whether it was sent; NULL if the end of its latest attempt was observed.
-           (SELECT CASE t.Outcome WHEN 'unknown'
+           -- By what the relay's log shows whether it was sent; NULL if the end of its latest attempt was observed, or an
+           -- operator resolved it as relayed.
+           (SELECT CASE WHEN t.Outcome = 'unknown'
+                             AND NOT EXISTS (SELECT 1 FROM OperatorRequest q
+                                             WHERE q.RequestId = t.ResolveRequestId AND q.Resolution = 'relayed')
                                   THEN coalesce('Message-ID ' || t.MessageId,
                                                 'PublicId ' || a.PublicId || ', which is the left side of the Message-ID') END
             FROM Attempt t WHERE t.AlertId = s.AlertId
             ORDER BY t.AttemptNumber DESC, t.AttemptId DESC LIMIT 1) AS InDoubtAs
     FROM AlertState s
-    CROSS JOIN Alert a ON a.AlertId = s.AlertId)
+    CROSS JOIN Alert a ON a.AlertId = s.AlertId
+), RequestSentence AS NOT MATERIALIZED (
+    SELECT q.RequestId, q.RequestedAt,
+           q.RequestedBy || CASE q.Verb WHEN 'resolve' THEN ' resolved the alert as ' || q.Resolution ELSE ' requested ' || q.Verb END ||
+           coalesce(' to ' || q.RedirectTo, '') || ', request ' || q.RequestId || coalesce(': ' || q.Comment, '') AS Sentence
+    FROM OperatorRequest q
+)
 -- What happened.
 SELECT a.AlertId, 1 AS Part, 0 AS Number, 'history' AS Kind, a.CreatedAt AS At,
        CASE WHEN s.Origin IN ('digest', 'report') THEN 'the service inserted the alert'
@@ -1059,7 +1092,8 @@ FROM Attempt t
 UNION ALL
 SELECT e.AlertId, 1, e.EventId, 'history', e.LoggedAt, e.EventType || ': ' || e.Message
 FROM EventLog e
-WHERE e.AlertId IS NOT NULL
+-- The request says that it was resolved.
+WHERE e.AlertId IS NOT NULL AND e.EventType <> 'in-doubt-resolved'
 UNION ALL
 -- What was reported to the sender of a submitted message.
 SELECT d.AlertId, 1, d.Ordinal, 'history', d.ReportedAt,
@@ -1074,11 +1108,34 @@ FROM (SELECT AlertId, Action, ReportAlertId, Reason, min(Ordinal) AS Ordinal, mi
       GROUP BY AlertId, Action, ReportAlertId, Reason) d
 JOIN ReceivedMessage m ON m.AlertId = d.AlertId
 UNION ALL
--- The latest request of an operator that changed it.
-SELECT s.AlertId, 1, q.RequestId, 'history', q.RequestedAt,
-       q.RequestedBy || ' requested ' || q.Verb || ', request ' || q.RequestId || coalesce(': ' || q.Comment, '')
+-- The requests of operators that changed it: the latest one, at most 19 before, and how many there are before these.
+SELECT s.AlertId, 1, q.RequestId, 'history', q.RequestedAt, q.Sentence
 FROM AlertState s
-JOIN OperatorRequest q ON q.RequestId = s.RequestId
+JOIN RequestSentence q ON q.RequestId = s.RequestId
+UNION ALL
+SELECT e.AlertId, 1, q.RequestId, 'history', q.RequestedAt,
+       CASE (SELECT count(*) FROM EarlierRequest n WHERE n.AlertId = e.AlertId AND n.RequestId > e.RequestId)
+           WHEN 19 THEN (SELECT count(*) || CASE count(*) WHEN 1 THEN ' earlier request' ELSE ' earlier requests' END
+                         FROM EarlierRequest n WHERE n.AlertId = e.AlertId AND n.RequestId <= e.RequestId) ||
+                        ' of operators changed the alert: see EarlierRequest'
+           ELSE q.Sentence END
+FROM EarlierRequest e
+JOIN AlertState s ON s.AlertId = e.AlertId
+JOIN RequestSentence q ON q.RequestId = e.RequestId
+WHERE e.RequestId <> s.RequestId
+  AND (SELECT count(*) FROM EarlierRequest n WHERE n.AlertId = e.AlertId AND n.RequestId > e.RequestId) <= 19
+UNION ALL
+-- Only its attempts say that a redirect changed where it went.
+SELECT r.AlertId, 1, q.RequestId, 'history', q.RequestedAt, q.Sentence
+FROM (SELECT DISTINCT t.AlertId,
+             (SELECT max(o.RequestId) FROM OperatorRequest o
+              WHERE o.Verb = 'redirect' AND o.RedirectTo = t.RedirectTo COLLATE NOCASE AND o.RequestedAt <= t.EndedAt
+                AND (o.AlertId IS NULL OR o.AlertId = a.AlertId) AND (o.SendPort IS NULL OR o.SendPort = a.SendPort)
+                AND (o.AlertName IS NULL OR o.AlertName = a.AlertName)) AS RequestId
+      FROM Attempt t
+      JOIN Alert a ON a.AlertId = t.AlertId
+      WHERE t.RedirectTo IS NOT NULL) r
+JOIN RequestSentence q ON q.RequestId = r.RequestId
 UNION ALL
 -- The status now.
 SELECT a.AlertId, 2, 0, 'status', a.StatusAt,

@@ -76,7 +76,7 @@ CREATE TABLE sendport.AlertRow (
     AttemptsBefore  int NOT NULL CONSTRAINT DF_AlertRow_AttemptsBefore DEFAULT 0,
     -- How often a requeue asked for a new Message-ID.
     MessageGeneration int NOT NULL CONSTRAINT DF_AlertRow_MessageGeneration DEFAULT 0,
-    -- The latest request of an operator that changed it (OperatorRequest).
+    -- The latest request of an operator that changed it (OperatorRequest); EarlierRequest has those before it.
     RequestId       bigint NULL,
     -- When the service deleted Body, Payload, Headers and the attachments: such an alert is not sent again.
     BodyPurgedAt    datetime2(3) NULL,
@@ -272,6 +272,8 @@ CREATE TABLE sendport.Attempt (
     RedirectTo          nvarchar(320) NULL,
     -- The relay offers delivery status notifications (RFC 3461).
     OffersDsn           bit NULL,
+    -- Its end was not observed, and this request of an operator says what became of it (OperatorRequest.Resolution).
+    ResolveRequestId    bigint NULL,
     CONSTRAINT PK_Attempt PRIMARY KEY (AttemptId),
     CONSTRAINT UQ_Attempt_AttemptKey UNIQUE (AttemptKey),
     CONSTRAINT FK_Attempt_AlertRow FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE,
@@ -609,6 +611,8 @@ CREATE TABLE sendport.OperatorRequest (
     RedirectTo     nvarchar(320) NULL,
     -- A purge: the alerts and their statuses stay.
     BodiesOnly     bit NOT NULL CONSTRAINT DF_OperatorRequest_BodiesOnly DEFAULT 0,
+    -- A resolve: what became of the message.
+    Resolution     nvarchar(16) COLLATE Latin1_General_BIN2 NULL,
     Comment        nvarchar(400) NULL,
     RequestedAt    datetime2(3) NOT NULL CONSTRAINT DF_OperatorRequest_RequestedAt DEFAULT SYSUTCDATETIME(),
     RequestedBy    nvarchar(128) NOT NULL CONSTRAINT DF_OperatorRequest_RequestedBy DEFAULT SUSER_SNAME(),
@@ -620,7 +624,7 @@ CREATE TABLE sendport.OperatorRequest (
     CompletedAt    datetime2(3) NULL,
     Result         nvarchar(400) NULL,
     CONSTRAINT PK_OperatorRequest PRIMARY KEY (RequestId),
-    CONSTRAINT CK_OperatorRequest_Verb CHECK (Verb IN (N'cancel', N'hold', N'release', N'requeue', N'purge', N'redirect')),
+    CONSTRAINT CK_OperatorRequest_Verb CHECK (Verb IN (N'cancel', N'hold', N'release', N'requeue', N'purge', N'redirect', N'resolve')),
     CONSTRAINT CK_OperatorRequest_State_open_or_done CHECK (State IN (N'open', N'done')),
     CONSTRAINT CK_OperatorRequest_needs_a_filter_or_MatchesAll CHECK (MatchesAll = 1 OR
         COALESCE(AlertId, HoldRequestId) IS NOT NULL OR COALESCE(CreatedFrom, CreatedUntil, FinalBefore) IS NOT NULL OR
@@ -638,6 +642,11 @@ CREATE TABLE sendport.OperatorRequest (
         COALESCE(CreatedBy, Relay) IS NULL AND COALESCE(CreatedFrom, CreatedUntil) IS NULL),
     CONSTRAINT CK_OperatorRequest_redirect_has_RedirectTo CHECK (
         Verb = N'redirect' AND RedirectTo IS NOT NULL OR Verb <> N'redirect' AND RedirectTo IS NULL),
+    -- `sendport resolve` carries it out and writes the row.
+    CONSTRAINT CK_OperatorRequest_resolve_is_done_and_has_AlertId_and_Resolution CHECK (
+        Verb <> N'resolve' AND Resolution IS NULL
+        OR Verb = N'resolve' AND State = N'done' AND AlertId IS NOT NULL AND Resolution IS NOT NULL
+           AND Resolution IN (N'relayed', N'resend', N'cancel')),
     CONSTRAINT CK_OperatorRequest_cancel_and_requeue_have_CreatedUntil CHECK (
         Verb NOT IN (N'cancel', N'requeue') OR CreatedUntil IS NOT NULL),
     CONSTRAINT CK_OperatorRequest_Recipients_failed_all_or_redirected CHECK (Recipients IN (N'failed', N'all', N'redirected')),
@@ -655,6 +664,16 @@ GO
 CREATE INDEX IX_OperatorRequest_Open ON sendport.OperatorRequest (State, RequestId)
     INCLUDE (Verb, AlertId, SendPort, AlertName, Reference, CreatedBy, Relay, ExplanationKey, Status, CreatedFrom,
              CreatedUntil, RequestedBy, RequestedAt, Comment, RedirectTo);
+GO
+
+-- The requests of operators that changed an alert before the latest one did, which is AlertRow.RequestId: an alert that
+-- one request changed has no row here.
+CREATE TABLE sendport.EarlierRequest (
+    AlertId   bigint NOT NULL,
+    RequestId bigint NOT NULL,
+    CONSTRAINT PK_EarlierRequest PRIMARY KEY (AlertId, RequestId),
+    CONSTRAINT FK_EarlierRequest_AlertRow FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE
+);
 GO
 
 -- ==== Tables: retention ====
@@ -903,6 +922,9 @@ FROM sendport.AlertRow a WITH (READUNCOMMITTED)
 JOIN sendport.Attempt t WITH (READUNCOMMITTED) ON t.AlertId = a.AlertId
 WHERE a.Status IN (N'queued', N'delayed', N'held') AND a.AttemptCount > 0
   AND t.Outcome = N'unknown'
+  -- Recipients that the relay refused in an attempt that an operator resolved as relayed may wait.
+  AND NOT EXISTS (SELECT 1 FROM sendport.OperatorRequest q WITH (READUNCOMMITTED)
+                  WHERE q.RequestId = t.ResolveRequestId AND q.Resolution = N'relayed')
   AND NOT EXISTS (SELECT 1 FROM sendport.Attempt l WITH (READUNCOMMITTED)
                   WHERE l.AlertId = t.AlertId
                     AND (l.AttemptNumber > t.AttemptNumber
@@ -1125,14 +1147,25 @@ WITH AlertAge AS (
                                                   AND (o.ExplanationKey IS NULL OR r.ExplanationKey = o.ExplanationKey))))
                         AND (a.Status = N'sending' OR o.Verb = N'cancel' OR o.SendPort IS NULL)
                       ORDER BY o.Verb, o.RequestId) END AS RequestId,
-           -- By what the relay's log shows whether it was sent; NULL if the end of its latest attempt was observed.
-           (SELECT TOP (1) CASE t.Outcome WHEN N'unknown'
+           -- By what the relay's log shows whether it was sent; NULL if the end of its latest attempt was observed, or an
+           -- operator resolved it as relayed.
+           (SELECT TOP (1) CASE WHEN t.Outcome = N'unknown'
+                                     AND NOT EXISTS (SELECT 1 FROM sendport.OperatorRequest q WITH (READUNCOMMITTED)
+                                                     WHERE q.RequestId = t.ResolveRequestId AND q.Resolution = N'relayed')
                                 THEN COALESCE(N'Message-ID ' + t.MessageId COLLATE Latin1_General_BIN2,
                                               N'PublicId ' + LOWER(CONVERT(nvarchar(36), a.PublicId)) COLLATE Latin1_General_BIN2 +
                                               N', which is the left side of the Message-ID') END
             FROM sendport.Attempt t WHERE t.AlertId = a.AlertId
             ORDER BY t.AttemptNumber DESC, t.AttemptId DESC) AS InDoubtAs
     FROM sendport.AlertRow a
+), RequestSentence AS (
+    SELECT q.RequestId, q.RequestedAt,
+           q.RequestedBy COLLATE Latin1_General_BIN2 +
+           CASE q.Verb WHEN N'resolve' THEN N' resolved the alert as ' + q.Resolution COLLATE Latin1_General_BIN2
+                       ELSE N' requested ' + q.Verb COLLATE Latin1_General_BIN2 END +
+           COALESCE(N' to ' + q.RedirectTo COLLATE Latin1_General_BIN2, N'') + N', request ' + CONVERT(nvarchar(20), q.RequestId) +
+           COALESCE(N': ' + q.Comment COLLATE Latin1_General_BIN2, N'') AS Sentence
+    FROM sendport.OperatorRequest q WITH (READUNCOMMITTED)
 )
 -- What happened.
 SELECT a.AlertId, 1 AS Part, CAST(0 AS bigint) AS Number, N'history' AS Kind, a.CreatedAt AS At,
@@ -1178,7 +1211,8 @@ FROM sendport.Attempt t
 UNION ALL
 SELECT e.AlertId, 1, e.EventId, N'history', e.LoggedAt, e.EventType COLLATE Latin1_General_BIN2 + N': ' + e.Message COLLATE Latin1_General_BIN2
 FROM sendport.EventLog e
-WHERE e.AlertId IS NOT NULL
+-- The request says that it was resolved.
+WHERE e.AlertId IS NOT NULL AND e.EventType <> N'in-doubt-resolved'
 UNION ALL
 -- What was reported to the sender of a submitted message.
 SELECT d.AlertId, 1, d.Ordinal, N'history', d.ReportedAt,
@@ -1195,12 +1229,35 @@ FROM (SELECT AlertId, Action, ReportAlertId, Reason, MIN(Ordinal) AS Ordinal, MI
       GROUP BY AlertId, Action, ReportAlertId, Reason) d
 JOIN sendport.ReceivedMessage m ON m.AlertId = d.AlertId
 UNION ALL
--- The latest request of an operator that changed it.
-SELECT a.AlertId, 1, q.RequestId, N'history', q.RequestedAt,
-       q.RequestedBy COLLATE Latin1_General_BIN2 + N' requested ' + q.Verb COLLATE Latin1_General_BIN2 + N', request ' + CONVERT(nvarchar(20), q.RequestId) +
-       COALESCE(N': ' + q.Comment COLLATE Latin1_General_BIN2, N'')
+-- The requests of operators that changed it: the latest one, at most 19 before, and how many there are before these.
+SELECT a.AlertId, 1, q.RequestId, N'history', q.RequestedAt, q.Sentence
 FROM sendport.AlertRow a
-JOIN sendport.OperatorRequest q ON q.RequestId = a.RequestId
+JOIN RequestSentence q ON q.RequestId = a.RequestId
+UNION ALL
+SELECT e.AlertId, 1, q.RequestId, N'history', q.RequestedAt,
+       CASE (SELECT COUNT(*) FROM sendport.EarlierRequest n WHERE n.AlertId = e.AlertId AND n.RequestId > e.RequestId)
+           WHEN 19 THEN (SELECT CONVERT(nvarchar(20), COUNT(*)) +
+                                CASE COUNT(*) WHEN 1 THEN N' earlier request' ELSE N' earlier requests' END
+                         FROM sendport.EarlierRequest n WHERE n.AlertId = e.AlertId AND n.RequestId <= e.RequestId) +
+                        N' of operators changed the alert: see EarlierRequest'
+           ELSE q.Sentence END
+FROM sendport.EarlierRequest e
+JOIN sendport.AlertRow a ON a.AlertId = e.AlertId
+JOIN RequestSentence q ON q.RequestId = e.RequestId
+WHERE e.RequestId <> a.RequestId
+  AND (SELECT COUNT(*) FROM sendport.EarlierRequest n WHERE n.AlertId = e.AlertId AND n.RequestId > e.RequestId) <= 19
+UNION ALL
+-- Only its attempts say that a redirect changed where it went.
+SELECT r.AlertId, 1, q.RequestId, N'history', q.RequestedAt, q.Sentence
+FROM (SELECT DISTINCT t.AlertId,
+             (SELECT MAX(o.RequestId) FROM sendport.OperatorRequest o WITH (READUNCOMMITTED)
+              WHERE o.Verb = N'redirect' AND LOWER(o.RedirectTo) = LOWER(t.RedirectTo) AND o.RequestedAt <= t.EndedAt
+                AND (o.AlertId IS NULL OR o.AlertId = a.AlertId) AND (o.SendPort IS NULL OR o.SendPort = a.SendPort)
+                AND (o.AlertName IS NULL OR o.AlertName = a.AlertName)) AS RequestId
+      FROM sendport.Attempt t
+      JOIN sendport.AlertRow a ON a.AlertId = t.AlertId
+      WHERE t.RedirectTo IS NOT NULL) r
+JOIN RequestSentence q ON q.RequestId = r.RequestId
 UNION ALL
 -- The status now.
 SELECT a.AlertId, 2, 0, N'status', a.StatusAt,
@@ -2947,6 +3004,12 @@ BEGIN
         SET @rows = 1000;
         WHILE @rows = 1000
         BEGIN
+            DELETE TOP (1000) FROM sendport.EarlierRequest WHERE AlertId IN (SELECT i.AlertId FROM @ids i);
+            SET @rows = @@ROWCOUNT;
+        END;
+        SET @rows = 1000;
+        WHILE @rows = 1000
+        BEGIN
             DELETE TOP (1000) FROM sendport.DeliveryReport WHERE AlertId IN (SELECT i.AlertId FROM @ids i);
             SET @rows = @@ROWCOUNT;
         END;
@@ -3131,6 +3194,7 @@ GRANT SELECT ON sendport.DailyCount TO sendport_reader;
 GRANT SELECT ON sendport.DatabaseMailItem TO sendport_reader;
 GRANT SELECT ON sendport.Delivery TO sendport_reader;
 GRANT SELECT ON sendport.DeliveryReport TO sendport_reader;
+GRANT SELECT ON sendport.EarlierRequest TO sendport_reader;
 GRANT SELECT ON sendport.Environment TO sendport_reader;
 GRANT SELECT ON sendport.EventLog TO sendport_reader;
 GRANT SELECT ON sendport.ExpiringCertificate TO sendport_reader;
@@ -3195,6 +3259,7 @@ GRANT SELECT, DELETE ON sendport.DatabaseMailItem TO sendport_service;
 GRANT SELECT ON sendport.Delivery TO sendport_service;
 GRANT SELECT, INSERT, DELETE ON sendport.DeliveryReport TO sendport_service;
 GRANT SELECT, INSERT, UPDATE ON sendport.Environment TO sendport_service;
+GRANT SELECT, INSERT, DELETE ON sendport.EarlierRequest TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.EventLog TO sendport_service;
 GRANT SELECT ON sendport.ExpiringCertificate TO sendport_service;
 GRANT SELECT ON sendport.FailedDelivery TO sendport_service;
@@ -3322,6 +3387,7 @@ DENY SELECT, INSERT, UPDATE, DELETE ON sendport.DatabaseMailItem TO sendport_wri
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Delivery TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.DeliveryReport TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Environment TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.EarlierRequest TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.EventLog TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.ExpiringCertificate TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.FailedDelivery TO sendport_writer;

@@ -123,6 +123,7 @@ fn past(verb: OperatorVerb) -> &'static str {
         OperatorVerb::Requeue => "requeued",
         OperatorVerb::Redirect => "redirected",
         OperatorVerb::Purge => "deleted",
+        OperatorVerb::Resolve => "resolved",
     }
 }
 

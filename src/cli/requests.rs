@@ -79,6 +79,9 @@ fn what(line: &RequestLine) -> String {
     if let Some(to) = &line.redirect_to {
         words.push(format!("to {to}"));
     }
+    if let Some(resolution) = line.resolution {
+        words.push(format!("as {resolution}"));
+    }
     if line.bodies_only {
         words.push("bodies only".to_owned());
     }

@@ -1,8 +1,10 @@
 //! `sendport resolve`
 
-use sendport_core::domain::shown_name;
-use sendport_store::{InDoubtLine, Resolution};
+use sendport_core::domain::{Resolution, shown_name};
+use sendport_store::InDoubtLine;
+use sendport_store::operator_requests::ResolveRequest;
 
+use super::filter_check::comment;
 use super::one_alert::OneAlert;
 use super::table::Table;
 use super::terminal::short_time;
@@ -39,6 +41,9 @@ pub(super) struct Args {
     /// Do not send it again
     #[arg(long, group = "resolution")]
     cancel: bool,
+    /// Why; the audit shows it
+    #[arg(long, value_name = "TEXT", value_parser = comment, requires = "resolution")]
+    comment: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -62,18 +67,26 @@ pub(super) async fn run(args: Args, config: Config) -> Result<(), Failure> {
         return list(&store.in_doubt(MOST).await?, args.json);
     };
     let id = app::find_alert(&*store, name).await?.alert_id;
-    if !store.resolve(id, args.resolution()).await? {
+    let request = ResolveRequest {
+        resolution: args.resolution(),
+        comment: args.comment,
+        requested_by: app::user_name(),
+        host_name: Some(app::host_name()),
+    };
+    let Some(request) = store.resolve(id, &request).await? else {
         return Err(Failure::Other(format!(
             "alert {id} is not in doubt, or is being sent again right now; `sendport status {id}` shows its status"
         )));
-    }
+    };
     let alert = store.alerts(Some(id), 1).await?.into_iter().next();
     let alert = alert.ok_or_else(|| Failure::Other(format!("alert {id} is gone")))?;
     let status = alert.status;
     if args.json {
         return print_json(&OneAlert::of(&*store, alert).await?);
     }
-    say(format_args!("alert {id} is {status} now"));
+    say(format_args!(
+        "alert {id} is {status} now, by request {request}"
+    ));
     Ok(())
 }
 

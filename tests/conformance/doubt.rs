@@ -5,9 +5,10 @@ use std::sync::Arc;
 use RecipientStatus::{Delayed, Failed, Queued, Relayed};
 use sendport_core::domain::{
     AlertId, AlertStatus, AttemptOutcome, Decision, InstanceId, LeaseToken, Outcome, OutcomeKind,
-    RecipientStatus,
+    RecipientStatus, Resolution,
 };
-use sendport_store::{InDoubtLine, RecordResult, Resolution, Store};
+use sendport_store::operator_requests::RequestLine;
+use sendport_store::{InDoubtLine, RecordResult, Store};
 
 use crate::fixture::*;
 
@@ -45,8 +46,7 @@ impl Held {
     }
 
     async fn resolve(&self, resolution: Resolution) -> bool {
-        let resolved = self.store.resolve(self.alert, resolution).await;
-        resolved.expect("resolve")
+        resolve(&self.store, self.alert, resolution).await.is_some()
     }
 }
 
@@ -277,7 +277,11 @@ pub(crate) async fn relayed_resolves_every_recipient(f: &dyn Fixture) {
         ["relayed", "failed", "relayed"]
     );
     let replies = replies(store, id).await;
-    assert_eq!(replies[0], "resolved by an operator: the relay accepted it");
+    let by = requests_of(store).await.remove(0).requested_by;
+    assert_eq!(
+        replies[0],
+        format!("resolved by {by}: the relay accepted it")
+    );
     let lines = store.deliveries(Some(id), 10).await.expect("deliveries");
     assert_eq!(lines[1].enhanced_status_code.as_deref(), Some("5.1.3"));
     assert_eq!(lines[2].address, "o'brien@contoso.com");
@@ -295,6 +299,47 @@ pub(crate) async fn relayed_resolves_every_recipient(f: &dyn Fixture) {
     );
     assert_eq!(f.rows("EventLog", &event).await, 1);
     assert_eq!(f.rows("EventLog", "1 = 1").await, 1);
+    // One recipient was never sent to; whether the others have it is decided.
+    let lines = store.explanation(id).await.expect("an explanation");
+    let has = |text: &str| lines.iter().any(|it| it.sentence.contains(text));
+    let resolved = format!("{by} resolved the alert as relayed, request ");
+    assert!(has(&resolved), "{lines:#?}");
+    assert!(!has("may have been sent"), "{lines:#?}");
+}
+
+async fn requests_of(store: &Arc<dyn Store>) -> Vec<RequestLine> {
+    store.requests(10).await.expect("requests")
+}
+
+pub(crate) async fn a_resolve_is_audited_like_every_verb(f: &dyn Fixture) {
+    for (resolution, status) in [
+        (Resolution::Relayed, "relayed"),
+        (Resolution::Cancel, "cancelled"),
+        (Resolution::Resend, "queued"),
+    ] {
+        let held = held(f, "ops0@contoso.com").await;
+        let id = resolve(&held.store, held.alert, resolution).await;
+        let lines = requests_of(&held.store).await;
+        let line = lines.iter().find(|it| Some(it.request_id) == id);
+        let line = line.expect("its row");
+        assert_eq!(
+            (line.verb.as_str(), line.resolution, line.filter.alert_id),
+            ("resolve", Some(resolution), Some(held.alert))
+        );
+        assert_eq!((line.state.as_str(), line.applied_count), ("done", 1));
+        assert_eq!(line.comment.as_deref(), Some("seen in the log"));
+        assert_eq!(line.result, Some(format!("the alert is {status}")));
+        assert!(line.completed_at.is_some() && !line.requested_by.is_empty());
+        assert_eq!(line.unreadable, None);
+        let changed = format!(
+            "AlertId = {} AND RequestId = {}",
+            held.alert, line.request_id
+        );
+        assert_eq!(f.rows(&f.state_table(), &changed).await, 1);
+        if f.state_table() == "AlertState" {
+            assert_eq!(line.requested_by, "anna");
+        }
+    }
 }
 
 pub(crate) async fn relayed_does_not_resolve_refused_recipients(f: &dyn Fixture) {
@@ -309,8 +354,8 @@ pub(crate) async fn relayed_does_not_resolve_refused_recipients(f: &dyn Fixture)
     let attempt = decision_of(&mut hold).attempt.as_mut().expect("an attempt");
     attempt.replies[0].reply.code = 250;
     record(&store, a, &hold).await;
-    let resolved = store.resolve(id, Resolution::Relayed).await;
-    assert!(resolved.expect("resolve"));
+    let resolved = resolve(&store, id, Resolution::Relayed).await;
+    assert!(resolved.is_some());
     let words = recipient_words(&store, id).await;
     assert_eq!(words, ["relayed", "delayed", "failed"]);
     let line = line(&store, id).await;
@@ -318,6 +363,7 @@ pub(crate) async fn relayed_does_not_resolve_refused_recipients(f: &dyn Fixture)
         (line.status, line.status_reason),
         (AlertStatus::Delayed, None)
     );
+    assert!(in_doubt(&store).await.is_empty(), "it is resolved");
     assert_eq!(claim_one(&store, a).await.1, id);
 }
 
@@ -350,9 +396,10 @@ pub(crate) async fn cancel_sends_nothing_more(f: &dyn Fixture) {
         (line.status, line.next_attempt_at),
         (AlertStatus::Cancelled, None)
     );
+    let by = requests_of(store).await.remove(0).requested_by;
     assert_eq!(
-        line.status_reason.as_deref(),
-        Some("cancelled by an operator; it may have been sent")
+        line.status_reason,
+        Some(format!("cancelled by {by}; it may have been sent"))
     );
     assert!(in_doubt(store).await.is_empty());
     assert!(store.queue().await.expect("queue").is_empty());
@@ -370,13 +417,14 @@ pub(crate) async fn a_cancelled_alert_with_a_relayed_recipient_is_partial(f: &dy
     let (token, _) = claim_one(&store, a).await;
     let hold = unseen(id, token, 2, AlertStatus::Held, &[Relayed, Queued]);
     record(&store, a, &hold).await;
-    let resolved = store.resolve(id, Resolution::Cancel).await;
-    assert!(resolved.expect("resolve"));
+    let resolved = resolve(&store, id, Resolution::Cancel).await;
+    assert!(resolved.is_some());
     assert_eq!(recipient_words(&store, id).await, ["relayed", "cancelled"]);
     assert_eq!(status(&store, id).await, AlertStatus::Partial);
     let output = replies(&store, id).await.remove(1);
     assert!(
-        output.starts_with("cancelled by an operator; it may have been sent; the last reply was: "),
+        output.starts_with("cancelled by ")
+            && output.contains("; it may have been sent; the last reply was: "),
         "{output}"
     );
 }
@@ -393,8 +441,8 @@ pub(crate) async fn only_an_alert_in_doubt_can_be_resolved(f: &dyn Fixture) {
     let queued = f.alert_to("ops0@contoso.com").await;
     for id in [leased, done, queued, AlertId(i64::from(i32::MAX))] {
         for resolution in [Resolution::Relayed, Resolution::Resend, Resolution::Cancel] {
-            let resolved = store.resolve(id, resolution).await;
-            assert!(!resolved.expect("resolve"), "{id} as {resolution:?}");
+            let resolved = resolve(&store, id, resolution).await;
+            assert_eq!(resolved, None, "{id} as {resolution:?}");
         }
     }
     assert_eq!(status(&store, leased).await, AlertStatus::Sending);

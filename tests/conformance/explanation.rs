@@ -6,10 +6,10 @@ use RecipientStatus::{Delayed, Failed, Relayed};
 use regex::Regex;
 use sendport_core::domain::{
     AlertId, AlertStatus, AttemptOutcome, Decision, OperatorVerb, OutcomeKind, RecipientStatus,
-    RelayCondition,
+    RelayCondition, Resolution,
 };
 use sendport_store::operator_requests::RequestFilter;
-use sendport_store::{AdoptMode, Among, Resolution, Store};
+use sendport_store::{AdoptMode, Among, Store};
 
 use crate::fixture::*;
 use crate::queue::relay;
@@ -18,7 +18,8 @@ use crate::queue::relay;
 async fn explained(store: &Arc<dyn Store>, id: AlertId) -> Vec<String> {
     let lines = store.explanation(id).await.expect("explanation");
     let time = Regex::new(r"\d{4}-\d\d-\d\d[T ][0-9:.]+Z").expect("a pattern");
-    let writer = Regex::new(r"^history: .* (inserted the alert|requested)").expect("a pattern");
+    let writer =
+        Regex::new(r"^history: .* (inserted the alert|requested|resolved)").expect("a pattern");
     let number = Regex::new(r"(request|hold) \d+").expect("a pattern");
     let person = Regex::new(r" of \S+ is in force").expect("a pattern");
     let public_id = Regex::new(r"PublicId [0-9a-f-]{36}").expect("a pattern");
@@ -245,12 +246,12 @@ pub(crate) async fn an_alert_in_doubt_is_resolved_and_an_adopted_one_released(f:
             "advice: search the log of the relay for the PublicId <uuid>, which is the left side of the Message-ID, then sendport resolve <id> with --relayed, --resend or --cancel",
         ]
     );
-    let resolved = store.resolve(id, Resolution::Cancel).await;
-    assert!(resolved.expect("resolve"));
+    let resolved = resolve(&store, id, Resolution::Cancel).await;
+    assert!(resolved.is_some());
     let lines = explained(&store, id).await;
-    assert!(
-        lines[2].starts_with("history: in-doubt-resolved: resolved as cancel"),
-        "{lines:#?}"
+    assert_eq!(
+        lines[2],
+        "history: <user> resolved the alert as cancel, request <n>: seen in the log at <time>"
     );
     assert!(
         lines[3].starts_with("status: the alert is cancelled: "),
@@ -312,6 +313,54 @@ pub(crate) async fn an_alert_that_an_operator_holds_or_cancels_names_the_request
     ] {
         assert!(has(wanted), "{wanted} is not in {lines:#?}");
     }
+}
+
+/// Each request, the oldest first; of many the latest ones and how many there were before.
+pub(crate) async fn an_alert_shows_every_request_that_changed_it(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let id = f.alert_to("ops0@contoso.com").await;
+    let apply = async |verb| {
+        f.advance(minutes(1)).await;
+        let line = add(&store, &request(verb, of_alert(id))).await;
+        assert_eq!(pass(&store, &line).await.applied, 1, "{verb}");
+    };
+    let requests = async || {
+        let lines = explained(&store, id).await;
+        let requests = lines.into_iter().filter(|it| it.contains("request"));
+        requests.collect::<Vec<_>>()
+    };
+    let requested = |verb: &str| {
+        format!("history: <user> requested {verb}, request <n>: runaway job at <time>")
+    };
+    let verbs = [
+        OperatorVerb::Hold,
+        OperatorVerb::Release,
+        OperatorVerb::Cancel,
+        OperatorVerb::Requeue,
+    ];
+    for verb in verbs {
+        apply(verb).await;
+    }
+    assert_eq!(
+        requests().await[..4],
+        verbs.map(|verb| requested(verb.as_str()))
+    );
+    for verb in verbs.into_iter().cycle().take(20) {
+        apply(verb).await;
+    }
+    let shown = requests().await;
+    let earlier =
+        "history: 4 earlier requests of operators changed the alert: see EarlierRequest at <time>";
+    assert_eq!(shown[0], earlier, "{shown:#?}");
+    let latest: Vec<_> = verbs.iter().cycle().take(20).collect();
+    assert_eq!(shown.len(), 21, "{shown:#?}");
+    assert_eq!(
+        shown[1..],
+        latest
+            .iter()
+            .map(|it| requested(it.as_str()))
+            .collect::<Vec<_>>()
+    );
 }
 
 /// A request that no claim or pass has met yet.

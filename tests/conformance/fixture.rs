@@ -9,11 +9,11 @@ use sendport_core::domain::{
     AlertId, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Command, CommandReply, Decision,
     EnhancedStatusCode, InDoubt, InstanceId, InstanceInfo, LeaseToken, OperatorVerb, Outcome,
     OutcomeKind, ProtectionFacts, RecipientAddress, RecipientKind, RecipientOutcome,
-    RecipientStatus, Reply, RequestId, RequeueRecipients, SendPortInfo, SessionFacts, Timestamp,
-    status_of,
+    RecipientStatus, Reply, RequestId, RequeueRecipients, Resolution, SendPortInfo, SessionFacts,
+    Timestamp, status_of,
 };
 use sendport_store::operator_requests::{
-    NewRequest, PassResult, RequestFilter, RequestLine, apply_pass,
+    NewRequest, PassResult, RequestFilter, RequestLine, ResolveRequest, apply_pass,
 };
 use sendport_store::{
     AlertLine, Among, Claim, ClaimResult, Explanation, LoadResult, RecordResult, Store, StoreError,
@@ -510,6 +510,21 @@ pub(crate) async fn request_line(store: &Arc<dyn Store>, id: RequestId) -> Reque
 /// One pass, as an instance makes it.
 pub(crate) async fn pass(store: &Arc<dyn Store>, request: &RequestLine) -> PassResult {
     repeated(|| apply_pass(&**store, request, |_| {})).await
+}
+
+/// Resolves an alert that may have been sent; `None` where it is not in doubt.
+pub(crate) async fn resolve(
+    store: &Arc<dyn Store>,
+    alert: AlertId,
+    resolution: Resolution,
+) -> Option<RequestId> {
+    let request = ResolveRequest {
+        resolution,
+        comment: Some("seen in the log".to_owned()),
+        requested_by: "anna".to_owned(),
+        host_name: Some("desk".to_owned()),
+    };
+    store.resolve(alert, &request).await.expect("resolve")
 }
 
 /// Releases one alert, or all.

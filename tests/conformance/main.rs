@@ -88,6 +88,7 @@ macro_rules! scenarios {
                 an_alert_in_doubt_is_resolved_and_an_adopted_one_released;
                 an_alert_that_an_operator_holds_or_cancels_names_the_request;
                 a_waiting_alert_names_the_request_that_is_in_force;
+                an_alert_shows_every_request_that_changed_it;
                 a_waiting_alert_says_what_a_filter_by_recipient_does;
                 a_cancel_in_doubt_says_that_it_may_have_been_sent;
                 an_alert_that_is_due_after_it_expires_says_so;
@@ -173,6 +174,7 @@ macro_rules! scenarios {
                 relayed_does_not_resolve_refused_recipients;
                 resend_is_due_at_once;
                 cancel_sends_nothing_more;
+                a_resolve_is_audited_like_every_verb;
                 a_cancelled_alert_with_a_relayed_recipient_is_partial;
                 only_an_alert_in_doubt_can_be_resolved;
                 in_doubt_lists_the_oldest_first_up_to_its_limit;
@@ -271,6 +273,7 @@ macro_rules! scenarios {
                 a_requeue_sends_to_those_that_were_redirected;
                 an_attempt_without_the_redirect_clears_the_remark;
                 resolving_a_redirected_attempt_in_doubt_says_where_it_went;
+                an_alert_that_was_redirected_names_the_request;
                 a_late_delivery_replaces_what_was_redirected;
                 a_late_redirected_outcome_leaves_an_alert_to_its_recipients;
                 a_late_redirected_outcome_drops_no_retry;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use RecipientStatus::{Failed, Relayed};
 use sendport_core::domain::{
     AlertId, AlertStatus, AttemptOutcome, InstanceId, OperatorVerb, Outcome, OutcomeKind,
-    RecipientAddress, RecipientStatus, Redirect, RequestId, RequeueRecipients,
+    RecipientAddress, RecipientStatus, Redirect, RequestId, RequeueRecipients, Resolution,
 };
 use sendport_store::operator_requests::{NewRequest, RequestFilter, RequestLine};
-use sendport_store::{RecordResult, Resolution, Store};
+use sendport_store::{RecordResult, Store};
 
 use crate::fixture::*;
 use crate::large;
@@ -410,12 +410,8 @@ pub(crate) async fn resolving_a_redirected_attempt_in_doubt_says_where_it_went(f
         attempt.outcome = AttemptOutcome::Unknown;
     }
     record(&store, a, &unseen).await;
-    assert!(
-        store
-            .resolve(id, Resolution::Relayed)
-            .await
-            .expect("resolve")
-    );
+    let resolved = resolve(&store, id, Resolution::Relayed).await;
+    assert!(resolved.is_some());
     let said = Some("redirected to qa@contoso.com".to_owned());
     assert_eq!(recipient_words(&store, id).await, ["relayed", "relayed"]);
     assert_eq!(remarks(&store, id).await, [said.clone(), said]);
@@ -423,6 +419,21 @@ pub(crate) async fn resolving_a_redirected_attempt_in_doubt_says_where_it_went(f
         f.rows("Recipient", "RedirectTo = 'qa@contoso.com'").await,
         2
     );
+}
+
+/// The redirect changes no row of the alert; its attempt says where it went.
+pub(crate) async fn an_alert_that_was_redirected_names_the_request(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    let id = named(f, "default", "order-late").await;
+    let redirect = add(&store, &redirect(of_name("invoice"))).await;
+    let of_it = add(&store, &self::redirect(of_name("order-late"))).await;
+    redirected(&store, a, &[Relayed, Relayed]).await;
+    let lines = store.explanation(id).await.expect("an explanation");
+    let named = |id: RequestId| format!(" requested redirect to {QA}, request {id}");
+    let is_named = |id| lines.iter().any(|it| it.sentence.contains(&named(id)));
+    assert!(is_named(of_it.request_id), "{lines:#?}");
+    assert!(!is_named(redirect.request_id), "{lines:#?}");
 }
 
 /// Ten thousand remarks are written as one outcome.

@@ -39,7 +39,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sendport_core::domain::{
     AlertId, InstanceCondition, InstanceId, InstanceInfo, LeaseToken, Outcome, PublicId,
-    RelayState, SendPortInfo,
+    RelayState, RequestId, SendPortInfo,
 };
 
 use attachments::{AttachmentSource, FileStore};
@@ -48,7 +48,7 @@ use certificates::CertificateStore;
 use coordination::Coordination;
 use delivery_reports::DeliveryReports;
 use digest::FailureDigestStore;
-use operator_requests::OperatorRequests;
+use operator_requests::{OperatorRequests, ResolveRequest};
 use purge_requests::PurgeRequests;
 use received::{ReceivedMessages, ReceivedSource};
 use retention::RetentionStore;
@@ -64,8 +64,7 @@ pub use lines::{ExplanationLine, FailureLine, RelayLine};
 pub use types::{
     AdoptMode, AdoptReport, AlertLine, DeliveryLine, Event, EventSeverity, Explanation,
     FixedRoleMember, InDoubtLine, InstanceLine, LARGE_TEXTS, LoadResult, MigrationStep, NewAlert,
-    NewAttachment, OverdueLeases, QueueDepth, QueueLine, RecordResult, Renewal, Resolution,
-    SchemaState,
+    NewAttachment, OverdueLeases, QueueDepth, QueueLine, RecordResult, Renewal, SchemaState,
 };
 
 /// The queue as the worker uses it.
@@ -314,8 +313,13 @@ pub trait OperatorQueries: Send + Sync {
     /// The view `InDoubt`, the longest in doubt first.
     async fn in_doubt(&self, limit: u32) -> Result<Vec<InDoubtLine>, StoreError>;
 
-    /// Resolves one alert in doubt as an operator found out, and writes the operator to `EventLog`. False, and nothing is done, where the alert is not in the view `InDoubt`.
-    async fn resolve(&self, id: AlertId, resolution: Resolution) -> Result<bool, StoreError>;
+    /// Resolves one alert in doubt as an operator found out, and writes it to `OperatorRequest`, as a request that is done,
+    /// and to `EventLog`. `None`, and nothing is done, where the alert is not in the view `InDoubt`.
+    async fn resolve(
+        &self,
+        id: AlertId,
+        request: &ResolveRequest,
+    ) -> Result<Option<RequestId>, StoreError>;
 }
 
 /// All of them: what `app` passes on.

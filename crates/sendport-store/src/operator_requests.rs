@@ -7,7 +7,8 @@ use std::str::FromStr;
 
 use async_trait::async_trait;
 use sendport_core::domain::{
-    AlertId, AlertStatus, OperatorVerb, RecipientStatus, RequestId, RequeueRecipients, Timestamp,
+    AlertId, AlertStatus, OperatorVerb, RecipientStatus, RequestId, RequeueRecipients, Resolution,
+    Timestamp,
 };
 use serde::Serialize;
 
@@ -96,6 +97,31 @@ pub struct NewRequest {
     pub host_name: Option<String>,
 }
 
+/// What an operator found out about an alert that may have been sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolveRequest {
+    /// What became of the message.
+    pub resolution: Resolution,
+    /// Why.
+    pub comment: Option<String>,
+    /// Who, where the engine has no logins.
+    pub requested_by: String,
+    /// On which computer, where the engine does not know it.
+    pub host_name: Option<String>,
+}
+
+impl ResolveRequest {
+    /// What alert and recipients say of it, where that ends them. On SQL Server `resolve.sql` says the same.
+    pub(crate) fn reason(&self) -> Option<String> {
+        let by = &self.requested_by;
+        match self.resolution {
+            Resolution::Relayed => Some(format!("resolved by {by}: the relay accepted it")),
+            Resolution::Resend => None,
+            Resolution::Cancel => Some(format!("cancelled by {by}; it may have been sent")),
+        }
+    }
+}
+
 /// A row of `OperatorRequest`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -108,6 +134,7 @@ pub struct RequestLine {
     pub recipients: Option<RequeueRecipients>,
     pub new_message_id: bool,
     pub redirect_to: Option<String>,
+    pub resolution: Option<Resolution>,
     pub bodies_only: bool,
     pub comment: Option<String>,
     pub requested_at: Timestamp,
@@ -175,7 +202,7 @@ impl RequestLine {
     pub fn is_applied(&self) -> bool {
         match self.operator_verb() {
             Some(OperatorVerb::Hold) => self.filter.alert_id.is_some(),
-            Some(OperatorVerb::Redirect | OperatorVerb::Purge) => false,
+            Some(OperatorVerb::Redirect | OperatorVerb::Purge | OperatorVerb::Resolve) => false,
             verb => verb.is_some(),
         }
     }
@@ -219,6 +246,7 @@ pub(crate) fn statuses(
         (OperatorVerb::Cancel, _) => &[Queued, Delayed, Held],
         (OperatorVerb::Hold | OperatorVerb::Redirect, _) => &[Queued, Delayed],
         (OperatorVerb::Release, _) => &[Held],
+        (OperatorVerb::Resolve, _) => &[Queued, Delayed, Held],
         (OperatorVerb::Requeue, Some(RequeueRecipients::All | RequeueRecipients::Redirected)) => {
             &[Failed, Partial, Expired, Cancelled, Relayed]
         }

@@ -402,38 +402,6 @@ pub struct InDoubtLine {
     pub created_by: String,
 }
 
-/// How an operator resolves an alert that may have been sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resolution {
-    /// The relay has it: recipients that wait become `relayed`, except those that the relay refused in that very
-    /// attempt, which are tried again at once.
-    Relayed,
-    /// It is sent again at once.
-    Resend,
-    /// It is not sent again: recipients that wait become `cancelled`.
-    Cancel,
-}
-
-impl Resolution {
-    /// The word in `EventLog`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Relayed => "relayed",
-            Self::Resend => "resend",
-            Self::Cancel => "cancel",
-        }
-    }
-
-    /// What is said about it to alert and recipients.
-    pub(crate) fn reason(self) -> Option<&'static str> {
-        match self {
-            Self::Relayed => Some("resolved by an operator: the relay accepted it"),
-            Self::Resend => None,
-            Self::Cancel => Some("cancelled by an operator; it may have been sent"),
-        }
-    }
-}
-
 /// A line of the table `Instance`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]

@@ -61,7 +61,7 @@ pub use instance::{
 };
 pub use name::{shown_name, shown_names};
 pub use network::{Network, NotANetwork};
-pub use operator_request::{OperatorVerb, Redirect, RequestId, RequeueRecipients};
+pub use operator_request::{OperatorVerb, Redirect, RequestId, RequeueRecipients, Resolution};
 pub use received::{
     BodyType, EnvelopeRecipient, IntakeClient, ReceivedEnvelope, ReceivedHeader, ReceivedMessage,
     RecipientDsn, StoredMessage, TransactionId,

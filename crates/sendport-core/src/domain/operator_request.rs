@@ -31,6 +31,8 @@ word_enum! {
         Redirect = "redirect",
         /// Those that are final and old are deleted.
         Purge = "purge",
+        /// It is decided what became of one that may have been sent.
+        Resolve = "resolve",
     }
 }
 
@@ -43,6 +45,19 @@ word_enum! {
         All = "all",
         /// Those whose message went to the address of a redirect instead.
         Redirected = "redirected",
+    }
+}
+
+word_enum! {
+    /// How an operator resolves an alert that may have been sent.
+    pub enum Resolution {
+        /// The relay has it: recipients that wait become `relayed`, except those that the relay refused in that very
+        /// attempt, which are tried again at once.
+        Relayed = "relayed",
+        /// It is sent again at once.
+        Resend = "resend",
+        /// It is not sent again: recipients that wait become `cancelled`.
+        Cancel = "cancel",
     }
 }
 

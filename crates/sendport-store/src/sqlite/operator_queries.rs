@@ -6,17 +6,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use rusqlite::{Connection, ToSql, params};
-use sendport_core::domain::{AlertId, InstanceId, PublicId};
+use sendport_core::domain::{AlertId, InstanceId, PublicId, RequestId};
 use uuid::Uuid;
 
 use super::connection::{SqliteError, write};
 use super::record::Recorder;
 use super::values::{Columns, earlier, time_text};
 use super::{SqliteStore, attachments, sql};
+use crate::operator_requests::ResolveRequest;
 use crate::{
     AlertLine, ColumnError, DeliveryLine, ExplanationLine, FailureLine, InDoubtLine, InstanceLine,
-    NewAlert, OperatorQueries, OverdueLeases, QueueDepth, QueueLine, RelayLine, Resolution,
-    StoreError,
+    NewAlert, OperatorQueries, OverdueLeases, QueueDepth, QueueLine, RelayLine, StoreError,
 };
 
 const EXPLANATION: &str =
@@ -170,14 +170,18 @@ impl OperatorQueries for SqliteStore {
             .await
     }
 
-    async fn resolve(&self, id: AlertId, resolution: Resolution) -> Result<bool, StoreError> {
-        let now = self.clock.now();
+    async fn resolve(
+        &self,
+        id: AlertId,
+        request: &ResolveRequest,
+    ) -> Result<Option<RequestId>, StoreError> {
+        let (request, now) = (request.clone(), self.clock.now());
         let instance = InstanceId(Uuid::nil());
         let resolved = self
             .writer
             .call("resolve an alert in doubt", move |connection| {
                 write(connection, |tx| {
-                    Recorder { tx, instance, now }.resolve(id, resolution)
+                    Recorder { tx, instance, now }.resolve(id, &request)
                 })
             })
             .await?;

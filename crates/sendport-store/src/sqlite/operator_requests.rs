@@ -394,8 +394,10 @@ impl Recorder<'_> {
             }
             Some(OperatorVerb::Release) => self.release_held(request, alert),
             Some(OperatorVerb::Requeue) => self.requeue(request, alert),
-            // A redirect is a rule for loads, and retention carries out a purge.
-            Some(OperatorVerb::Redirect | OperatorVerb::Purge) | None => Ok(0),
+            // A redirect is a rule for loads, retention carries out a purge, and a resolve is done when its row is written.
+            Some(OperatorVerb::Redirect | OperatorVerb::Purge | OperatorVerb::Resolve) | None => {
+                Ok(0)
+            }
         }
     }
 
@@ -505,6 +507,7 @@ fn request_line(row: &Columns<'_, '_>) -> Result<RequestLine, ColumnError> {
         completed_at: read.value(row.optional_time("CompletedAt")),
         result: row.lossy("Result")?,
         redirect_to: row.lossy("RedirectTo")?,
+        resolution: read.word("Resolution", row.optional_text("Resolution")),
         unreadable: read.why,
     };
     Ok(line)

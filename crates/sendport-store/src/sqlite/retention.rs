@@ -302,11 +302,12 @@ impl Purge<'_> {
     }
 
     fn delete_body(&self, id: AlertId, is_whole: bool) -> Result<usize, SqliteError> {
+        let request = self.scope.request.map(|it| it.0);
         let now = time_text(self.now);
         let noted = self
             .tx
             .prepare_cached(sql!("purge_bodies_note"))?
-            .execute(params![id.0, now, is_whole])?;
+            .execute(params![id.0, now, is_whole, request])?;
         for statement in [sql!("purge_bodies_body"), PURGE_BODIES_RECEIVED] {
             self.tx.prepare_cached(statement)?.execute([id.0])?;
         }

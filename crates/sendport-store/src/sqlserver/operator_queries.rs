@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sendport_core::domain::{AlertId, PublicId};
+use sendport_core::domain::{AlertId, PublicId, RequestId};
 use tiberius::{Row, ToSql};
 use uuid::Uuid;
 
@@ -13,10 +13,10 @@ use super::error::unexpected;
 use super::expiry::top;
 use super::resolve;
 use super::values::{Fields, seconds, stored};
+use crate::operator_requests::ResolveRequest;
 use crate::{
     AlertLine, ColumnError, DeliveryLine, ExplanationLine, FailureLine, InDoubtLine, InstanceLine,
-    NewAlert, OperatorQueries, OverdueLeases, QueueDepth, QueueLine, RelayLine, Resolution,
-    StoreError,
+    NewAlert, OperatorQueries, OverdueLeases, QueueDepth, QueueLine, RelayLine, StoreError,
 };
 
 const EXPLANATION: &str = "SELECT x.Kind, x.At, x.Sentence FROM sendport.AlertExplanation x
@@ -140,8 +140,12 @@ impl OperatorQueries for SqlServerStore {
         lines(DOING, &rows, in_doubt_line)
     }
 
-    async fn resolve(&self, id: AlertId, resolution: Resolution) -> Result<bool, StoreError> {
-        resolve::resolve(&self.pool, id, resolution).await
+    async fn resolve(
+        &self,
+        id: AlertId,
+        request: &ResolveRequest,
+    ) -> Result<Option<RequestId>, StoreError> {
+        resolve::resolve(&self.pool, id, request).await
     }
 }
 

@@ -34,6 +34,8 @@ static COUNT_MATCHING: LazyLock<String> =
 static OPEN_REQUESTS: LazyLock<String> =
     LazyLock::new(|| with_parts(include_str!("sql/open_requests.sql")));
 static REQUESTS: LazyLock<String> = LazyLock::new(|| with_parts(include_str!("sql/requests.sql")));
+static PARK: LazyLock<String> = LazyLock::new(|| with_parts(include_str!("sql/park.sql")));
+static REQUEUE: LazyLock<String> = LazyLock::new(|| with_parts(include_str!("sql/requeue.sql")));
 static RELEASE_HELD: LazyLock<String> =
     LazyLock::new(|| with_parts(include_str!("sql/release_held.sql")));
 
@@ -230,7 +232,9 @@ impl SqlServerStore {
             Some(OperatorVerb::Release) => self.release_held(request, &rows).await,
             Some(OperatorVerb::Requeue) => self.requeue(request, &rows).await,
             // A redirect is a rule for loads, and retention carries out a purge.
-            Some(OperatorVerb::Redirect | OperatorVerb::Purge) | None => Ok(SweepResult::default()),
+            Some(OperatorVerb::Redirect | OperatorVerb::Purge | OperatorVerb::Resolve) | None => {
+                Ok(SweepResult::default())
+            }
         }
     }
 
@@ -258,8 +262,7 @@ impl SqlServerStore {
     ) -> Result<SweepResult, StoreError> {
         let (reason, code) = (request.reason(), StatusReasonCode::OperatorHold.as_str());
         let values: [&dyn ToSql; 3] = [&request.request_id.0, &reason, &code];
-        self.change_ids(include_str!("sql/park.sql"), &values, rows)
-            .await
+        self.change_ids(&PARK, &values, rows).await
     }
 
     async fn release_held(
@@ -278,8 +281,7 @@ impl SqlServerStore {
     ) -> Result<SweepResult, StoreError> {
         let mark = Uuid::new_v4();
         let values: [&dyn ToSql; 2] = [&request.request_id.0, &mark];
-        self.change_ids(include_str!("sql/requeue.sql"), &values, rows)
-            .await
+        self.change_ids(&REQUEUE, &values, rows).await
     }
 
     /// Changes them by a statement with `{ids}`, in transactions of no more rows than one takes.
@@ -470,6 +472,7 @@ fn request_line(f: &mut Fields<'_>) -> Result<RequestLine, ColumnError> {
         completed_at: f.maybe_time()?,
         result: f.maybe_text()?,
         redirect_to: f.maybe_text()?,
+        resolution: read.word("Resolution", f.maybe_key()),
         unreadable: read.why,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use sendport_core::domain::AlertId;
+use sendport_core::domain::{AlertId, RequestId};
 use tiberius::{Command, Row};
 
 use super::error::unexpected;
@@ -11,7 +11,8 @@ use super::pool::Pool;
 use super::statement::{Engine, Statement};
 use super::table_rows::{RecipientRow, portion, portions};
 use super::values::Fields;
-use crate::{ColumnError, RESOLVED_EVENT, Resolution, StoreError};
+use crate::operator_requests::ResolveRequest;
+use crate::{ColumnError, RESOLVED_EVENT, StoreError};
 
 static RESOLVE: LazyLock<Statement> =
     LazyLock::new(|| Statement::new(include_str!("sql/resolve.sql")));
@@ -20,23 +21,23 @@ static RESOLVE: LazyLock<Statement> =
 pub(super) async fn resolve(
     pool: &Pool,
     id: AlertId,
-    resolution: Resolution,
-) -> Result<bool, StoreError> {
+    request: &ResolveRequest,
+) -> Result<Option<RequestId>, StoreError> {
     const DOING: &str = "resolve an alert in doubt";
     let sql = include_str!("sql/resolve_candidate.sql");
     let rows = pool.rows(DOING, sql, &[&id.0]).await?;
     let Some(row) = rows.first() else {
-        return Ok(false);
+        return Ok(None);
     };
     let recipients = missing_rows(id, row).map_err(|e| unexpected(DOING, e))?;
     let calls = portions(recipients.len());
     let command = |engine, n, _: &[_]| {
         let recipients = portion(&recipients, n, engine);
-        Some(command(engine, id, resolution, recipients, n + 1 == calls))
+        Some(command(engine, id, request, recipients, n + 1 == calls))
     };
-    let read = |row: &Row| Fields::of(row).count();
+    let read = |row: &Row| Fields::of(row).maybe().map(|it| it.map(RequestId));
     let found = pool.call_in_portions(DOING, calls, command, read).await?;
-    Ok(found.first() == Some(&1))
+    Ok(found.last().copied().flatten())
 }
 
 fn missing_rows(id: AlertId, row: &Row) -> Result<Vec<RecipientRow>, ColumnError> {
@@ -54,7 +55,7 @@ fn missing_rows(id: AlertId, row: &Row) -> Result<Vec<RecipientRow>, ColumnError
 fn command(
     engine: Engine,
     id: AlertId,
-    resolution: Resolution,
+    request: &ResolveRequest,
     recipients: Vec<RecipientRow>,
     last: bool,
 ) -> Command<'static> {
@@ -62,12 +63,12 @@ fn command(
     command.bind_param("@stmt", RESOLVE.on(engine));
     command.bind_param(
         "@params",
-        "@alert bigint, @resolution nvarchar(16), @reason nvarchar(200), @event nvarchar(64), \
+        "@alert bigint, @resolution nvarchar(16), @comment nvarchar(400), @event nvarchar(64), \
          @last int, @recipients sendport.RecipientList READONLY",
     );
     command.bind_param("@alert", id.0);
-    command.bind_param("@resolution", resolution.as_str());
-    command.bind_param("@reason", resolution.reason().unwrap_or_default());
+    command.bind_param("@resolution", request.resolution.as_str());
+    command.bind_param("@comment", request.comment.clone());
     command.bind_param("@event", RESOLVED_EVENT);
     command.bind_param("@last", i32::from(last));
     command.bind_table("@recipients", recipients);

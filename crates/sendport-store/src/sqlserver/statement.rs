@@ -50,6 +50,10 @@ pub(super) fn with_parts(text: &str) -> String {
         include_str!("sql/parts/park_requested.sql").trim_end(),
     )
     .replace(
+        "{keep_earlier_requests}",
+        include_str!("sql/parts/keep_earlier_requests.sql").trim_end(),
+    )
+    .replace(
         "{request_rows}",
         include_str!("sql/parts/request_rows.sql").trim_end(),
     )

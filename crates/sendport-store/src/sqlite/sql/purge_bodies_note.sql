@@ -1,2 +1,3 @@
 -- purge_bodies: from here on the alert is not sent again.
-UPDATE AlertState SET BodyPurgedAt = coalesce(BodyPurgedAt, ?2), BodyPurged = ?3 WHERE AlertId = ?1
+UPDATE AlertState SET BodyPurgedAt = coalesce(BodyPurgedAt, ?2), BodyPurged = ?3, RequestId = coalesce(?4, RequestId)
+WHERE AlertId = ?1

@@ -8,7 +8,7 @@
 SET NOCOUNT ON;
 SET LOCK_TIMEOUT 250;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
-DECLARE @locked TABLE (AlertId bigint NOT NULL PRIMARY KEY);
+DECLARE @ids TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @held TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @follows TABLE (AlertId bigint NOT NULL PRIMARY KEY, Status nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL);
 DECLARE @from int = 0, @to int;
@@ -17,19 +17,19 @@ BEGIN TRANSACTION;
 -- READPAST skips in this read alone: what others have locked, for reading too (X does not go with S), is
 -- left out of all that follows. FORCESEEK here and below: a merge join with a list scans the table, and
 -- waits for applications that insert.
-INSERT @locked
+INSERT @ids
 SELECT o.AlertId
 FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (PK_AlertRow), FORCESEEK)
 JOIN @outcomes o ON o.AlertId = a.AlertId;
 -- The mark says what this statement took, on an engine without lock hints too.
 UPDATE a SET DueAt = NULL, FinalAt = @now, LeaseToken = @mark
 FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK)
-JOIN @locked l ON l.AlertId = a.AlertId
-JOIN @outcomes o ON o.AlertId = l.AlertId
+JOIN @ids i ON i.AlertId = a.AlertId
+JOIN @outcomes o ON o.AlertId = i.AlertId
 WHERE a.StatusAt = o.SeenStatusAt AND a.LeaseToken IS NULL AND a.Status IN (N'queued', N'delayed', N'held');
 INSERT @held
 SELECT a.AlertId
-FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK) JOIN @locked l ON l.AlertId = a.AlertId
+FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
 WHERE a.LeaseToken = @mark;
 
 INSERT INTO sendport.Recipient (AlertId, Status, StatusAt, {recipient})
@@ -78,6 +78,10 @@ BEGIN
     FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK) JOIN @held h ON h.AlertId = r.AlertId
     GROUP BY r.AlertId;
 
+    IF @request > 0
+    BEGIN
+        {keep_earlier_requests}
+    END;
     UPDATE a
     SET Status = COALESCE(w.Status, CASE @status WHEN N'cancelled' THEN N'cancelled' ELSE N'failed' END),
         StatusAt = @now, LeaseToken = NULL, RequestId = CASE WHEN @request > 0 THEN @request ELSE a.RequestId END,

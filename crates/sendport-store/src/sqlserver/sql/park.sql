@@ -3,13 +3,14 @@
 -- release. What is locked is left alone. Answers how many.
 SET NOCOUNT ON;
 SET LOCK_TIMEOUT 250;
-DECLARE @now datetime2(3) = SYSUTCDATETIME(), @count int;
+DECLARE @now datetime2(3) = SYSUTCDATETIME(), @count int, @request bigint = @P1;
 DECLARE @ids TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 BEGIN TRANSACTION;
 INSERT @ids
 SELECT a.AlertId
 FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (PK_AlertRow), FORCESEEK)
 WHERE a.AlertId IN ({ids}) AND a.Status IN (N'queued', N'delayed') AND a.LeaseToken IS NULL;
+{keep_earlier_requests}
 UPDATE a
 SET Status = N'held', StatusAt = @now, DueAt = NULL, StatusReason = @P2, StatusReasonCode = @P3, RequestId = @P1
 FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId

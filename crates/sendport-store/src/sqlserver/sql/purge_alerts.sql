@@ -7,7 +7,7 @@ SET LOCK_TIMEOUT 250;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 DECLARE @before datetime2(3) = DATEADD(second, -@P3, @now);
 DECLARE @alerts bigint = 0, @bodies bigint = 0, @rows bigint = 0, @bytes bigint = 0;
-DECLARE @found int, @attempts int = 0, @replies int = 0, @recipients int = 0;
+DECLARE @found int, @attempts int = 0, @replies int = 0, @recipients int = 0, @earlier int = 0;
 DECLARE @candidates TABLE (AlertId bigint NOT NULL PRIMARY KEY, [Day] date NOT NULL);
 DECLARE @attempt TABLE (AttemptId bigint NOT NULL PRIMARY KEY);
 DECLARE @reply TABLE (AttemptId bigint NOT NULL, Ordinal int NOT NULL, PRIMARY KEY (AttemptId, Ordinal));
@@ -64,6 +64,12 @@ BEGIN
       ON d.AlertId = x.AlertId AND d.Ordinal = x.Ordinal;
     SET @rows = @rows + @recipients;
     IF @recipients < @P5
+    BEGIN
+        DELETE TOP (@P5) FROM sendport.EarlierRequest WHERE AlertId IN (SELECT c.AlertId FROM @candidates c);
+        SET @earlier = @@ROWCOUNT;
+        SET @rows = @rows + @earlier;
+    END;
+    IF @recipients < @P5 AND @earlier < @P5
     BEGIN
         DELETE n
         FROM @candidates c

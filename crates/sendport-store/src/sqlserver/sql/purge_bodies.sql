@@ -7,7 +7,8 @@ SET LOCK_TIMEOUT 250;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 DECLARE @before datetime2(3) = DATEADD(second, -@P3, @now);
 DECLARE @alerts bigint = 0, @bodies bigint = 0, @rows bigint = 0, @bytes bigint = 0;
-DECLARE @found int, @kept int, @files int;
+DECLARE @found int, @kept int, @files int, @request bigint = @P7;
+DECLARE @ids TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @candidates TABLE (AlertId bigint NOT NULL PRIMARY KEY, CreatedAt datetime2(3) NOT NULL);
 DECLARE @sizes TABLE (AlertId bigint NOT NULL PRIMARY KEY, Bytes bigint NOT NULL, BytesBefore bigint NOT NULL);
 DECLARE @attachments TABLE (AlertId bigint NOT NULL, AttachmentId bigint NOT NULL, PRIMARY KEY (AlertId, AttachmentId));
@@ -58,10 +59,13 @@ JOIN sendport.AttachmentRow t WITH (ROWLOCK, INDEX (PK_AttachmentRow), FORCESEEK
 DELETE c
 FROM @sizes s
 JOIN sendport.ReceivedContent c WITH (ROWLOCK, INDEX (PK_ReceivedContent), FORCESEEK) ON c.AlertId = s.AlertId;
+INSERT @ids SELECT s.AlertId FROM @sizes s WHERE @request > 0;
+{keep_earlier_requests}
 -- From here on the alert is not sent again, even if some of its attachments are left for the next call.
 UPDATE a
 SET Body = NULL, Payload = NULL, Headers = NULL, BodyPurgedAt = COALESCE(a.BodyPurgedAt, @now),
-    BodyPurged = CASE WHEN @files < @P5 THEN 1 ELSE 0 END
+    BodyPurged = CASE WHEN @files < @P5 THEN 1 ELSE 0 END,
+    RequestId = CASE WHEN @request > 0 THEN @request ELSE a.RequestId END
 FROM sendport.AlertRow a WITH (ROWLOCK, INDEX (PK_AlertRow), FORCESEEK)
 JOIN @sizes s ON s.AlertId = a.AlertId;
 IF @files < @P5

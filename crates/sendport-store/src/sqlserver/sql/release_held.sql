@@ -2,13 +2,14 @@
 -- @P1 request; {ids} becomes a list of parameters. What is locked is left alone. Answers how many were put back.
 SET NOCOUNT ON;
 SET LOCK_TIMEOUT 250;
-DECLARE @now datetime2(3) = SYSUTCDATETIME(), @count int;
+DECLARE @now datetime2(3) = SYSUTCDATETIME(), @count int, @request bigint = @P1;
 DECLARE @ids TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 BEGIN TRANSACTION;
 INSERT @ids
 SELECT a.AlertId
 FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (PK_AlertRow), FORCESEEK)
 WHERE a.AlertId IN ({ids}) AND a.Status = N'held';
+{keep_earlier_requests}
 UPDATE a
 SET Status = {waiting_status},
     StatusAt = @now, StatusReason = NULL, StatusReasonCode = NULL, RequestId = @P1,

@@ -4,7 +4,7 @@
 SET NOCOUNT ON;
 SET LOCK_TIMEOUT 250;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
-DECLARE @requested datetime2(3), @recipients nvarchar(16), @new int = 0, @from int = 0, @to int, @count int;
+DECLARE @requested datetime2(3), @recipients nvarchar(16), @new int = 0, @from int = 0, @to int, @count int, @request bigint = @P1;
 DECLARE @ids TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @taken TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 SELECT @requested = q.RequestedAt, @recipients = q.Recipients, @new = q.NewMessageId
@@ -54,6 +54,7 @@ BEGIN
     END;
     -- A failure after this is reported again.
     DELETE FROM sendport.FailureNotification WHERE AlertId IN (SELECT t.AlertId FROM @taken t);
+    {keep_earlier_requests}
     -- Age and attempts count anew. One that was never sent, or that gets a new Message-ID, gets the newest templates.
     UPDATE a
     SET Status = N'queued', StatusAt = @now, StatusReason = NULL, StatusReasonCode = NULL, LeaseToken = NULL,

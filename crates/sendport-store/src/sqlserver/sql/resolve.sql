@@ -1,10 +1,16 @@
 -- SqlServerStore::resolve
--- Parameters: @alert, @resolution (relayed, resend, cancel), @reason, @event, @recipients (rows to
+-- Parameters: @alert, @resolution (relayed, resend, cancel), @comment, @event, @recipients (rows to
 -- make where there are none), @last. Where it has more rows than one call takes, several follow in one
--- transaction, and @last is 1 in the last one. Answers 1, or 0 where the alert is not in doubt.
+-- transaction, and @last is 1 in the last one. Answers the request, or NULL where the alert is not in doubt.
+-- Resolution::reason says the same on SQLite.
 SET NOCOUNT ON;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
-DECLARE @attempt bigint, @relay nvarchar(128), @redirect nvarchar(320), @status nvarchar(16) = N'queued', @final bit = 0, @found int = 0;
+DECLARE @attempt bigint, @relay nvarchar(128), @redirect nvarchar(320), @status nvarchar(16) = N'queued', @final bit = 0, @request bigint;
+DECLARE @reason nvarchar(1000) = CASE @resolution
+    WHEN N'relayed' THEN N'resolved by ' + SUSER_SNAME() + N': the relay accepted it'
+    WHEN N'cancel' THEN N'cancelled by ' + SUSER_SNAME() + N'; it may have been sent' END;
+DECLARE @ids TABLE (AlertId bigint NOT NULL PRIMARY KEY);
+INSERT @ids VALUES (@alert);
 
 BEGIN TRANSACTION;
 -- Locks it until the end: it is not claimed, and no facts about it are recorded.
@@ -15,7 +21,6 @@ SET @attempt = (SELECT d.AttemptId FROM sendport.InDoubt d WHERE d.AlertId = @al
 
 IF @attempt IS NOT NULL
 BEGIN
-    SET @found = 1;
     SELECT @relay = t.Relay, @redirect = t.RedirectTo FROM sendport.Attempt t WHERE t.AttemptId = @attempt;
 
     IF @resolution <> N'resend'
@@ -57,8 +62,14 @@ BEGIN
     IF @status NOT IN (N'queued', N'delayed')
         SET @final = 1;
 
+    -- The audit: who resolved it, when and how.
+    INSERT INTO sendport.OperatorRequest (Verb, AlertId, Resolution, Comment, RequestedAt, State, AppliedCount, CompletedAt, Result)
+    VALUES (N'resolve', @alert, @resolution, @comment, @now, N'done', 1, @now, N'the alert is ' + @status);
+    SET @request = CAST(SCOPE_IDENTITY() AS bigint);
+    UPDATE t SET ResolveRequestId = @request FROM sendport.Attempt t WHERE t.AttemptId = @attempt;
+    {keep_earlier_requests}
     UPDATE a
-    SET Status = @status, StatusAt = @now,
+    SET Status = @status, StatusAt = @now, RequestId = @request,
         StatusReason = CASE WHEN @final = 1 THEN @reason END, StatusReasonCode = NULL,
         DueAt = CASE WHEN @final = 1 THEN NULL ELSE @now END,
         FinalAt = CASE WHEN @final = 1 THEN @now END
@@ -66,8 +77,8 @@ BEGIN
 
     INSERT INTO sendport.EventLog (Severity, EventType, AlertId, SendPort, Relay, Message)
     SELECT N'information', @event, a.AlertId, a.SendPort, @relay,
-           N'resolved as ' + @resolution + N' by ' + SUSER_SNAME()
+           N'resolved as ' + @resolution + N' by ' + SUSER_SNAME() + N', request ' + CONVERT(nvarchar(20), @request)
     FROM sendport.AlertRow a WHERE a.AlertId = @alert;
 END;
 COMMIT TRANSACTION;
-SELECT @found;
+SELECT @request;

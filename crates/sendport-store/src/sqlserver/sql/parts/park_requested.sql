@@ -28,6 +28,14 @@ BEGIN
     GROUP BY a.AlertId;
     IF @@ROWCOUNT > 0
     BEGIN
+        -- As in keep_earlier_requests, each alert with its own request.
+        INSERT INTO sendport.EarlierRequest (AlertId, RequestId)
+        SELECT a.AlertId, a.RequestId
+        FROM sendport.AlertRow a WITH (INDEX (PK_AlertRow), FORCESEEK)
+        JOIN @park p ON p.AlertId = a.AlertId
+        WHERE a.DueAt <= @now AND a.RequestId <> p.RequestId
+          AND NOT EXISTS (SELECT 1 FROM sendport.EarlierRequest e WITH (INDEX (PK_EarlierRequest), FORCESEEK)
+                          WHERE e.AlertId = a.AlertId AND e.RequestId = a.RequestId);
         UPDATE a
         SET Status = N'held', StatusAt = @now, DueAt = NULL, RequestId = q.RequestId,
             StatusReason = CASE q.Verb WHEN N'cancel' THEN N'cancelled by ' ELSE N'held by ' END + q.RequestedBy
