@@ -1040,7 +1040,9 @@ WITH AlertDetail AS NOT MATERIALIZED (
                                   THEN coalesce('Message-ID ' || t.MessageId,
                                                 'PublicId ' || a.PublicId || ', which is the left side of the Message-ID') END
             FROM Attempt t WHERE t.AlertId = s.AlertId
-            ORDER BY t.AttemptNumber DESC, t.AttemptId DESC LIMIT 1) AS InDoubtAs
+            ORDER BY t.AttemptNumber DESC, t.AttemptId DESC LIMIT 1) AS InDoubtAs,
+           -- The database has refused to change it.
+           EXISTS (SELECT 1 FROM EventLog e WHERE e.AlertId = s.AlertId AND e.EventType = 'request-refused') AS IsRefused
     FROM AlertState s
     CROSS JOIN Alert a ON a.AlertId = s.AlertId
 ), RequestSentence AS NOT MATERIALIZED (
@@ -1085,7 +1087,12 @@ SELECT t.AlertId, 1, t.AttemptId, 'history', t.EndedAt,
        coalesce((SELECT ', the first refusal: ' || p.Command || ' ' || p.ReplyCode || coalesce(' ' || p.EnhancedStatusCode, '') ||
                         ' ' || p.ReplyText
                  FROM AttemptReply p
-                 WHERE p.AttemptId = t.AttemptId AND (p.ReplyCode >= 400 OR p.ReplyCode = 0)
+                 WHERE p.AttemptId = t.AttemptId AND p.ReplyCode >= 400
+                 ORDER BY p.Ordinal LIMIT 1), '') ||
+       -- What happened instead of a reply.
+       coalesce((SELECT ', no reply to ' || p.Command || ': ' || p.ReplyText
+                 FROM AttemptReply p
+                 WHERE p.AttemptId = t.AttemptId AND p.ReplyCode = 0
                  ORDER BY p.Ordinal LIMIT 1), '') ||
        coalesce(', Message-ID ' || t.MessageId, '')
 FROM Attempt t
@@ -1139,7 +1146,9 @@ JOIN RequestSentence q ON q.RequestId = r.RequestId
 UNION ALL
 -- The status now.
 SELECT a.AlertId, 2, 0, 'status', a.StatusAt,
-       'the alert is ' || a.Status || coalesce(': ' || a.StatusReason, '') ||
+       -- A reason often begins with the status itself: 'cancelled by CONTOSO\anna'.
+       'the alert is ' || CASE WHEN substr(a.StatusReason, 1, length(a.Status)) = a.Status THEN a.StatusReason
+                               ELSE a.Status || coalesce(': ' || a.StatusReason, '') END ||
        CASE WHEN a.RecipientCount = 0 THEN ''
             ELSE ' (' || a.RelayedCount || ' of ' || a.RecipientCount || ' recipients relayed, ' || a.WaitingCount || ' waiting)' END
 FROM AlertStatus a
@@ -1150,13 +1159,24 @@ SELECT g.AlertId, 3, g.Ordinal, 'cause', r.StatusAt,
        CASE g.RecipientCount WHEN 1 THEN '' ELSE ', for example ' || r.Address END ||
        coalesce(', redirected to ' || r.RedirectTo, '') || ': ' ||
        coalesce(r.Command || ' ', '') || coalesce(nullif(r.ReplyCode, 0) || ' ', '') ||
-       coalesce(r.EnhancedStatusCode || ' ', '') || coalesce(r.ReplyText, '') || coalesce('. ' || e.Cause, '')
+       coalesce(r.EnhancedStatusCode || ' ', '') ||
+       coalesce(CASE WHEN substr(r.ReplyText, 1, length(g.Status) + 2) = g.Status || ': '
+                     THEN substr(r.ReplyText, length(g.Status) + 3) ELSE r.ReplyText END, '') || coalesce('. ' || e.Cause, '')
 FROM (SELECT AlertId, Status, ExplanationKey, count(*) AS RecipientCount, min(Ordinal) AS Ordinal
       FROM Recipient
       WHERE Status <> 'relayed' AND (ReplyCode IS NOT NULL OR ReplyText IS NOT NULL)
       GROUP BY AlertId, Status, ExplanationKey) g
 JOIN Recipient r ON r.AlertId = g.AlertId AND r.Ordinal = g.Ordinal
 LEFT JOIN ReplyExplanation e ON e.ExplanationKey = g.ExplanationKey
+UNION ALL
+-- An operator resolved an attempt as relayed, and the relay's refusal was recorded later.
+SELECT t.AlertId, 3, 1000000 + t.AttemptId, 'cause', l.EndedAt,
+       'request ' || q.RequestId || ' of ' || q.RequestedBy || ' resolved attempt ' || t.AttemptNumber ||
+       ' as relayed, but the relay refused the message: its reply was recorded later'
+FROM Attempt t
+JOIN OperatorRequest q ON q.RequestId = t.ResolveRequestId AND q.Resolution = 'relayed'
+JOIN Attempt l ON l.AlertId = t.AlertId AND l.AttemptNumber = t.AttemptNumber AND l.AttemptId > t.AttemptId
+              AND l.Outcome IN ('failed', 'delayed')
 UNION ALL
 -- What happens next.
 SELECT s.AlertId, 4, 0, 'next',
@@ -1166,7 +1186,9 @@ SELECT s.AlertId, 4, 0, 'next',
                THEN 'nothing more: the relay has promised to deliver the message or to report that it could not'
            WHEN s.FinalAt IS NOT NULL THEN 'nothing more, unless an operator sends it again'
            WHEN s.Status = 'held' AND s.StatusReasonCode = 'in-doubt' THEN 'nothing, until an operator resolves it'
-           WHEN s.Status = 'held' AND s.StatusReasonCode = 'cancelling' THEN 'a running instance cancels it'
+           WHEN s.Status = 'held' AND s.StatusReasonCode = 'cancelling' 
+               THEN CASE WHEN d.IsRefused THEN 'the database refused to cancel it (request-refused above); a running instance tries again'
+                         ELSE 'a running instance cancels it' END
            WHEN s.Status = 'held' AND s.StatusReasonCode = 'operator-hold'
                THEN 'nothing, until an operator ends the hold ' || s.RequestId
            WHEN s.Status = 'held' THEN 'nothing, until an operator releases it'
@@ -1187,7 +1209,13 @@ SELECT s.AlertId, 4, 0, 'next',
            WHEN s.DueAt > d.LastAt THEN 'nothing: it expires before it is due'
            WHEN s.DueAt > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
                THEN CASE s.Status WHEN 'delayed' THEN 'an instance tries it again' ELSE 'an instance sends it' END
-           WHEN q.WaitingFor IS NOT NULL THEN 'an instance sends it, once this is over: ' || q.WaitingFor
+           -- Queue is about all alerts of the send port: the reason of another one is not this one's.
+           WHEN q.WaitingFor IS NOT NULL
+                AND (s.StatusReason = q.WaitingFor
+                     OR NOT EXISTS (SELECT 1 FROM AlertState o
+                                    WHERE o.SendPort = s.SendPort AND o.Priority IN ('urgent', 'normal', 'low')
+                                      AND o.DueAt = q.NextDueAt AND o.Status = s.Status AND o.StatusReason = q.WaitingFor))
+               THEN 'an instance sends it, once this is over: ' || q.WaitingFor
            ELSE 'an instance sends it within seconds' END
 FROM AlertState s
 JOIN AlertDetail d ON d.AlertId = s.AlertId
@@ -1216,7 +1244,8 @@ UNION ALL
 SELECT s.AlertId, 4, 3, 'next', NULL,
        'request ' || q.RequestId || ' of ' || q.RequestedBy || ' is in force: ' ||
        CASE s.Status WHEN 'sending' THEN 'the alert is ' || CASE q.Verb WHEN 'cancel' THEN 'cancelled' ELSE 'held' END
-            ELSE 'an instance ' || CASE q.Verb WHEN 'cancel' THEN 'cancels' ELSE 'holds' END || ' the alert' END ||
+            ELSE CASE WHEN d.IsRefused THEN 'the database refused to ' || q.Verb || ' the alert (request-refused above), and an instance tries again'
+                      ELSE 'an instance ' || CASE q.Verb WHEN 'cancel' THEN 'cancels' ELSE 'holds' END || ' the alert' END END ||
        coalesce(' (' || q.Comment || ')', '') ||
        CASE s.Status WHEN 'sending' THEN ', unless its message is on its way to the relay already' ELSE '' END
 FROM AlertState s
@@ -1235,6 +1264,13 @@ FROM AlertState s
 JOIN SendPortRelay pr ON pr.SendPort = s.SendPort
 JOIN Relay r ON r.Relay = pr.Relay
 WHERE s.Status IN ('queued', 'delayed') AND r.Condition <> 'closed' AND r.Advice IS NOT NULL
+UNION ALL
+SELECT DISTINCT t.AlertId, 5, 1900000, 'advice', NULL,
+       'recipients that are relayed by request ' || q.RequestId || ' alone have no message: sendport requeue ' || t.AlertId || ' --recipients all'
+FROM Attempt t
+JOIN OperatorRequest q ON q.RequestId = t.ResolveRequestId AND q.Resolution = 'relayed'
+JOIN Attempt l ON l.AlertId = t.AlertId AND l.AttemptNumber = t.AttemptNumber AND l.AttemptId > t.AttemptId
+              AND l.Outcome IN ('failed', 'delayed')
 UNION ALL
 SELECT s.AlertId, 5, 2000000, 'advice', NULL,
        CASE

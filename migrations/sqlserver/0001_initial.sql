@@ -1156,7 +1156,10 @@ WITH AlertAge AS (
                                               N'PublicId ' + LOWER(CONVERT(nvarchar(36), a.PublicId)) COLLATE Latin1_General_BIN2 +
                                               N', which is the left side of the Message-ID') END
             FROM sendport.Attempt t WHERE t.AlertId = a.AlertId
-            ORDER BY t.AttemptNumber DESC, t.AttemptId DESC) AS InDoubtAs
+            ORDER BY t.AttemptNumber DESC, t.AttemptId DESC) AS InDoubtAs,
+           -- The database has refused to change it.
+           CASE WHEN EXISTS (SELECT 1 FROM sendport.EventLog e WITH (READUNCOMMITTED)
+                             WHERE e.AlertId = a.AlertId AND e.EventType = N'request-refused') THEN 1 ELSE 0 END AS IsRefused
     FROM sendport.AlertRow a
 ), RequestSentence AS (
     SELECT q.RequestId, q.RequestedAt,
@@ -1204,7 +1207,12 @@ SELECT t.AlertId, 1, t.AttemptId, N'history', t.EndedAt,
        COALESCE((SELECT TOP (1) N', the first refusal: ' + p.Command COLLATE Latin1_General_BIN2 + N' ' + CONVERT(nvarchar(10), p.ReplyCode) +
                         COALESCE(N' ' + p.EnhancedStatusCode COLLATE Latin1_General_BIN2, N'') + N' ' + p.ReplyText COLLATE Latin1_General_BIN2
                  FROM sendport.AttemptReply p
-                 WHERE p.AttemptId = t.AttemptId AND (p.ReplyCode >= 400 OR p.ReplyCode = 0)
+                 WHERE p.AttemptId = t.AttemptId AND p.ReplyCode >= 400
+                 ORDER BY p.Ordinal), N'') +
+       -- What happened instead of a reply.
+       COALESCE((SELECT TOP (1) N', no reply to ' + p.Command COLLATE Latin1_General_BIN2 + N': ' + p.ReplyText COLLATE Latin1_General_BIN2
+                 FROM sendport.AttemptReply p
+                 WHERE p.AttemptId = t.AttemptId AND p.ReplyCode = 0
                  ORDER BY p.Ordinal), N'') +
        COALESCE(N', Message-ID ' + t.MessageId COLLATE Latin1_General_BIN2, N'')
 FROM sendport.Attempt t
@@ -1261,7 +1269,9 @@ JOIN RequestSentence q ON q.RequestId = r.RequestId
 UNION ALL
 -- The status now.
 SELECT a.AlertId, 2, 0, N'status', a.StatusAt,
-       N'the alert is ' + a.Status COLLATE Latin1_General_BIN2 + COALESCE(N': ' + a.StatusReason COLLATE Latin1_General_BIN2, N'') +
+       -- A reason often begins with the status itself: 'cancelled by CONTOSO\anna'.
+       N'the alert is ' + CASE WHEN LEFT(a.StatusReason, LEN(a.Status)) = a.Status THEN a.StatusReason COLLATE Latin1_General_BIN2
+                               ELSE a.Status COLLATE Latin1_General_BIN2 + COALESCE(N': ' + a.StatusReason COLLATE Latin1_General_BIN2, N'') END +
        CASE WHEN a.RecipientCount = 0 THEN N''
             ELSE N' (' + CONVERT(nvarchar(10), a.RelayedCount) + N' of ' + CONVERT(nvarchar(10), a.RecipientCount) +
                  N' recipients relayed, ' + CONVERT(nvarchar(10), a.WaitingCount) + N' waiting)' END
@@ -1274,13 +1284,25 @@ SELECT g.AlertId, 3, g.Ordinal, N'cause', r.StatusAt,
        CASE g.RecipientCount WHEN 1 THEN N'' ELSE N', for example ' + r.Address COLLATE Latin1_General_BIN2 END +
        COALESCE(N', redirected to ' + r.RedirectTo COLLATE Latin1_General_BIN2, N'') + N': ' +
        COALESCE(r.Command COLLATE Latin1_General_BIN2 + N' ', N'') + COALESCE(CONVERT(nvarchar(10), NULLIF(r.ReplyCode, 0)) + N' ', N'') +
-       COALESCE(r.EnhancedStatusCode COLLATE Latin1_General_BIN2 + N' ', N'') + COALESCE(r.ReplyText COLLATE Latin1_General_BIN2, N'') + COALESCE(N'. ' + e.Cause COLLATE Latin1_General_BIN2, N'')
+       COALESCE(r.EnhancedStatusCode COLLATE Latin1_General_BIN2 + N' ', N'') +
+       COALESCE(CASE WHEN LEFT(r.ReplyText, LEN(g.Status) + 1) = g.Status + N':'
+                     THEN STUFF(r.ReplyText, 1, LEN(g.Status) + 2, N'') ELSE r.ReplyText END COLLATE Latin1_General_BIN2, N'') + COALESCE(N'. ' + e.Cause COLLATE Latin1_General_BIN2, N'')
 FROM (SELECT n.AlertId, n.Status, n.ExplanationKey, COUNT(*) AS RecipientCount, MIN(n.Ordinal) AS Ordinal
       FROM sendport.Recipient n
       WHERE n.Status <> N'relayed' AND (n.ReplyCode IS NOT NULL OR n.ReplyText IS NOT NULL)
       GROUP BY n.AlertId, n.Status, n.ExplanationKey) g
 JOIN sendport.Recipient r ON r.AlertId = g.AlertId AND r.Ordinal = g.Ordinal
 LEFT JOIN sendport.ReplyExplanation e ON e.ExplanationKey = g.ExplanationKey
+UNION ALL
+-- An operator resolved an attempt as relayed, and the relay's refusal was recorded later.
+SELECT t.AlertId, 3, 1000000 + t.AttemptId, N'cause', l.EndedAt,
+       N'request ' + CONVERT(nvarchar(20), q.RequestId) + N' of ' + q.RequestedBy COLLATE Latin1_General_BIN2 +
+       N' resolved attempt ' + CONVERT(nvarchar(10), t.AttemptNumber) +
+       N' as relayed, but the relay refused the message: its reply was recorded later'
+FROM sendport.Attempt t
+JOIN sendport.OperatorRequest q WITH (READUNCOMMITTED) ON q.RequestId = t.ResolveRequestId AND q.Resolution = N'relayed'
+JOIN sendport.Attempt l ON l.AlertId = t.AlertId AND l.AttemptNumber = t.AttemptNumber AND l.AttemptId > t.AttemptId
+                       AND l.Outcome IN (N'failed', N'delayed')
 UNION ALL
 -- What happens next.
 SELECT a.AlertId, 4, 0, N'next',
@@ -1290,7 +1312,9 @@ SELECT a.AlertId, 4, 0, N'next',
                THEN N'nothing more: the relay has promised to deliver the message or to report that it could not'
            WHEN a.FinalAt IS NOT NULL THEN N'nothing more, unless an operator sends it again'
            WHEN a.Status = N'held' AND a.StatusReasonCode = N'in-doubt' THEN N'nothing, until an operator resolves it'
-           WHEN a.Status = N'held' AND a.StatusReasonCode = N'cancelling' THEN N'a running instance cancels it'
+           WHEN a.Status = N'held' AND a.StatusReasonCode = N'cancelling' 
+               THEN CASE d.IsRefused WHEN 1 THEN N'the database refused to cancel it (request-refused above); a running instance tries again'
+                         ELSE N'a running instance cancels it' END
            WHEN a.Status = N'held' AND a.StatusReasonCode = N'operator-hold'
                THEN N'nothing, until an operator ends the hold ' + CONVERT(nvarchar(20), a.RequestId)
            WHEN a.Status = N'held' THEN N'nothing, until an operator releases it'
@@ -1307,7 +1331,14 @@ SELECT a.AlertId, 4, 0, N'next',
            WHEN a.DueAt > d.LastAt THEN N'nothing: it expires before it is due'
            WHEN a.DueAt > SYSUTCDATETIME()
                THEN CASE a.Status WHEN N'delayed' THEN N'an instance tries it again' ELSE N'an instance sends it' END
-           WHEN q.WaitingFor IS NOT NULL THEN N'an instance sends it, once this is over: ' + q.WaitingFor COLLATE Latin1_General_BIN2
+           -- Queue is about all alerts of the send port: the reason of another one is not this one's.
+           WHEN q.WaitingFor IS NOT NULL
+                AND (a.StatusReason COLLATE Latin1_General_BIN2 = q.WaitingFor COLLATE Latin1_General_BIN2
+                     OR NOT EXISTS (SELECT 1 FROM sendport.AlertRow o WITH (READUNCOMMITTED)
+                                    WHERE o.SendPort = a.SendPort AND o.Priority IN (N'urgent', N'normal', N'low')
+                                      AND o.DueAt = q.NextDueAt AND o.Status = a.Status
+                                      AND o.StatusReason COLLATE Latin1_General_BIN2 = q.WaitingFor COLLATE Latin1_General_BIN2))
+               THEN N'an instance sends it, once this is over: ' + q.WaitingFor COLLATE Latin1_General_BIN2
            ELSE N'an instance sends it within seconds' END
 FROM sendport.AlertRow a
 JOIN AlertDetail d ON d.AlertId = a.AlertId
@@ -1338,7 +1369,8 @@ UNION ALL
 SELECT a.AlertId, 4, 3, N'next', NULL,
        N'request ' + CONVERT(nvarchar(20), q.RequestId) + N' of ' + q.RequestedBy COLLATE Latin1_General_BIN2 + N' is in force: ' +
        CASE a.Status WHEN N'sending' THEN N'the alert is ' + CASE q.Verb WHEN N'cancel' THEN N'cancelled' ELSE N'held' END
-            ELSE N'an instance ' + CASE q.Verb WHEN N'cancel' THEN N'cancels' ELSE N'holds' END + N' the alert' END +
+            ELSE CASE d.IsRefused WHEN 1 THEN N'the database refused to ' + q.Verb COLLATE Latin1_General_BIN2 + N' the alert (request-refused above), and an instance tries again'
+                      ELSE N'an instance ' + CASE q.Verb WHEN N'cancel' THEN N'cancels' ELSE N'holds' END + N' the alert' END END +
        COALESCE(N' (' + q.Comment COLLATE Latin1_General_BIN2 + N')', N'') +
        CASE a.Status WHEN N'sending' THEN N', unless its message is on its way to the relay already' ELSE N'' END
 FROM sendport.AlertRow a
@@ -1358,6 +1390,14 @@ FROM sendport.AlertRow a
 JOIN sendport.SendPortRelay pr ON pr.SendPort = a.SendPort
 JOIN sendport.Relay r ON r.Relay = pr.Relay
 WHERE a.Status IN (N'queued', N'delayed') AND r.Condition <> N'closed' AND r.Advice IS NOT NULL
+UNION ALL
+SELECT DISTINCT t.AlertId, 5, 1900000, N'advice', NULL,
+       N'recipients that are relayed by request ' + CONVERT(nvarchar(20), q.RequestId) +
+       N' alone have no message: EXEC sendport.Requeue @AlertId = ' + CONVERT(nvarchar(20), t.AlertId) + N', @Recipients = N''all'''
+FROM sendport.Attempt t
+JOIN sendport.OperatorRequest q WITH (READUNCOMMITTED) ON q.RequestId = t.ResolveRequestId AND q.Resolution = N'relayed'
+JOIN sendport.Attempt l ON l.AlertId = t.AlertId AND l.AttemptNumber = t.AttemptNumber AND l.AttemptId > t.AttemptId
+                       AND l.Outcome IN (N'failed', N'delayed')
 UNION ALL
 SELECT a.AlertId, 5, 2000000, N'advice', NULL,
        CASE
@@ -1973,7 +2013,8 @@ BEGIN
          AND (q.Verb <> N'cancel' OR a.RequeuedAt IS NULL OR a.RequeuedAt <= q.RequestedAt)
     GROUP BY a.SendPort, a.Status;
     SET @matches = COALESCE((SELECT SUM(m.Alerts) FROM @matching m), 0);
-    IF @AlertId IS NOT NULL AND @matches = 0 AND @Verb IN (N'cancel', N'requeue', N'purge')
+    IF @AlertId IS NOT NULL AND @matches = 0
+        AND (@Verb IN (N'cancel', N'requeue', N'purge') OR @Verb = N'release' AND @alertStatus = N'held')
     BEGIN
         SET @error = @alert + CASE
             WHEN LOWER(@Status) <> @alertStatus THEN N' is ' + @alertStatus + N', and not ' + LOWER(@Status)
@@ -1982,6 +2023,7 @@ BEGIN
                                  WHERE r.AlertId = @AlertId AND r.RedirectTo IS NOT NULL)
                 THEN N' has no recipient whose message a redirect sent elsewhere'
             WHEN @BodiesOnly = 1 AND @bodyPurgedAt IS NOT NULL THEN N' has no body any more'
+            WHEN @Verb = N'release' THEN N' is being cancelled, and a release ends no cancel: sendport.Why says what keeps it from that'
             ELSE N' does not match the other parameters' END;
         THROW 50006, @error, 1;
     END;
@@ -2035,7 +2077,8 @@ BEGIN
                               + N'EXEC sendport.Release @RedirectRequestId = ' + CONVERT(nvarchar(20), @RequestId)
         WHEN N'purge' THEN N'the service deletes them in batches, at the pace of [retention]; AppliedCount says how many so far'
         ELSE N'the service puts them back into the queue in batches; '
-             + CASE WHEN @NewMessageId = 1 THEN N'each message gets a new Message-ID'
+             + CASE WHEN @NewMessageId = 1 THEN N'each message gets a new Message-ID, except one that a program submitted whole '
+                         + N'(ReceivedMessage): it keeps its own'
                     WHEN LOWER(@Recipients) = N'redirected'
                         THEN N'their Message-ID is another one than that of the redirected message'
                     ELSE N'the Message-ID is kept, and some servers drop a message whose Message-ID they know: '

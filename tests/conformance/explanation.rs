@@ -5,11 +5,11 @@ use std::sync::Arc;
 use RecipientStatus::{Delayed, Failed, Relayed};
 use regex::Regex;
 use sendport_core::domain::{
-    AlertId, AlertStatus, AttemptOutcome, Decision, OperatorVerb, OutcomeKind, RecipientStatus,
-    RelayCondition, Resolution,
+    AlertId, AlertStatus, AttemptOutcome, Decision, OperatorVerb, Outcome, OutcomeKind,
+    RecipientStatus, RelayCondition, Resolution,
 };
 use sendport_store::operator_requests::RequestFilter;
-use sendport_store::{AdoptMode, Among, Store};
+use sendport_store::{AdoptMode, Among, Event, EventSeverity, Store};
 
 use crate::fixture::*;
 use crate::queue::relay;
@@ -254,7 +254,7 @@ pub(crate) async fn an_alert_in_doubt_is_resolved_and_an_adopted_one_released(f:
         "history: <user> resolved the alert as cancel, request <n>: seen in the log at <time>"
     );
     assert!(
-        lines[3].starts_with("status: the alert is cancelled: "),
+        lines[3].starts_with("status: the alert is cancelled by "),
         "{lines:#?}"
     );
     assert_eq!(
@@ -295,7 +295,7 @@ pub(crate) async fn an_alert_that_an_operator_holds_or_cancels_names_the_request
     let has = |wanted: &str| lines.iter().any(|line| line.starts_with(wanted));
     for wanted in [
         "history: <user> requested hold, request <n>: maintenance",
-        "status: the alert is held: held by ",
+        "status: the alert is held by ",
         "next: nothing, until an operator ends the hold <n>",
         "advice: sendport release --hold <n>, or sendport cancel <id>",
     ] {
@@ -307,12 +307,67 @@ pub(crate) async fn an_alert_that_an_operator_holds_or_cancels_names_the_request
     let has = |wanted: &str| lines.iter().any(|line| line.starts_with(wanted));
     for wanted in [
         "history: <user> requested cancel, request <n>",
-        "status: the alert is cancelled: cancelled by ",
+        "status: the alert is cancelled by ",
         "next: nothing more, unless an operator sends it again",
         REQUEUE,
     ] {
         assert!(has(wanted), "{wanted} is not in {lines:#?}");
     }
+}
+
+/// `Queue` is about the send port: what it waits for may be the reason of one alert.
+pub(crate) async fn the_reason_of_another_alert_is_not_given(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let waits = f.alert_to("ops0@contoso.com").await;
+    let ports = ["default".to_owned()];
+    let states = [relay("mail", RelayCondition::Closed, None)];
+    let one = instance(&store, "one").await;
+    let renewed = store.renew(one, LEASE, &ports, &states);
+    renewed.await.expect("renew");
+    let (token, _) = claim_one(&store, one).await;
+    let kind = OutcomeKind::Released {
+        retry_in: minutes(30),
+        reason: Some("template 'slow' takes 9 s".to_owned()),
+    };
+    let alert = waits;
+    record(&store, one, &Outcome { alert, token, kind }).await;
+    f.advance(minutes(30)).await;
+    let one = instance(&store, "one").await;
+    let renewed = store.renew(one, LEASE, &ports, &states);
+    renewed.await.expect("renew");
+    let other = f.alert_to("ops0@contoso.com").await;
+    let own = "next: an instance sends it, once this is over: template 'slow' takes 9 s";
+    assert!(explained(&store, waits).await.contains(&own.to_owned()));
+    let next = "next: an instance sends it within seconds";
+    let lines = explained(&store, other).await;
+    assert!(lines.contains(&next.to_owned()), "{lines:#?}");
+}
+
+pub(crate) async fn a_cancel_that_the_database_refuses_says_so(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let id = f.alert_to("ops0@contoso.com").await;
+    let cancel = add(&store, &request(OperatorVerb::Cancel, of_alert(id))).await;
+    let refused = Event {
+        severity: EventSeverity::Error,
+        event_type: "request-refused",
+        instance: None,
+        alert: Some(id),
+        send_port: None,
+        relay: None,
+        message: "the row is damaged".to_owned(),
+    };
+    store.log_event(&refused).await.expect("an event");
+    let lines = explained(&store, id).await;
+    for wanted in [
+        "history: request-refused: the row is damaged at <time>",
+        "next: request <n> of <user> is in force: the database refused to cancel the alert (request-refused above), and an instance tries again (runaway job)",
+    ] {
+        assert!(
+            lines.contains(&wanted.to_owned()),
+            "{wanted} is not in {lines:#?}"
+        );
+    }
+    assert_eq!(cancel.state, "open");
 }
 
 /// Each request, the oldest first; of many the latest ones and how many there were before.
@@ -494,7 +549,7 @@ pub(crate) async fn an_expired_alert_has_its_cause(f: &dyn Fixture) {
     assert!(
         lines
             .iter()
-            .any(|line| line.starts_with("cause: ops0@contoso.com is expired: ")),
+            .any(|line| line.starts_with("cause: ops0@contoso.com is expired: not sent before ")),
         "{lines:#?}"
     );
     assert_eq!(lines.last().map(String::as_str), Some(REQUEUE));

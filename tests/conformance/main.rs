@@ -89,6 +89,8 @@ macro_rules! scenarios {
                 an_alert_that_an_operator_holds_or_cancels_names_the_request;
                 a_waiting_alert_names_the_request_that_is_in_force;
                 an_alert_shows_every_request_that_changed_it;
+                the_reason_of_another_alert_is_not_given;
+                a_cancel_that_the_database_refuses_says_so;
                 a_waiting_alert_says_what_a_filter_by_recipient_does;
                 a_cancel_in_doubt_says_that_it_may_have_been_sent;
                 an_alert_that_is_due_after_it_expires_says_so;
@@ -175,6 +177,7 @@ macro_rules! scenarios {
                 resend_is_due_at_once;
                 cancel_sends_nothing_more;
                 a_resolve_is_audited_like_every_verb;
+                a_late_refusal_contradicts_a_resolve_as_relayed;
                 a_cancelled_alert_with_a_relayed_recipient_is_partial;
                 only_an_alert_in_doubt_can_be_resolved;
                 in_doubt_lists_the_oldest_first_up_to_its_limit;

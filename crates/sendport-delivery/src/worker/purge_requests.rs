@@ -7,7 +7,7 @@ use sendport_store::purge_requests::{PurgeBatches, PurgeStage, purge_step};
 use sendport_store::retention::{PurgeScope, Purged};
 use sendport_store::{MOST_REFUSED, RefusedRow, StoreError};
 
-use super::requests::{log_request_done, refused_event};
+use super::requests::{log_request_done, refused_events};
 use super::retention::{LEASE, MOST_BATCHES, Retention};
 
 /// How far a request was carried out.
@@ -54,7 +54,7 @@ impl Retention {
             let known = self.requests.remove(&request.request_id);
             let mut pass = known.unwrap_or_default();
             let carried_out = self.carry_out(request, &mut pass).await;
-            if let Some(event) = refused_event(request, &pass.refused[pass.logged..]) {
+            for event in refused_events(request, &pass.refused[pass.logged..]) {
                 self.log(event).await;
             }
             pass.logged = pass.refused.len();

@@ -157,10 +157,10 @@ impl RequestApplier {
         }
         let known = self.known.entry(id).or_default();
         known.put_off(&pass, self.interval);
-        match refused_event(request, &known.add_refused(&pass.refused)) {
-            Some(event) => self.log(event).await,
-            None => Ok(()),
+        for event in refused_events(request, &known.add_refused(&pass.refused)) {
+            self.log(event).await?;
         }
+        Ok(())
     }
 
     async fn log(&self, event: Event) -> Result<(), StoreError> {
@@ -193,21 +193,91 @@ pub(super) fn log_request_done(observer: &dyn WorkerObserver, request: &RequestL
     observer.record(WorkerActivity::Event(&event));
 }
 
-/// What the database refuses to a request; `None` where that is nothing.
-pub(super) fn refused_event(request: &RequestLine, refused: &[RefusedRow]) -> Option<Event> {
-    let first = refused.first()?;
-    let (count, why) = (refused.len(), &first.why);
+/// Most alerts that get an event of their own.
+const MOST_EVENTS: usize = 20;
+
+/// What the database refuses to a request: one event for each alert, so that it is explained, and one for how many there
+/// are if they are more.
+pub(super) fn refused_events(request: &RequestLine, refused: &[RefusedRow]) -> Vec<Event> {
+    let Some(first) = refused.first() else {
+        return Vec::new();
+    };
+    let (count, verb, id) = (refused.len(), &request.verb, request.request_id);
     tracing::error!(
-        request = request.request_id.0,
+        request = id.0,
         count,
         alert = first.alert.0,
-        error = %why,
+        error = %first.why,
         "alerts refused to a request of an operator"
     );
-    let message = format!(
-        "the database refuses to {} {count} alerts for request {}, the first is {}: {why}; all others are changed",
-        request.verb, request.request_id, first.alert
-    );
-    let (severity, alert) = (EventSeverity::Error, Some(first.alert));
-    Some(event("request-refused", severity, alert, message))
+    let error = |alert, message| event("request-refused", EventSeverity::Error, alert, message);
+    let of_alert = |row: &RefusedRow| {
+        let (alert, why) = (row.alert, &row.why);
+        let message =
+            format!("the database refuses to {verb} alert {alert} for request {id}: {why}");
+        error(Some(alert), message)
+    };
+    let mut events: Vec<_> = refused.iter().take(MOST_EVENTS).map(of_alert).collect();
+    if count > MOST_EVENTS {
+        let message = format!("the database refuses to {verb} {count} alerts for request {id}");
+        events.push(error(None, message));
+    }
+    events
+}
+
+#[cfg(test)]
+mod tests {
+    use sendport_store::operator_requests::RequestFilter;
+
+    use super::*;
+
+    fn cancel() -> RequestLine {
+        RequestLine {
+            request_id: RequestId(7),
+            verb: "cancel".to_owned(),
+            filter: RequestFilter::default(),
+            recipients: None,
+            new_message_id: false,
+            redirect_to: None,
+            resolution: None,
+            bodies_only: false,
+            comment: None,
+            requested_at: chrono::DateTime::UNIX_EPOCH,
+            requested_by: "anna".to_owned(),
+            host_name: None,
+            state: "open".to_owned(),
+            applied_count: 0,
+            refused_count: 0,
+            completed_at: None,
+            result: None,
+            unreadable: None,
+        }
+    }
+
+    #[test]
+    fn each_alert_that_the_database_refuses_has_its_event() {
+        let refused = |ids: std::ops::Range<i64>| -> Vec<_> {
+            let row = |id| RefusedRow {
+                alert: AlertId(id),
+                why: format!("rule {id}"),
+            };
+            ids.map(row).collect()
+        };
+        let events = refused_events(&cancel(), &refused(1..3));
+        let texts: Vec<_> = events.iter().map(|it| (it.alert, &*it.message)).collect();
+        let text =
+            |id| format!("the database refuses to cancel alert {id} for request 7: rule {id}");
+        let expected = [text(1), text(2)];
+        assert_eq!(
+            texts,
+            [
+                (Some(AlertId(1)), &*expected[0]),
+                (Some(AlertId(2)), &*expected[1])
+            ]
+        );
+        let events = refused_events(&cancel(), &refused(0..500));
+        assert_eq!(events.len(), 21);
+        assert!(events[20].message.contains("500 alerts"));
+        assert!(refused_events(&cancel(), &[]).is_empty());
+    }
 }
