@@ -13,6 +13,13 @@ const MOST_COMMENT: usize = 400;
 /// How alike two names are, from 0 to 1, so that one may be meant by the other.
 const ALIKE: f64 = 0.75;
 
+/// More names than these are not listed.
+const MOST_KNOWN: usize = 20;
+
+/// Where all of them are.
+const LISTS: &str =
+    "the table ReplyExplanation (causes) and the configuration (relays, send ports)";
+
 /// A text that can be no value of an option.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ValueError {
@@ -105,6 +112,15 @@ pub(super) fn note_unknown_names(filter: &RequestFilter, config: &Config) -> Res
     Ok(())
 }
 
+/// Those that are most like it.
+fn nearest_names(name: &str, known: &[String]) -> Vec<String> {
+    let mut nearest = known.to_vec();
+    let likeness = |it: &String| strsim::jaro_winkler(name, it);
+    nearest.sort_by(|a, b| likeness(b).total_cmp(&likeness(a)));
+    nearest.truncate(5);
+    nearest
+}
+
 fn unknown(kind: &str, name: &str, known: &[String]) -> Option<String> {
     if known.iter().any(|it| it == name) {
         return None;
@@ -117,6 +133,11 @@ fn unknown(kind: &str, name: &str, known: &[String]) -> Option<String> {
         Some((_, nearest)) => {
             format!("no {kind} '{name}' is known; did you mean '{nearest}'?")
         }
+        None if known.len() > MOST_KNOWN => format!(
+            "no {kind} '{name}' is known; the nearest are: {}; {LISTS} list all {}",
+            shown_names(&nearest_names(name, known)),
+            known.len()
+        ),
         None => format!(
             "no {kind} '{name}' is known; known are: {}",
             shown_names(known)
@@ -139,6 +160,17 @@ mod tests {
         assert_eq!(
             unknown("cause", "xyz", &known()).expect("a text"),
             "no cause 'xyz' is known; known are: mailbox-full, greylisted"
+        );
+    }
+
+    #[test]
+    fn of_many_names_the_nearest_are_listed() {
+        let known: Vec<_> = (0..200).map(|n| format!("cause-{n:03}")).collect();
+        let text = unknown("cause", "xyzzy", &known).expect("a text");
+        assert!(text.len() < 300, "{text}");
+        assert!(
+            text.contains("ReplyExplanation") && text.contains("all 200"),
+            "{text}"
         );
     }
 

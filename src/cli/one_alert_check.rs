@@ -20,10 +20,11 @@ pub(super) async fn check_one_alert(
         return Ok(());
     };
     let mut refused = refusal(request, &line, is_held);
-    let changes_now = matches!(
-        request.verb,
-        OperatorVerb::Cancel | OperatorVerb::Requeue | OperatorVerb::Purge
-    );
+    let changes_now = match request.verb {
+        OperatorVerb::Cancel | OperatorVerb::Requeue | OperatorVerb::Purge => true,
+        OperatorVerb::Release => line.status == AlertStatus::Held,
+        _ => false,
+    };
     if refused.is_none() && changes_now && store.count_matching(request).await?.is_empty() {
         refused = Some(no_match(request, &line));
     }
@@ -42,6 +43,9 @@ fn no_match(request: &NewRequest, line: &AlertLine) -> String {
         }
         None if request.bodies_only && line.body_purged_at.is_some() => {
             "has no body any more".to_owned()
+        }
+        None if request.verb == OperatorVerb::Release => {
+            "is being cancelled, and a release ends no cancel: `sendport why` says what keeps it from that".to_owned()
         }
         None => "does not match the other options".to_owned(),
     }

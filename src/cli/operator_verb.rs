@@ -51,10 +51,11 @@ pub(super) struct FilterArgs {
     /// Alerts with this status
     #[arg(long, value_parser = status)]
     status: Option<AlertStatus>,
-    /// Alerts inserted since then: a time in UTC, or 2h for two hours ago
+    /// Alerts inserted since then: a UTC time such as 2026-01-31T12:00:00Z or '2026-01-31 12:00:00', a day such as
+    /// 2026-01-31, or an age such as 30m, 2h or 1d
     #[arg(long, value_name = "TIME", value_parser = moment)]
     since: Option<Timestamp>,
-    /// Alerts inserted until then [default: now]
+    /// Alerts inserted until then, likewise [default: now]
     #[arg(long, value_name = "TIME", value_parser = moment)]
     until: Option<Timestamp>,
     /// All alerts
@@ -131,18 +132,22 @@ pub(super) struct OptionArgs {
 
 /// A text that is neither a time nor an age.
 #[derive(Debug, thiserror::Error)]
-#[error("'{0}' is neither a time such as 2026-01-31T12:00:00Z nor an age such as 30m, 2h or 1d")]
+#[error(
+    "'{0}' is neither a UTC time such as 2026-01-31T12:00:00Z or '2026-01-31 12:00:00', nor a day such as 2026-01-31, nor \
+     an age such as 30m, 2h or 1d"
+)]
 pub(super) struct MomentError(String);
 
 pub(super) fn moment(text: &str) -> Result<Timestamp, MomentError> {
     let age = humantime::parse_duration(text).ok();
     let ago = age.and_then(|age| app::now().checked_sub_signed(TimeDelta::from_std(age).ok()?));
-    let time = || {
+    let time = |text: &str| {
         humantime::parse_rfc3339_weak(text)
             .ok()
             .map(Timestamp::from)
     };
-    ago.or_else(time)
+    ago.or_else(|| time(text))
+        .or_else(|| time(&format!("{text} 00:00:00")))
         .ok_or_else(|| MomentError(text.to_owned()))
 }
 
@@ -328,6 +333,8 @@ mod tests {
         let at = moment("2026-01-31T12:00:00Z").expect("a time");
         assert_eq!(at.to_rfc3339(), "2026-01-31T12:00:00+00:00");
         assert_eq!(moment("2026-01-31 12:00:00").expect("a time"), at);
+        let day = moment("2026-01-31").expect("a day");
+        assert_eq!(day.to_rfc3339(), "2026-01-31T00:00:00+00:00");
         let hours = (app::now() - moment("2h").expect("an age")).num_minutes();
         assert!((119..=121).contains(&hours), "{hours}");
         let error = moment("yesterday").expect_err("neither").to_string();

@@ -147,7 +147,11 @@ fn what_happens_next(request: &NewRequest, id: RequestId, done: &PassResult) -> 
         )),
         // A redirected message had a Message-ID of its own.
         OperatorVerb::Requeue if request.recipients == Some(RequeueRecipients::Redirected) => None,
-        OperatorVerb::Requeue if done.applied > 0 && !request.new_message_id => Some(
+        OperatorVerb::Requeue if done.applied > 0 && request.new_message_id => Some(
+            "each message gets a new Message-ID, except one that a program submitted whole: it keeps its own"
+                .to_owned(),
+        ),
+        OperatorVerb::Requeue if done.applied > 0 => Some(
             "the Message-ID is kept; some servers drop a message whose Message-ID they know, and \
              --new-message-id gives it a new one"
                 .to_owned(),

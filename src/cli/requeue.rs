@@ -22,7 +22,7 @@ pub(super) struct Args {
     /// the address of a redirect
     #[arg(long, value_name = "WHICH", default_value = "failed", value_parser = recipients)]
     recipients: RequeueRecipients,
-    /// Give the message a new Message-ID
+    /// Give the message a new Message-ID; one that a program submitted whole (intake, pickup folder, sendmail) keeps its own
     #[arg(long)]
     new_message_id: bool,
     #[command(flatten)]

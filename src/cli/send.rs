@@ -136,6 +136,23 @@ async fn waiting(store: &dyn Store, alert: &AlertLine) -> Result<Option<QueueLin
     Ok(queue.find(|it| it.waiting_for.is_some()))
 }
 
+/// Why this very alert waits: the view `Queue` may have the reason of another one. `None` where nothing keeps an instance
+/// from sending it.
+async fn reason(store: &dyn Store, alert: &AlertLine) -> Result<Option<String>, Failure> {
+    if alert.status_reason.is_some() {
+        return Ok(alert.status_reason.clone());
+    }
+    let lines = store.explanation(alert.alert_id).await?;
+    let next = lines.into_iter().find(|line| line.kind == "next");
+    let because = ["nothing: ", "an instance sends it, once this is over: "];
+    Ok(next.and_then(|line| {
+        let reasons = because
+            .iter()
+            .filter_map(|it| line.sentence.strip_prefix(it));
+        reasons.map(str::to_owned).next()
+    }))
+}
+
 /// At least one recipient.
 fn recipients(text: &str) -> Result<String, String> {
     let any = text
@@ -230,7 +247,10 @@ async fn outcome(
         look.tick().await;
         let line = line(store, id).await?;
         let queued = waiting(store, &line).await?;
-        let why = queued.as_ref().and_then(|it| it.waiting_for.clone());
+        let why = match &queued {
+            Some(_) => reason(store, &line).await?,
+            None => None,
+        };
         let given_up =
             queued.is_some_and(|it| it.has_no_sender()) || tokio::time::Instant::now() >= deadline;
         if line.status.is_final() || given_up {
