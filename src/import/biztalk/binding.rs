@@ -43,8 +43,10 @@ pub(super) struct Transport {
     pub(super) kind: Option<String>,
     /// Its properties, or why they cannot be read.
     pub(super) props: Result<CustomProps, BizTalkError>,
-    pub(super) retry_count: Option<u32>,
-    pub(super) retry_minutes: Option<u64>,
+    /// As it is written; BizTalk's default where it is not.
+    pub(super) retry_count: Option<String>,
+    pub(super) retry_minutes: Option<String>,
+    pub(super) is_ordered: bool,
     /// `FromTime` and `ToTime`, if the window is enabled.
     pub(super) window: Option<(String, String)>,
     /// Name of the host whose handler it uses.
@@ -139,8 +141,9 @@ fn transport(node: Node<'_, '_>) -> Transport {
         address: child_text(node, "Address").unwrap_or_default().to_owned(),
         kind: child(node, "TransportType").map(name_of),
         props,
-        retry_count: child_text(node, "RetryCount").and_then(|it| it.parse().ok()),
-        retry_minutes: child_text(node, "RetryInterval").and_then(|it| it.parse().ok()),
+        retry_count: child_text(node, "RetryCount").map(str::to_owned),
+        retry_minutes: child_text(node, "RetryInterval").map(str::to_owned),
+        is_ordered: child_text(node, "OrderedDelivery").is_some_and(xml::is_true),
         window: window.then(|| (time("FromTime"), time("ToTime"))),
         host: child(node, "SendHandler")
             .map(name_of)

@@ -112,6 +112,56 @@ fn retries_and_service_window_are_carried_over() {
 }
 
 #[test]
+fn absurd_retries_are_not_taken() {
+    let retry = |count: &str, interval: &str| {
+        let transport =
+            format!("<RetryCount>{count}</RetryCount><RetryInterval>{interval}</RetryInterval>");
+        let (made, config) = imported(&binding(OWN, &transport, ""), &Handlers::default());
+        (made, config.send_port["P"].retry.attempts)
+    };
+    let (made, attempts) = retry("-1", "-5");
+    assert_eq!(attempts, 4, "BizTalk's default");
+    finds(&made, "PrimaryTransport, RetryCount", "'-1' is no number");
+    finds(
+        &made,
+        "PrimaryTransport, RetryInterval",
+        "'-5' is no number",
+    );
+    let (made, attempts) = retry("1000000000000", "1000000000000");
+    assert_eq!(attempts, 1_001);
+    finds(
+        &made,
+        "PrimaryTransport, RetryCount",
+        "is more than 1000; 1000 is written",
+    );
+    finds(
+        &made,
+        "PrimaryTransport, RetryInterval",
+        "is more than 525600",
+    );
+}
+
+#[test]
+fn ordered_delivery_of_the_transport_is_noted() {
+    let ordered = "<OrderedDelivery>true</OrderedDelivery>";
+    let (made, _) = imported(&binding(OWN, ordered, ""), &Handlers::default());
+    finds(&made, "OrderedDelivery", "in no order");
+}
+
+#[test]
+fn seconds_of_a_window_are_noted() {
+    let window = "<ServiceWindowEnabled>true</ServiceWindowEnabled><FromTime>2000-01-01T08:00:30</FromTime>\
+                  <ToTime>2000-01-01T23:59:59</ToTime>";
+    let (made, _) = imported(&binding(OWN, window, ""), &Handlers::default());
+    finds(&made, "FromTime, ToTime", "T08:00:30' is written as 08:00");
+    let all = made
+        .findings
+        .iter()
+        .filter(|it| it.what.ends_with("ToTime"));
+    assert_eq!(all.count(), 1, "23:59:59 is the end of the day");
+}
+
+#[test]
 fn an_encoder_that_signs_or_encrypts_is_never_dropped() {
     let data = |properties: &str| {
         let text = format!(

@@ -11,6 +11,7 @@ mod encoder;
 mod handlers;
 mod port;
 mod rest;
+mod window;
 mod xml;
 
 use super::carry::ImportedConfig;

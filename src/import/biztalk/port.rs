@@ -2,15 +2,19 @@
 
 use sendport_core::domain::{Charset, Macro};
 
-use super::super::carry::{FixedRetry, ImportedConfig, ImportedPort, Protection, Window};
+use super::super::carry::{FixedRetry, ImportedConfig, ImportedPort, Protection};
 use super::super::names::Names;
 use super::adapter::Relays;
 use super::binding::{SendPort, Transport};
 use super::encoder::{Encoder, Signature};
 
 /// BizTalk's defaults.
-const RETRIES: u32 = 3;
+const RETRIES: u64 = 3;
 const RETRY_MINUTES: u64 = 5;
+
+/// Most retries, and minutes between two: the administration console takes no more. With these an alert expires first.
+const MOST_RETRIES: u64 = 1_000;
+const MOST_RETRY_MINUTES: u64 = 525_600;
 const PRIORITY: i64 = 5;
 
 /// Pipelines without a MIME/SMIME encoder.
@@ -45,11 +49,11 @@ impl<'a> Carrier<'a, '_> {
         let from = self.property(primary, "From").unwrap_or_default();
         let from = self.made.mailbox_or_placeholder(&self.what("From"), &from);
         let mut port = ImportedPort::new(name, from, vec![relay]);
-        let mut attempts = attempts(primary);
+        let mut attempts = self.attempts("PrimaryTransport", primary);
         if let Some(backup) = self.usable_backup(primary) {
             let what = self.what("SecondaryTransport");
             let relay = self.relays.of(&what, backup, self.made);
-            attempts = attempts.saturating_add(self::attempts(backup));
+            attempts = attempts.saturating_add(self.attempts("SecondaryTransport", backup));
             if port.relays.contains(&relay) {
                 self.note(
                     "SecondaryTransport",
@@ -59,12 +63,15 @@ impl<'a> Carrier<'a, '_> {
                 port.relays.push(relay);
             }
         }
+        let minutes = self.number(
+            "PrimaryTransport, RetryInterval",
+            primary.retry_minutes.as_deref(),
+            RETRY_MINUTES,
+            MOST_RETRY_MINUTES,
+        );
         port.retry = Some(FixedRetry {
             attempts,
-            delay_seconds: primary
-                .retry_minutes
-                .unwrap_or(RETRY_MINUTES)
-                .saturating_mul(60),
+            delay_seconds: minutes.saturating_mul(60),
         });
         port.window = self.window(primary);
         port.biztalk_macros = self.has_macros(primary);
@@ -84,9 +91,33 @@ impl<'a> Carrier<'a, '_> {
         format!("send port '{}', {property}", self.send_port.name)
     }
 
-    fn note(&mut self, property: &str, text: &str) {
+    pub(super) fn note(&mut self, property: &str, text: &str) {
         let what = self.what(property);
         self.made.note(what, text);
+    }
+
+    fn attempts(&mut self, of: &str, transport: &Transport) -> u32 {
+        let retries = self.number(
+            &format!("{of}, RetryCount"),
+            transport.retry_count.as_deref(),
+            RETRIES,
+            MOST_RETRIES,
+        );
+        u32::try_from(retries).unwrap_or(u32::MAX).saturating_add(1)
+    }
+
+    /// A number that is 0 or more; one that is none, or too large, is noted.
+    fn number(&mut self, property: &str, written: Option<&str>, default: u64, most: u64) -> u64 {
+        let Some(written) = written else {
+            return default;
+        };
+        let (value, why) = match written.parse::<u64>() {
+            Ok(number) if number <= most => return number,
+            Ok(_) => (most, format!("is more than {most}")),
+            Err(_) => (default, format!("is no number from 0 to {most}")),
+        };
+        self.note(property, &format!("'{written}' {why}; {value} is written"));
+        value
     }
 
     fn property(&self, transport: &Transport, name: &str) -> Option<String> {
@@ -113,41 +144,6 @@ impl<'a> Carrier<'a, '_> {
             self.note("SecondaryTransport", &text);
         }
         Some(backup)
-    }
-
-    /// The service window as hours; one of the whole day is none.
-    fn window(&mut self, transport: &Transport) -> Option<Window> {
-        let (from, to) = transport.window.as_ref()?;
-        let (Some(opens), Some(closes)) = (time(from), time(to)) else {
-            self.note(
-                "FromTime, ToTime",
-                &format!(
-                    "'{from}' to '{to}' is no service window; write the section delivery_window"
-                ),
-            );
-            return None;
-        };
-        // A window that ends at 23:59 ends at midnight.
-        let closes = if closes == "23:59" {
-            "24:00".to_owned()
-        } else {
-            closes
-        };
-        if opens == closes || (opens == "00:00" && closes == "24:00") {
-            return None;
-        }
-        if self.time_zone.is_none() {
-            self.note(
-                "ServiceWindowEnabled",
-                "the hours are written in UTC; compare them with the administration console, and import \
-                 with --time-zone, or correct time_zone",
-            );
-        }
-        Some(Window {
-            from: opens,
-            to: closes,
-            time_zone: self.time_zone.unwrap_or("UTC").to_owned(),
-        })
     }
 
     fn has_macros(&mut self, transport: &Transport) -> bool {
@@ -345,7 +341,7 @@ impl<'a> Carrier<'a, '_> {
                 "the application writes urgent, normal or low into the column Priority of an alert",
             ),
             (
-                it.is_ordered,
+                it.is_ordered || self.primary.is_ordered,
                 "OrderedDelivery",
                 "alerts are sent at the same time, in no order",
             ),
@@ -396,20 +392,4 @@ impl<'a> Carrier<'a, '_> {
 fn address(transport: &Transport) -> &str {
     let address = transport.address.as_str();
     address.strip_prefix("mailto:").unwrap_or(address)
-}
-
-fn attempts(transport: &Transport) -> u32 {
-    transport.retry_count.unwrap_or(RETRIES).saturating_add(1)
-}
-
-/// `hh:mm` of an `xs:dateTime`.
-fn time(written: &str) -> Option<String> {
-    let (_, time) = written.split_once('T')?;
-    let time = time.get(..5)?;
-    let (hours, minutes) = time.split_once(':')?;
-    let below = |text: &str, limit: u32| {
-        let number = text.parse::<u32>().ok().filter(|number| *number < limit);
-        text.len() == 2 && number.is_some()
-    };
-    (below(hours, 24) && below(minutes, 60)).then(|| time.to_owned())
 }
