@@ -43,8 +43,10 @@ async fn the_others_are_sent() {
     );
     std::fs::write(site.config(), config.replace(&old, &new)).expect("write");
     let service = site.run();
-    site.wait_until("SELECT count(*) FROM InDoubt", "1", Duration::from_secs(60)).await;
-    let whose_log = "SELECT count(*) FROM Attempt WHERE Outcome = 'unknown' AND ServerName = 'hung.test'
+    site.wait_until("SELECT count(*) FROM InDoubt", "1", Duration::from_secs(60))
+        .await;
+    let whose_log =
+        "SELECT count(*) FROM Attempt WHERE Outcome = 'unknown' AND ServerName = 'hung.test'
                      AND RemoteAddress IS NOT NULL";
     assert_eq!(site.value(whose_log), "1", "the log to search");
 

@@ -256,7 +256,7 @@ pub struct SubmissionIntent {
     pub redirect_to: Option<String>,
     /// Of the session.
     #[serde(default)]
-    pub facts: SessionFacts,
+    pub facts: Box<SessionFacts>,
     /// The replies before it: they say which recipients the transaction has.
     #[serde(default)]
     pub replies: Vec<CommandReply>,

@@ -49,7 +49,7 @@ impl SubmissionGate for LeaseGate<'_> {
 
     fn may_send_final_dot(&self, so_far: BeforeFinalDot<'_>) -> bool {
         let note = SubmissionIntent {
-            facts: so_far.facts.clone(),
+            facts: Box::new(so_far.facts.clone()),
             replies: so_far.replies.to_vec(),
             ..self.note.clone()
         };

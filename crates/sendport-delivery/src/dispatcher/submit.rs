@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sendport_core::domain::{
-    Alert, AttemptKey, Envelope, ForwardPath, Lease, SessionFacts, SubmissionEnd, SubmissionIntent,
+    Alert, AttemptKey, Envelope, ForwardPath, Lease, SubmissionEnd, SubmissionIntent,
     SubmissionReport,
 };
 use sendport_smime::SecuredMessage;
@@ -295,7 +295,7 @@ impl Dispatcher {
                 .redirect
                 .as_ref()
                 .map(|it| it.to.text().to_owned()),
-            facts: SessionFacts::default(),
+            facts: Box::default(),
             replies: Vec::new(),
         }
     }

@@ -269,7 +269,7 @@ fn unknown(note: &SubmissionIntent, policies: &InDoubtPolicies, clock: &dyn Cloc
         protection: note.protection.clone(),
         protected: (*note.protected).clone(),
         redirect_to: note.redirect_to.clone(),
-        facts: note.facts.clone(),
+        facts: (*note.facts).clone(),
         replies: note.replies.iter().cloned().chain([unseen]).collect(),
     };
     let decision = Decision {
@@ -312,10 +312,10 @@ mod tests {
             protected: Box::default(),
             template_version: Some("7".to_owned()),
             redirect_to: Some("qa@contoso.com".to_owned()),
-            facts: SessionFacts {
+            facts: Box::new(SessionFacts {
                 server_name: Some("mx.contoso.com".to_owned()),
                 ..SessionFacts::default()
-            },
+            }),
             replies: vec![CommandReply {
                 ordinal: Some(3),
                 reply: Reply::absent(Command::Rcpt, "accepted"),

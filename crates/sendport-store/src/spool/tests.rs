@@ -1,6 +1,6 @@
 use std::io::Write;
 
-use sendport_core::domain::{AlertId, AttemptKey, LeaseToken, SessionFacts, Timestamp};
+use sendport_core::domain::{AlertId, AttemptKey, LeaseToken, Timestamp};
 use uuid::Uuid;
 
 use super::*;
@@ -26,7 +26,7 @@ fn note(alert: i64) -> SubmissionIntent {
         protected: Box::default(),
         redirect_to: None,
         template_version: Some("7".to_owned()),
-        facts: SessionFacts::default(),
+        facts: Box::default(),
         replies: Vec::new(),
     }
 }
