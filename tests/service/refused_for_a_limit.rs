@@ -26,8 +26,8 @@ const ALERTS: u32 = 100;
 
 /// Connections that may begin after the relay is known to refuse: one of each that there may be, which began before it
 /// knew, and one for each pause that it made since, of 2, 4, 8 seconds and so on.
-fn bound(paused: f64) -> usize {
-    10 + (paused + 2.0).log2().ceil() as usize
+fn bound(paused: u32) -> u32 {
+    10 + (paused + 2).next_power_of_two().ilog2()
 }
 
 /// It is refused for a while, nothing is spent, and then everything is relayed.
@@ -48,10 +48,11 @@ async fn wait_out(refusal: Refusal, max_connections: &str) {
         .await;
 
     let connects = peer.seen().connects.len() - before;
-    let paused = "SELECT CAST((julianday(RetryAt) - julianday(Since)) * 86400 AS TEXT) FROM Relay";
-    let paused: f64 = site.value(paused).parse().expect("seconds");
+    let paused =
+        "SELECT CAST(round((julianday(RetryAt) - julianday(Since)) * 86400) AS INTEGER) FROM Relay";
+    let paused: u32 = site.value(paused).parse().expect("seconds");
     assert!(
-        connects <= bound(paused),
+        connects <= bound(paused) as usize,
         "{refusal:?}: {connects} connections in {paused} seconds"
     );
     let spent = "SELECT max(AttemptCount) FROM AlertState";
