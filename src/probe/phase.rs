@@ -101,7 +101,7 @@ impl Phase {
             Command::Mail => Self::Mail,
             Command::Rcpt => Self::Rcpt,
             Command::Data => Self::Data,
-            Command::EndOfData => Self::Content,
+            Command::EndOfData | Command::Post => Self::Content,
             Command::Rset | Command::Quit => Self::Quit,
         }
     }

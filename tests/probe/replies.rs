@@ -54,10 +54,10 @@ pub(crate) fn reply_to(word: &str, reply: &str) -> Reply {
 
 fn command(word: &str) -> Command {
     use Command::{
-        Auth, Connect, Data, Ehlo, EndOfData, Greeting, Mail, Quit, Rcpt, Rset, StartTls,
+        Auth, Connect, Data, Ehlo, EndOfData, Greeting, Mail, Post, Quit, Rcpt, Rset, StartTls,
     };
     [
-        Connect, Greeting, Ehlo, StartTls, Auth, Mail, Rcpt, Data, EndOfData, Rset, Quit,
+        Connect, Greeting, Ehlo, StartTls, Auth, Mail, Rcpt, Data, EndOfData, Post, Rset, Quit,
     ]
     .into_iter()
     .find(|command| command.as_str() == word)

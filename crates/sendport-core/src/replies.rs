@@ -360,7 +360,7 @@ fn known_commands(words: Vec<String>) -> Result<Vec<String>, PatternError> {
     }
 }
 
-const COMMANDS: [Command; 9] = [
+const COMMANDS: [Command; 10] = [
     Command::Connect,
     Command::Greeting,
     Command::Ehlo,
@@ -370,6 +370,7 @@ const COMMANDS: [Command; 9] = [
     Command::Rcpt,
     Command::Data,
     Command::EndOfData,
+    Command::Post,
 ];
 
 fn digits_of(code: &str) -> Result<[Option<u16>; 3], PatternError> {

@@ -42,7 +42,7 @@ word_enum! {
 /// What a session knows of its other end; written into every attempt.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionFacts {
-    /// IP address and port that was connected to.
+    /// IP address and port that was connected to; host and port of a relay over HTTP, which may be behind a proxy.
     pub remote_address: Option<String>,
     /// The name that the relay gave itself in its greeting.
     pub server_name: Option<String>,
@@ -125,7 +125,7 @@ pub struct SubmissionReport {
     pub ended_at: Timestamp,
     /// Of the session.
     pub facts: SessionFacts,
-    /// From `MAIL` on, in order.
+    /// From `MAIL` on, in order; of a relay over HTTP the reply to its request.
     pub replies: Vec<CommandReply>,
     /// How it ended.
     pub end: SubmissionEnd,
@@ -168,10 +168,18 @@ impl SubmissionReport {
         self.end == SubmissionEnd::Answered && self.replies.iter().any(lacks)
     }
 
-    /// The relay answered the final dot with 2yz.
+    /// The relay cannot take this message for these recipients, which it was not asked for; another one may.
+    pub fn wants_another_relay(&self) -> bool {
+        let causes = [LocalCause::RequestTooLarge, LocalCause::HeaderNamesOthers];
+        let lacks = |said: &CommandReply| said.reply.local.is_some_and(|it| causes.contains(&it));
+        self.end == SubmissionEnd::Answered && self.replies.iter().any(lacks)
+    }
+
+    /// The relay took responsibility: it answered the final dot with 2yz, or an HTTP request with 2xx.
     pub fn is_accepted(&self) -> bool {
-        self.reply_to(Command::EndOfData)
-            .is_some_and(Reply::is_success)
+        let mut replies = self.replies.iter();
+        let last = replies.find(|it| it.ordinal.is_none() && it.reply.command.hands_over());
+        last.is_some_and(|it| it.reply.is_success())
     }
 }
 

@@ -30,6 +30,9 @@ pub enum Command {
     /// The content and its final dot, or `BDAT` (RFC 3030) with it: the reply that transfers
     /// responsibility.
     EndOfData,
+    /// An HTTP `POST` of the whole message (RFC 9110 section 9.3.3), as Microsoft Graph takes it. The codes of its replies
+    /// are HTTP status codes, and one reply is for all recipients: it transfers responsibility.
+    Post,
     /// `RSET` (RFC 5321 section 4.1.1.5).
     Rset,
     /// `QUIT` (RFC 5321 section 4.1.1.10).
@@ -49,6 +52,7 @@ impl Command {
             Self::Rcpt => "RCPT",
             Self::Data => "DATA",
             Self::EndOfData => "END-OF-DATA",
+            Self::Post => "POST",
             Self::Rset => "RSET",
             Self::Quit => "QUIT",
         }
@@ -56,7 +60,15 @@ impl Command {
 
     /// True from `MAIL` on: a failure here counts as an attempt of the alert.
     pub fn spends_attempt(self) -> bool {
-        matches!(self, Self::Mail | Self::Rcpt | Self::Data | Self::EndOfData)
+        matches!(
+            self,
+            Self::Mail | Self::Rcpt | Self::Data | Self::EndOfData | Self::Post
+        )
+    }
+
+    /// Its positive reply transfers responsibility for the message.
+    pub fn hands_over(self) -> bool {
+        matches!(self, Self::EndOfData | Self::Post)
     }
 }
 
@@ -130,7 +142,7 @@ impl FromStr for EnhancedStatusCode {
     }
 }
 
-/// What the first digit of a reply code means (RFC 5321 section 4.2.1).
+/// What a reply code means: by its first digit (RFC 5321 section 4.2.1), or as an HTTP status (RFC 9110 section 15).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ReplyClass {
     /// 2yz.
@@ -215,6 +227,10 @@ pub enum LocalCause {
     EightBitNotOffered,
     /// The message has a bare CR or LF.
     BareLineEnd,
+    /// The message exceeds what one HTTP request of the relay may have.
+    RequestTooLarge,
+    /// The relay sends to whom the header names, and that are others than the recipients that are due.
+    HeaderNamesOthers,
     /// The name servers did not answer, or failed.
     DnsFailed,
     /// No mail host of the recipient's domain took a connection.
@@ -334,6 +350,9 @@ impl Reply {
 
     /// The class, or `None` where no reply came or its first digit means nothing.
     pub fn class(&self) -> Option<ReplyClass> {
+        if self.command == Command::Post {
+            return http_class(self.code);
+        }
         match self.code / 100 {
             2 => Some(ReplyClass::Success),
             3 => Some(ReplyClass::Intermediate),
@@ -343,7 +362,7 @@ impl Reply {
         }
     }
 
-    /// 2yz.
+    /// It accepts what was asked.
     pub fn is_success(&self) -> bool {
         self.class() == Some(ReplyClass::Success)
     }
@@ -356,12 +375,12 @@ impl Reply {
         )
     }
 
-    /// 5yz.
+    /// 5yz, or an HTTP status that the same request gets again.
     pub fn is_permanent(&self) -> bool {
         self.class() == Some(ReplyClass::PermanentFailure)
     }
 
-    /// 4yz, and also no reply at all: trying again may help.
+    /// 4yz, an HTTP status of a busy server, or no reply at all: trying again may help.
     pub fn is_transient(&self) -> bool {
         matches!(self.class(), Some(ReplyClass::TransientFailure) | None)
     }
@@ -369,6 +388,16 @@ impl Reply {
     /// No reply came within a time-out.
     pub fn is_timeout(&self) -> bool {
         self.local == Some(LocalCause::Timeout)
+    }
+}
+
+/// Of an HTTP status: 408, 425, 429 and 5xx pass with time. A redirect is not followed, so it refuses.
+fn http_class(status: u16) -> Option<ReplyClass> {
+    match status {
+        200..=299 => Some(ReplyClass::Success),
+        408 | 425 | 429 | 500..=599 => Some(ReplyClass::TransientFailure),
+        300..=499 => Some(ReplyClass::PermanentFailure),
+        _ => None,
     }
 }
 

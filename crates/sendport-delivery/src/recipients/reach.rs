@@ -77,10 +77,11 @@ pub(crate) fn deciding_reply(report: &SubmissionReport, own: Option<&Reply>) -> 
     let end = report
         .replies
         .iter()
-        .rfind(|answer| answer.ordinal.is_none() && answer.reply.command == Command::EndOfData);
+        .rfind(|answer| answer.ordinal.is_none() && answer.reply.command.hands_over());
+    let is_for_all = |reply: &&Reply| reply.command == Command::Post || !reply.is_success();
     if let Some(end) = end
         .map(|answer| &answer.reply)
-        .filter(|end| own.is_some() || !end.is_success())
+        .filter(|end| own.is_some() || is_for_all(end))
     {
         return end.clone();
     }

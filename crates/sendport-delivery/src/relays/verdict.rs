@@ -1,6 +1,8 @@
 //! The verdict of a report on its relay: healthy, at fault, or throttled.
 
-use sendport_core::domain::{Command, Fault, Limit, Reply, SubmissionEnd, SubmissionReport};
+use sendport_core::domain::{
+    Command, Fault, Limit, Reply, ReplyClass, SubmissionEnd, SubmissionReport,
+};
 use sendport_core::replies::ReplyTable;
 use sendport_smtp::relay::limits::Usage;
 use sendport_smtp::relay::observer::SubmissionClass;
@@ -116,7 +118,10 @@ fn refusal(report: &SubmissionReport) -> Option<&Reply> {
 }
 
 fn is_refusal(reply: &Reply) -> bool {
-    !reply.is_success() && reply.code >= 400
+    matches!(
+        reply.class(),
+        Some(ReplyClass::TransientFailure | ReplyClass::PermanentFailure)
+    )
 }
 
 /// The report for the limits, and the refusal to learn from.
@@ -148,7 +153,7 @@ fn ended_behind(report: &SubmissionReport) -> Option<u32> {
     (among_them && accepted > 0).then_some(accepted)
 }
 
-/// Transactions that reached MAIL at a server.
+/// Transactions that reached MAIL at a server, or requests.
 fn transactions(report: &SubmissionReport) -> u32 {
     if report.facts.remote_address.is_none() {
         return 0;
@@ -161,7 +166,7 @@ fn transactions(report: &SubmissionReport) -> u32 {
 }
 
 fn is_mail(reply: &Reply) -> bool {
-    reply.command == Command::Mail
+    matches!(reply.command, Command::Mail | Command::Post)
 }
 
 /// How many recipients a transaction may have, if this one had too many.
@@ -194,7 +199,12 @@ fn configuration_fault<'r>(
 ) -> Option<&'r Reply> {
     let is_configuration =
         |reply: &Reply| !reply.is_positive() && replies.fault(reply) == Fault::Configuration;
-    let whole = [Command::Mail, Command::Data, Command::EndOfData];
+    let whole = [
+        Command::Mail,
+        Command::Data,
+        Command::EndOfData,
+        Command::Post,
+    ];
     let mut refused = whole
         .into_iter()
         .filter_map(|command| report.reply_to(command));
