@@ -58,6 +58,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
         "mail_parser",
         &[
             "sendport-intake/content/header.rs",
+            "sendport-message/header_recipients.rs",
             "sendport-message/received",
         ],
     ),

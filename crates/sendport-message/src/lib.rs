@@ -5,6 +5,7 @@ pub mod delivery_report;
 #[cfg(test)]
 #[path = "../../../tests/support/fixture.rs"]
 mod fixture;
+pub mod header_recipients;
 pub mod mime;
 #[cfg(test)]
 #[path = "../../../tests/support/not_run.rs"]
