@@ -1,11 +1,10 @@
 //! An access token with its lifetime.
 
-use chrono::{DateTime, TimeDelta};
-use openssl::base64::decode_block;
+use chrono::TimeDelta;
 use sendport_core::domain::Timestamp;
 use sendport_core::secret::Secret;
-use serde::Deserialize;
 
+use super::claims::TokenClaims;
 use super::error::InvalidToken;
 
 /// Lifetime of a token without a known expiry.
@@ -39,7 +38,7 @@ impl AccessToken {
             return Err(InvalidToken::Characters);
         }
         let expires_at = expires_at
-            .or_else(|| jwt_expiry(secret.expose()))
+            .or_else(|| TokenClaims::read(&secret)?.expires_at)
             .unwrap_or(now + DEFAULT_LIFETIME);
         if expires_at <= now {
             let at = expires_at;
@@ -64,27 +63,10 @@ impl AccessToken {
     }
 }
 
-#[derive(Deserialize)]
-struct Claims {
-    exp: i64,
-}
-
-/// The claim `exp`, where the token is a JWT. The relay checks its signature.
-fn jwt_expiry(token: &str) -> Option<Timestamp> {
-    let mut parts = token.split('.');
-    let (Some(_), Some(claims), Some(_), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return None;
-    };
-    let padding = "=".repeat((4 - claims.len() % 4) % 4);
-    let base64 = claims.replace('-', "+").replace('_', "/") + &padding;
-    let claims: Claims = serde_json::from_slice(&decode_block(&base64).ok()?).ok()?;
-    DateTime::from_timestamp(claims.exp, 0)
-}
-
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
+
     use super::*;
 
     fn at(second: i64) -> Timestamp {

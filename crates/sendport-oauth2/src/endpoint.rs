@@ -1,18 +1,12 @@
 //! The token endpoint over HTTP (RFC 6749 section 3.2).
 
-use std::error::Error;
 use std::io::Read as _;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use openssl::error::ErrorStack;
-use openssl::x509::X509;
 use secrecy::zeroize::Zeroizing;
 use sendport_core::domain::Timestamp;
 use ureq::Agent;
 use ureq::http::{HeaderMap, header};
-use ureq::tls::{Certificate, RootCerts};
 
 use super::error::SettingsError;
 use super::error_response::{HttpResponse, error_response};
@@ -20,14 +14,11 @@ use super::form::Form;
 use super::token_response::TokenResponse;
 use super::unexpected_response::unexpected_response;
 use crate::TokenError;
-use crate::http_client::HttpClientOptions;
+use crate::http_client::{HttpClientOptions, is_certificate_error, roots};
 use crate::settings::TokenRequest;
 
 /// Bytes of a response that are read; a larger one holds no token.
 const MOST_BYTES: u64 = 64 * 1024;
-
-/// `SSL_R_CERTIFICATE_VERIFY_FAILED` of OpenSSL's `sslerr.h`.
-const CERTIFICATE_VERIFY_FAILED: i32 = 134;
 
 /// A token endpoint.
 pub(super) struct TokenEndpoint {
@@ -41,13 +32,9 @@ impl TokenEndpoint {
     /// [`SettingsError`] names the key.
     pub(super) fn new(request: &TokenRequest) -> Result<Self, SettingsError> {
         let url = request.endpoint()?;
-        let roots = match &request.ca_file {
-            Some(file) => RootCerts::Specific(Arc::new(authorities(file)?)),
-            None => RootCerts::PlatformVerifier,
-        };
         let options = HttpClientOptions {
             timeout: request.timeout,
-            roots,
+            roots: roots(request.ca_file.as_deref())?,
             redirects: 0,
         };
         Ok(Self {
@@ -129,41 +116,7 @@ impl TokenEndpoint {
     }
 }
 
-/// OpenSSL did not trust the certificate of the server.
-fn is_certificate_error(error: &(dyn Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let stack = error.downcast_ref::<ErrorStack>();
-        let mut reasons = stack.into_iter().flat_map(ErrorStack::errors);
-        if reasons.any(|it| it.reason_code() == CERTIFICATE_VERIFY_FAILED) {
-            return true;
-        }
-        next = error.source();
-    }
-    false
-}
-
 fn text_of(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
     let value = headers.get(name)?.to_str().ok()?;
     Some(value.to_owned())
-}
-
-fn authorities(file: &Path) -> Result<Vec<Certificate<'static>>, SettingsError> {
-    let pem = sendport_core::regular_file::read(file).map_err(|source| SettingsError::File {
-        key: "ca_file",
-        path: file.to_owned(),
-        source,
-    })?;
-    let found = X509::stack_from_pem(&pem).unwrap_or_default();
-    if found.is_empty() {
-        return Err(SettingsError::Content {
-            key: "ca_file",
-            path: file.to_owned(),
-            expected: "PEM certificates",
-            found: "none",
-        });
-    }
-    let der =
-        |certificate: X509| Some(Certificate::from_der(&certificate.to_der().ok()?).to_owned());
-    Ok(found.into_iter().filter_map(der).collect())
 }

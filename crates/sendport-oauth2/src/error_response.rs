@@ -1,13 +1,11 @@
 //! The error response of a token endpoint (RFC 6749 section 5.2): its kind, its text, and what to do.
 
-use std::time::Duration;
-
-use chrono::{DateTime, NaiveDateTime};
 use secrecy::zeroize::Zeroizing;
 use sendport_core::domain::Timestamp;
 
 use super::form::Form;
 use super::redaction::redacted;
+use super::retry_after::retry_after;
 use super::token_response::TokenResponse;
 use super::unexpected_response::body_excerpt;
 use crate::TokenError;
@@ -47,7 +45,7 @@ pub(super) fn error_response(
             retry_after: response
                 .retry_after
                 .as_deref()
-                .and_then(|text| wait(text, now)),
+                .and_then(|text| retry_after(text, now)),
             ..TokenError::unavailable(what)
         };
     }
@@ -111,29 +109,12 @@ fn advice(code: &str) -> &'static str {
     }
 }
 
-/// Seconds or a date (RFC 9110 section 10.2.3).
-pub(super) fn wait(retry_after: &str, now: Timestamp) -> Option<Duration> {
-    let text = retry_after.trim();
-    if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() {
-        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
-    }
-    (http_date(text)? - now).to_std().ok()
-}
-
-/// In each of the three formats of RFC 9110 section 5.6.7.
-fn http_date(text: &str) -> Option<Timestamp> {
-    if let Ok(at) = DateTime::parse_from_rfc2822(text) {
-        return Some(at.to_utc());
-    }
-    let forms = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
-    let mut read = forms
-        .iter()
-        .map(|form| NaiveDateTime::parse_from_str(text, form));
-    read.find_map(Result::ok).map(|at| at.and_utc())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use chrono::DateTime;
+
     use super::*;
 
     fn now() -> Timestamp {
@@ -167,17 +148,8 @@ mod tests {
         ] {
             assert!(error(status, None, body).is_transient(), "{status} {body}");
         }
-        let waits = |text| error(429, Some(text), "").retry_after;
-        assert_eq!(waits("120"), Some(Duration::from_secs(120)));
-        for date in [
-            "Wed, 21 Oct 2015 07:28:00 GMT",
-            "Wednesday, 21-Oct-15 07:28:00 GMT",
-            "Wed Oct 21 07:28:00 2015",
-        ] {
-            assert_eq!(waits(date), Some(Duration::from_secs(60)), "{date}");
-        }
-        let endless = waits("99999999999999999999");
-        assert_eq!(endless, Some(Duration::from_secs(u64::MAX)));
+        let busy = error(429, Some("120"), "");
+        assert_eq!(busy.retry_after, Some(Duration::from_secs(120)));
     }
 
     #[test]

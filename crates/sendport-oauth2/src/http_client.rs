@@ -1,20 +1,33 @@
 //! The HTTP client: bounded in time and size, through the proxy of the environment.
 
+use std::error::Error;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use openssl::error::ErrorStack;
+use openssl::x509::X509;
 use ureq::Agent;
 use ureq::config::Config;
 use ureq::http::Uri;
-use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+
+use crate::SettingsError;
 
 /// Redirects that a download follows.
 const MOST_REDIRECTS: u32 = 3;
 
 /// Addresses of a host that are tried; ureq takes no more than 16.
 const MOST_ADDRESSES: usize = 16;
+
+/// `SSL_R_CERTIFICATE_VERIFY_FAILED` of OpenSSL's `sslerr.h`.
+const CERTIFICATE_VERIFY_FAILED: i32 = 134;
+
+/// Longest wait for a TCP connection, where the whole request may take longer.
+const LONGEST_CONNECT: Duration = Duration::from_secs(30);
 
 /// Options of a request.
 pub struct HttpClientOptions {
@@ -40,6 +53,7 @@ impl HttpClientOptions {
         let mut config = Agent::config_builder()
             .tls_config(tls)
             .timeout_global(Some(self.timeout))
+            .timeout_connect(Some(self.timeout.min(LONGEST_CONNECT)))
             .http_status_as_error(false)
             .max_redirects(self.redirects)
             .max_redirects_will_error(false)
@@ -161,6 +175,51 @@ fn download_by(
     let media_type = media_type.unwrap_or_default().to_owned();
     let body = response.body_mut().with_config().limit(most);
     Ok((media_type, body.read_to_vec().map_err(failed)?))
+}
+
+/// The authorities in a PEM file; without one those of the system.
+///
+/// # Errors
+/// [`SettingsError`] names the key `ca_file`.
+pub fn roots(ca_file: Option<&Path>) -> Result<RootCerts, SettingsError> {
+    match ca_file {
+        Some(file) => Ok(RootCerts::Specific(Arc::new(authorities(file)?))),
+        None => Ok(RootCerts::PlatformVerifier),
+    }
+}
+
+fn authorities(file: &Path) -> Result<Vec<Certificate<'static>>, SettingsError> {
+    let pem = sendport_core::regular_file::read(file).map_err(|source| SettingsError::File {
+        key: "ca_file",
+        path: file.to_owned(),
+        source,
+    })?;
+    let found = X509::stack_from_pem(&pem).unwrap_or_default();
+    if found.is_empty() {
+        return Err(SettingsError::Content {
+            key: "ca_file",
+            path: file.to_owned(),
+            expected: "PEM certificates",
+            found: "none",
+        });
+    }
+    let der =
+        |certificate: X509| Some(Certificate::from_der(&certificate.to_der().ok()?).to_owned());
+    Ok(found.into_iter().filter_map(der).collect())
+}
+
+/// OpenSSL did not trust the certificate of the server.
+pub fn is_certificate_error(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let stack = error.downcast_ref::<ErrorStack>();
+        let mut reasons = stack.into_iter().flat_map(ErrorStack::errors);
+        if reasons.any(|it| it.reason_code() == CERTIFICATE_VERIFY_FAILED) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 fn is_loopback(url: &str) -> bool {

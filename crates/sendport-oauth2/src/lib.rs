@@ -9,6 +9,7 @@
 
 mod access_token;
 mod assertion;
+mod claims;
 mod client_authentication;
 mod endpoint;
 mod error;
@@ -17,6 +18,7 @@ mod form;
 mod grant;
 pub mod http_client;
 mod redaction;
+mod retry_after;
 mod secret_source;
 pub mod settings;
 mod token_cache;
@@ -28,7 +30,10 @@ mod unexpected_response;
 
 use std::sync::Arc;
 
+pub use claims::TokenClaims;
 pub use error::SettingsError;
+pub use redaction::redacted;
+pub use retry_after::retry_after;
 pub use token_source::{TokenError, TokenErrorKind, TokenSource};
 
 use sendport_core::clock::Clock;

@@ -13,7 +13,7 @@ static LOOKS_SECRET: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new("[A-Za-z0-9_~+=-]{40,}").ok());
 
 /// `text` on one line, without `secrets` and without what looks like one.
-pub(super) fn redacted(text: &str, secrets: &[Secret]) -> String {
+pub fn redacted(text: &str, secrets: &[Secret]) -> String {
     let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     for secret in secrets.iter().filter(|s| !s.expose().is_empty()) {
         text = text.replace(secret.expose(), "[secret]");

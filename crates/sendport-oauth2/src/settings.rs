@@ -137,6 +137,21 @@ impl TokenRequest {
 }
 
 impl OAuth2Config {
+    /// The same for a service that wants another scope and is at another cloud's authority, where the section names
+    /// neither.
+    #[must_use]
+    pub fn for_service(mut self, scope: &str, authority: &str) -> Self {
+        if let Self::ClientCredentials(request) | Self::RefreshToken(request) = &mut self {
+            if request.scope.is_none() && request.resource.is_none() {
+                request.scope = Some(scope.to_owned());
+            }
+            if request.authority == worldwide() {
+                authority.clone_into(&mut request.authority);
+            }
+        }
+        self
+    }
+
     /// Relative paths are relative to `folder`. A command is left as it is: its program is
     /// looked up as a shell would.
     pub fn rebase(&mut self, folder: &Path) {
