@@ -45,8 +45,8 @@ pub use certificates::{
     UnusableCertificate, certificate_owner, check_certificates, import_certificates, thumbprint,
 };
 pub use components::{
-    load_templates, make_relays, make_send_ports, make_smtp_relay, open_audit_folders,
-    open_auth_ledger, reply_table, window_states,
+    load_templates, make_graph_relay, make_relays, make_send_ports, make_smtp_relay,
+    open_audit_folders, open_auth_ledger, reply_table, window_states,
 };
 pub use database::{
     check_connection, check_database, check_environment, migration_script, open_store,

@@ -10,10 +10,12 @@ use sendport_delivery::audit::FolderTrail;
 use sendport_delivery::dispatcher::TemplateCache;
 use sendport_delivery::send_port::SendPort;
 use sendport_delivery::settings::SendPortConfig;
+use sendport_graph::GraphRelay;
 use sendport_message::template::{Renderer, TemplateSource};
 use sendport_smime::CrlCache;
 use sendport_smtp::relay::authentication::{AuthLedger, NoSharedLedger};
 use sendport_smtp::relay::{Relay, discard::DiscardRelay, file::FileRelay};
+use sendport_smtp::settings::graph::GraphRelay as GraphConfig;
 use sendport_smtp::settings::mx::MxRelay as MxConfig;
 use sendport_smtp::settings::password::resolve_password;
 use sendport_smtp::settings::relay::RelayConfig;
@@ -65,6 +67,13 @@ pub fn make_relays(
                 }
                 Arc::new(relay)
             }
+            RelayConfig::Graph(graph) => {
+                let mut relay = make_graph_relay(name, graph, authentications)?;
+                if let Some(watch) = metrics.and_then(|metrics| metrics.relay(name)) {
+                    relay = relay.with_observer(watch.clone());
+                }
+                Arc::new(relay)
+            }
             RelayConfig::File(file) => Arc::new(FileRelay::new(name, file, system_clock())),
             RelayConfig::Discard(_) => Arc::new(DiscardRelay::new(name, system_clock())),
         })
@@ -109,6 +118,22 @@ pub fn make_smtp_relay(
 pub(super) fn make_mx_relay(name: &str, mx: &MxConfig) -> Result<MxRelay, AppError> {
     let relay = MxRelay::new(name, mx, ehlo_name::of_this_host(), system_clock());
     relay.map_err(AppError::config)
+}
+
+/// Builds the relay of one section of `kind = "graph"`.
+///
+/// # Errors
+/// [`AppError::Config`] naming relay and key.
+pub fn make_graph_relay(
+    name: &str,
+    graph: &GraphConfig,
+    authentications: &Arc<dyn AuthLedger>,
+) -> Result<GraphRelay, AppError> {
+    let around = sendport_graph::RelayDependencies {
+        authentications: authentications.clone(),
+        clock: system_clock(),
+    };
+    GraphRelay::new(name, graph, around).map_err(AppError::config)
 }
 
 /// The table of replies, with the administrator's entries first.

@@ -7,7 +7,7 @@ use sendport_smtp::relay::authentication::{AuthLedger, NoSharedLedger};
 use sendport_smtp::settings::relay::RelayConfig;
 
 use super::AppError;
-use super::components::{make_mx_relay, make_smtp_relay};
+use super::components::{make_graph_relay, make_mx_relay, make_smtp_relay};
 use super::database::check_connection;
 use crate::config::{Config, section};
 use crate::observability::log;
@@ -35,6 +35,9 @@ pub fn startup_problems(config: &Config) -> Vec<AppError> {
                 found.push(make_smtp_relay(name, smtp, &authentications).map(drop));
             }
             RelayConfig::Mx(mx) => found.push(make_mx_relay(name, mx).map(drop)),
+            RelayConfig::Graph(graph) => {
+                found.push(make_graph_relay(name, graph, &authentications).map(drop));
+            }
             RelayConfig::File(_) | RelayConfig::Discard(_) => {}
         }
     }

@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use sendport_core::clock::utc_text;
 use sendport_core::domain::{ExpiringCertificate, TemplateRow, shown_names};
 use sendport_core::file_beneath;
 use sendport_core::replies::ReplyTable;
 use sendport_smtp::relay::Relay;
+use sendport_smtp::relay::authentication::AuthLedger;
+use sendport_smtp::settings::graph::GraphRelay;
 use sendport_smtp::settings::mx::MxRelay;
 use sendport_smtp::settings::relay::RelayConfig;
 use sendport_store::{FixedRoleMember, Store};
@@ -392,6 +395,9 @@ async fn check_relays(config: &Config, findings: &mut Findings) {
                 check_smtp_relay(&context, findings).await;
             }
             Some(RelayConfig::Mx(section)) => check_mx_relay(&*relay, section, findings).await,
+            Some(RelayConfig::Graph(section)) => {
+                check_graph_relay(relay.name(), section, &authentications, findings).await;
+            }
             _ => check_relay(&*relay, findings).await,
         }
         relay.close().await;
@@ -421,6 +427,35 @@ async fn check_mx_relay(relay: &dyn Relay, config: &MxRelay, findings: &mut Find
         &what,
         format_args!("the name servers {servers} answer; port {}", config.port),
     );
+}
+
+/// A token and the endpoint; only a message shows whether the mailbox may send.
+async fn check_graph_relay(
+    name: &str,
+    graph: &GraphRelay,
+    authentications: &Arc<dyn AuthLedger>,
+    findings: &mut Findings,
+) {
+    let what = section("relay", name);
+    let relay = match app::make_graph_relay(name, graph, authentications) {
+        Ok(relay) => relay,
+        // Reported already.
+        Err(_) => return,
+    };
+    match relay.access().await {
+        Ok(access) => {
+            let until = access.expires_at().map(utc_text);
+            let until = until.map_or(String::new(), |at| format!(" until {at}"));
+            findings.ok(
+                &what,
+                format_args!("{} answers, access token valid{until}", graph.endpoint()),
+            );
+            if let Some(advice) = access.advice() {
+                findings.note(&what, advice);
+            }
+        }
+        Err(error) => findings.fail(&what, Failure::Other(error.reply.to_string())),
+    }
 }
 
 /// Probes it as `sendport probe` does, up to the authentication.

@@ -104,7 +104,7 @@ fn check_endpoint(request: &TokenRequest, endpoint: &str, found: &mut Vec<Findin
 }
 
 /// `[::1]:8080/token` to `[::1]`, `localhost/token` to `localhost`.
-fn host_of(rest: &str) -> &str {
+pub(super) fn host_of(rest: &str) -> &str {
     let authority = rest.split('/').next().unwrap_or_default();
     match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,

@@ -134,6 +134,10 @@ impl Config {
                     }
                 }
                 RelayConfig::Mx(mx) => mx.files().for_each(rebase),
+                RelayConfig::Graph(graph) => {
+                    graph.ca_file.as_mut().map(rebase);
+                    graph.auth.oauth2.rebase(folder);
+                }
                 RelayConfig::File(file) => rebase(&mut file.folder),
                 RelayConfig::Discard(_) => {}
             }

@@ -5,6 +5,7 @@
 //! doubtful value with what to write instead.
 
 mod check_auth;
+mod check_graph;
 mod check_intakes;
 mod check_mx;
 mod check_oauth2;

@@ -11,6 +11,7 @@ use sendport_smtp::settings::timeouts::Timeouts;
 use sendport_smtp::settings::tls::TlsMode;
 
 use super::check_auth::check_auth;
+use super::check_graph::check_graph;
 use super::check_mx::mx_warnings;
 use super::check_tls::check_tls;
 use super::{Config, ServiceConfig, check_oauth2};
@@ -50,6 +51,7 @@ impl Config {
             match relay {
                 RelayConfig::Smtp(smtp) => check_smtp(name, smtp, &mut found),
                 RelayConfig::Mx(mx) => self.check_mx(name, mx, &mut found),
+                RelayConfig::Graph(graph) => check_graph(name, graph, &mut found),
                 RelayConfig::File(_) | RelayConfig::Discard(_) => {}
             }
         }
@@ -71,7 +73,7 @@ impl Config {
                     mx_warnings(&section("relay", name), mx, &mut found);
                     continue;
                 }
-                RelayConfig::File(_) | RelayConfig::Discard(_) => continue,
+                RelayConfig::Graph(_) | RelayConfig::File(_) | RelayConfig::Discard(_) => continue,
             };
             let pinned = !smtp.pin_sha256.is_empty();
             if smtp.tls != TlsMode::None && !smtp.verify_certificate && !pinned {

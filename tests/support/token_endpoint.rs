@@ -30,6 +30,8 @@ pub(crate) const CLIENT_SECRET: &str = "3a8Q~s&cret+of=the/client.%";
 pub(crate) const SCOPE: &str = "https://outlook.office365.com/.default";
 /// And for Azure SQL Database.
 pub(crate) const DATABASE_SCOPE: &str = "https://database.windows.net/.default";
+/// And for Microsoft Graph.
+pub(crate) const GRAPH_SCOPE: &str = "https://graph.microsoft.com/.default";
 /// The token that a user's consent left.
 pub(crate) const REFRESH_TOKEN: &str = "0.AXoA-first-refresh-token";
 
@@ -53,6 +55,17 @@ impl TokenBook {
 
     pub(crate) fn issue(&self) -> String {
         let token = format!("EwB4A8l6BAAU-{}", uuid::Uuid::new_v4().simple());
+        let end = self.clock.now() + TimeDelta::seconds(LIFE);
+        self.valid_until.lock().insert(token.clone(), end);
+        token
+    }
+
+    /// A JWT, whose signature nobody checks.
+    pub(crate) fn issue_for(&self, audience: &str, roles: &[String]) -> String {
+        let claims = json!({"aud": audience, "roles": roles, "jti": uuid::Uuid::new_v4()});
+        let claims = openssl::base64::encode_block(claims.to_string().as_bytes());
+        let claims = claims.replace('+', "-").replace('/', "_");
+        let token = format!("e30.{}.c2ln", claims.trim_end_matches('='));
         let end = self.clock.now() + TimeDelta::seconds(LIFE);
         self.valid_until.lock().insert(token.clone(), end);
         token
@@ -93,6 +106,7 @@ struct State {
     instead: VecDeque<NextReply>,
     used_assertions: Vec<String>,
     refresh_token: Option<String>,
+    roles: Vec<String>,
 }
 
 /// The endpoint. It ends with the test's runtime.
@@ -138,6 +152,12 @@ impl TokenEndpoint {
     /// The next request is answered with this, whatever it is.
     pub(crate) fn next(&self, instead: NextReply) {
         self.shared.state.lock().instead.push_back(instead);
+    }
+
+    /// The permissions of the application in the next tokens for Graph.
+    #[allow(dead_code, reason = "only one binary has a Graph")]
+    pub(crate) fn set_roles(&self, roles: &[&str]) {
+        self.shared.state.lock().roles = roles.iter().map(|&role| role.to_owned()).collect();
     }
 
     /// The forms that came in.
@@ -247,6 +267,11 @@ impl Shared {
         match form.get("grant_type").map(String::as_str) {
             Some("client_credentials") if is("scope", SCOPE) || is("scope", DATABASE_SCOPE) => {
                 Ok(self.granted())
+            }
+            Some("client_credentials") if is("scope", GRAPH_SCOPE) => {
+                let roles = self.state.lock().roles.clone();
+                let token = self.book.issue_for("https://graph.microsoft.com", &roles);
+                Ok(json!({"token_type": "Bearer", "expires_in": LIFE, "access_token": token}))
             }
             Some("client_credentials") => {
                 Err(("invalid_scope", "AADSTS70011: the scope is not valid"))

@@ -28,10 +28,7 @@ pub enum HeaderFit {
 }
 
 /// The header section in which `message` goes to these recipients, without the empty line that ends it.
-pub fn fit_header<'a>(
-    message: &[u8],
-    due: impl IntoIterator<Item = &'a Address>,
-) -> HeaderFit {
+pub fn fit_header<'a>(message: &[u8], due: impl IntoIterator<Item = &'a Address>) -> HeaderFit {
     let due: BTreeSet<String> = due.into_iter().map(Address::comparable).collect();
     let named = NamedRecipients::read(message);
     let all: BTreeSet<String> = named.all().map(comparable).collect();
@@ -94,7 +91,9 @@ impl NamedRecipients {
         for (_, field) in header_fields(message) {
             header.extend_from_slice(field);
         }
-        header.extend(section(message, |it| it.mailboxes("Bcc", &self.hidden(due))));
+        header.extend(section(message, |it| {
+            it.mailboxes("Bcc", &self.hidden(due));
+        }));
         header
     }
 

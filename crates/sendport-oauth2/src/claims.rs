@@ -59,13 +59,28 @@ mod tests {
 
     #[test]
     fn reads_audience_and_permissions() {
-        let claims = encode_block(br#"{"aud":"https://graph.microsoft.com","roles":["Mail.Send"],"scp":"a b","exp":1}"#);
+        let claims = encode_block(
+            br#"{"aud":"https://graph.microsoft.com","roles":["Mail.Send"],"scp":"a b","exp":1}"#,
+        );
         let token = format!("e30.{}.c2ln", claims.trim_end_matches('='));
         let claims = TokenClaims::read(&Secret::new(token)).expect("a JWT");
-        assert_eq!(claims.audience.as_deref(), Some("https://graph.microsoft.com"));
-        assert_eq!((claims.roles, claims.scopes), (vec!["Mail.Send".to_owned()], vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(
+            claims.audience.as_deref(),
+            Some("https://graph.microsoft.com")
+        );
+        assert_eq!(
+            (claims.roles, claims.scopes),
+            (
+                vec!["Mail.Send".to_owned()],
+                vec!["a".to_owned(), "b".to_owned()]
+            )
+        );
         for other in ["", "opaque", "a.b", "a.!.c", "a.e30.c.d"] {
-            assert_eq!(TokenClaims::read(&Secret::new(other.to_owned())), None, "{other}");
+            assert_eq!(
+                TokenClaims::read(&Secret::new(other.to_owned())),
+                None,
+                "{other}"
+            );
         }
     }
 }

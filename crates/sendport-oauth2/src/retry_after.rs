@@ -42,7 +42,10 @@ mod tests {
         ] {
             assert_eq!(waits(date), Some(Duration::from_secs(60)), "{date}");
         }
-        assert_eq!(waits("99999999999999999999"), Some(Duration::from_secs(u64::MAX)));
+        assert_eq!(
+            waits("99999999999999999999"),
+            Some(Duration::from_secs(u64::MAX))
+        );
         assert_eq!((waits(""), waits("soon"), waits("-1")), (None, None, None));
     }
 }

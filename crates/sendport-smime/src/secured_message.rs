@@ -65,6 +65,25 @@ impl SecuredMessage {
         self
     }
 
+    /// The same content under other header fields, which have to keep those of its MIME type. `header`: each field with
+    /// its line end, without the empty line behind them. No fields are in front of it.
+    #[must_use]
+    pub fn with_header(&self, mut header: Vec<u8>) -> Self {
+        let bytes = self.without_fields_in_front();
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+        header.extend_from_slice(end.map_or(b"\r\n", |end| &bytes[end + 2..]));
+        Self {
+            bytes: header,
+            front: 0,
+            ..self.clone()
+        }
+    }
+
+    /// A signature covers fields of the header (RFC 9788): a reader notices that others replaced them.
+    pub fn has_protected_header(&self) -> bool {
+        self.protected.header_protection.is_some()
+    }
+
     /// Fields were put in front.
     pub fn has_fields_in_front(&self) -> bool {
         self.front > 0

@@ -30,7 +30,7 @@ const ASK_EVERY: Duration = Duration::from_millis(200);
 const ITERATIONS: usize = 100_000;
 
 /// The guard of one relay.
-pub(super) struct AuthGuard {
+pub struct AuthGuard {
     key: Cell<AuthKey>,
     ledger: Arc<dyn AuthLedger>,
     clock: Arc<dyn Clock>,
@@ -55,14 +55,15 @@ struct Refusal {
 }
 
 /// The right to try the credentials once. Dropped unfinished, it says nothing about them.
-pub(super) struct AuthPermit<'a> {
+pub struct AuthPermit<'a> {
     guard: &'a AuthGuard,
     key: AuthKey,
     state: MutexGuard<'a, State>,
 }
 
 impl AuthGuard {
-    pub(super) fn new(key: AuthKey, ledger: Arc<dyn AuthLedger>, clock: Arc<dyn Clock>) -> Self {
+    /// Of the credentials that `key` names.
+    pub fn new(key: AuthKey, ledger: Arc<dyn AuthLedger>, clock: Arc<dyn Clock>) -> Self {
         Self {
             key: Cell::new(key),
             ledger,
@@ -75,7 +76,7 @@ impl AuthGuard {
     }
 
     /// True where connections may be opened in parallel, because the credentials were accepted before.
-    pub(super) fn is_proven(&self) -> bool {
+    pub fn is_proven(&self) -> bool {
         self.proven.load(Ordering::Relaxed)
     }
 
@@ -83,10 +84,7 @@ impl AuthGuard {
     ///
     /// # Errors
     /// The last refusal, while it counts; or why no permit was available.
-    pub(super) async fn acquire(
-        &self,
-        attempt_end: Instant,
-    ) -> Result<AuthPermit<'_>, SessionError> {
+    pub async fn acquire(&self, attempt_end: Instant) -> Result<AuthPermit<'_>, SessionError> {
         let permit = async {
             let asked = Instant::now();
             let state = self.state.lock().await;
@@ -100,7 +98,7 @@ impl AuthGuard {
     }
 
     /// Time until refused credentials may be tried again; `None` where none are refused.
-    pub(super) fn cooldown_remaining(&self) -> Option<Duration> {
+    pub fn cooldown_remaining(&self) -> Option<Duration> {
         let until = self.refusal.lock().as_ref().map(|refusal| refusal.until)?;
         (until - self.clock.now()).to_std().ok()
     }
@@ -181,7 +179,7 @@ impl State {
 
 impl AuthPermit<'_> {
     /// Reports the result, here and to the ledger. `tried`: the relay may have seen AUTH.
-    pub(super) async fn finish(mut self, result: &Result<(), SessionError>, tried: bool) {
+    pub async fn finish(mut self, result: &Result<(), SessionError>, tried: bool) {
         let outcome = match result {
             Ok(()) => self.guard.accepted(),
             Err(error) if error.is_authentication_refusal() => {

@@ -38,6 +38,7 @@ mod tls;
 mod transaction;
 
 pub use auth::CredentialsError;
+pub use authentication_guard::{AuthGuard, AuthPermit};
 pub use ehlo_name::InvalidEhloName;
 pub use mx::MxRelay;
 pub use smtp_relay::{RelayDependencies, SettingsError, SettingsErrorKind, SmtpRelay};

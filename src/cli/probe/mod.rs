@@ -1,6 +1,7 @@
 //! `sendport probe`
 
 mod args;
+mod graph;
 mod show;
 mod target;
 
@@ -17,6 +18,7 @@ use sendport_core::domain::{Address, ReversePath};
 use sendport_core::replies::ReplyTable;
 use sendport_smtp::mail_hosts::{MailDomain, MailResolver, Route};
 use sendport_smtp::relay::authentication::{AuthLedger, NoSharedLedger};
+use sendport_smtp::settings::relay::RelayConfig;
 
 use self::target::Target;
 use super::config_file::{load, load_if_any};
@@ -76,6 +78,9 @@ pub(in crate::cli) async fn run(args: Args, named: Option<PathBuf>) -> Result<()
     let mail_domain = match (&args.relay, &args.mx, &args.host) {
         (Some(name), _, _) => {
             let authentications = app::open_auth_ledger(&probe.config).await;
+            if let Some(RelayConfig::Graph(section)) = probe.config.relay.get(name) {
+                return graph::run(&args, name, section, &authentications).await;
+            }
             let target = target::of_relay(&probe.config, name, &args)?;
             probe.look_at(&target, &authentications).await?;
             None

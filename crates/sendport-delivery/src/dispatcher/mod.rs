@@ -8,6 +8,7 @@ mod audit_copies;
 mod compose;
 mod files;
 mod gate;
+mod header_recipients;
 mod memory_budget;
 mod preparation;
 mod preview;

@@ -33,6 +33,10 @@ const NO_SMTPUTF8: &str =
 const NO_8BITMIME: &str =
     "waits for a relay that may offer 8BITMIME, which bytes above 127 in the message need";
 
+/// The same of a message that Microsoft Graph cannot take for these recipients.
+const NOT_OVER_GRAPH: &str = "waits for a relay over SMTP: for Microsoft Graph the message is too large, or its header \
+                              names others than the recipients that are due and is signed or not ours";
+
 /// A message to submit.
 pub(super) struct SubmitJob<'a> {
     pub(super) lease: &'a Lease<Alert>,
@@ -88,7 +92,7 @@ enum Step {
     Unreached(Vec<BlockedDomain>),
     /// It refused before MAIL, for a limit.
     Limited(Box<RelayAttempt>),
-    /// It lacks an extension that another one may have: the reason to wait for that one.
+    /// It cannot take this message, and another one may: the reason to wait for that one.
     NextForExtension(&'static str),
     SameRelay,
 }
@@ -180,20 +184,10 @@ impl Dispatcher {
         let carried = envelope.with_at_most(permit.entry.limiter().recipients_limit());
         let relay = &*permit.relay.clone();
         let name = relay.name();
-        let submitted = self.transact(relay, job, &carried, &job.composed.message);
-        let mut submitted = match submitted.await {
+        let (submitted, changed) = match self.transact_fitted(relay, job, &carried).await {
             Ok(submitted) => submitted,
             Err(why) => return Step::Done(SubmitResult::AuditFailed(why)),
         };
-        let changed = job
-            .composed
-            .for_relay_without_8bitmime(job.port, &mut submitted.report);
-        if let Some(message) = &changed {
-            submitted = match self.transact(relay, job, &carried, message).await {
-                Ok(submitted) => submitted,
-                Err(why) => return Step::Done(SubmitResult::AuditFailed(why)),
-            };
-        }
         let Submitted {
             key,
             report,
@@ -227,6 +221,9 @@ impl Dispatcher {
             NextStep::Final(_) if another && report.wants_8bitmime() => {
                 Step::NextForExtension(NO_8BITMIME)
             }
+            NextStep::Final(_) if another && report.wants_another_relay() => {
+                Step::NextForExtension(NOT_OVER_GRAPH)
+            }
             NextStep::Final(throttled_for) => {
                 Step::Done(SubmitResult::Transaction(reported(report, throttled_for)))
             }
@@ -239,6 +236,29 @@ impl Dispatcher {
             }
             NextStep::SameRelay => Step::SameRelay,
         }
+    }
+
+    /// One transaction with the message in the form that the relay takes; that form, if it is another one.
+    async fn transact_fitted(
+        &self,
+        relay: &dyn Relay,
+        job: &SubmitJob<'_>,
+        carried: &Envelope,
+    ) -> Result<(Submitted, Option<SecuredMessage>), AuditError> {
+        if let Some((message, change)) = job.composed.for_relay_by_header(relay, job, carried) {
+            let mut submitted = self.transact(relay, job, carried, &message).await?;
+            change.note(&mut submitted.report);
+            return Ok((submitted, Some(message)));
+        }
+        let composed = &job.composed.message;
+        let mut submitted = self.transact(relay, job, carried, composed).await?;
+        let encoded = job
+            .composed
+            .for_relay_without_8bitmime(job.port, &mut submitted.report);
+        if let Some(message) = &encoded {
+            submitted = self.transact(relay, job, carried, message).await?;
+        }
+        Ok((submitted, encoded))
     }
 
     /// One transaction, after its audit copies are kept. Its key is its own: a copy names its relay, and contains what

@@ -107,6 +107,8 @@ pub(crate) struct Circuit {
     limited: Vec<AlertId>,
     /// It is open because everything is refused for a limit.
     throttled: bool,
+    /// Until when the relay asked to be left alone.
+    rests_until: Option<Instant>,
     probes: Probes,
     trial_under_way: bool,
     /// When an opening was last reported.
@@ -134,6 +136,7 @@ impl Circuit {
             broken: Vec::new(),
             limited: Vec::new(),
             throttled: false,
+            rests_until: None,
             probes: Probes::default(),
             trial_under_way: false,
             notified_at: None,
@@ -213,16 +216,26 @@ impl Circuit {
     /// reported. On a connection
     /// that was authenticated before, it proves nothing about a password that was refused since.
     pub(crate) fn succeeded(&mut self, now: Moment, trial: bool) -> bool {
-        if self.is_shut_out() && !trial {
+        if self.is_shut_out(now.instant) && !trial {
             return false;
         }
         self.broken.clear();
         self.close(now)
     }
 
-    /// Paused by a reply before MAIL, and not by replies about alerts.
-    fn is_shut_out(&self) -> bool {
-        self.condition == RelayCondition::Paused && self.broken.is_empty()
+    /// Paused by a reply before MAIL, and not by replies about alerts; or the relay asked to be left alone.
+    fn is_shut_out(&self, now: Instant) -> bool {
+        let rests = self.rests_until.is_some_and(|until| now < until);
+        rests || (self.condition == RelayCondition::Paused && self.broken.is_empty())
+    }
+
+    /// The relay asked to be left alone for `wait`: a message that it accepts meanwhile changes nothing about that. True if
+    /// this opened a closed circuit and is to be reported.
+    pub(crate) fn asked_to_wait(&mut self, wait: Duration, fault: RelayFault) -> bool {
+        self.rests_until = Some(fault.at.instant + wait);
+        let news = self.open(wait, fault);
+        self.throttled = true;
+        news
     }
 
     fn close(&mut self, now: Moment) -> bool {
@@ -332,7 +345,7 @@ impl Circuit {
     /// domain or From of this alert alone, so only three different alerts in a row pause the relay. Until
     /// then it is in use. Returns the new condition, if it changed.
     pub(crate) fn declined(&mut self, alert: AlertId, fault: RelayFault) -> Option<RelayCondition> {
-        if self.is_shut_out() && !fault.trial {
+        if self.is_shut_out(fault.at.instant) && !fault.trial {
             return None;
         }
         self.note_broken(alert);

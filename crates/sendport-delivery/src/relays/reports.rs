@@ -78,6 +78,15 @@ impl RelayRegistry {
             end(submission, submitted(&self.replies, report, None));
             return NextStep::Final(None);
         };
+        if let Some(wait) = entry.relay.retry_after_remaining() {
+            self.leave_alone(entry, trial, wait, reply);
+            end(submission, submitted(&self.replies, report, None));
+            let wait = wait + AFTER_OTHERS;
+            return match not_begun {
+                true => NextStep::Limited(wait),
+                false => NextStep::Final(Some(wait)),
+            };
+        }
         let others_work = !trial && others_work(entry, not_begun, limit);
         let refusal = reply.to_string();
         let learns = Some((limit, &*refusal));
@@ -95,6 +104,26 @@ impl RelayRegistry {
             true if entry.domain.is_some() => NextStep::Unreached(wait),
             true => NextStep::Limited(wait),
             false => NextStep::Final(Some(wait)),
+        }
+    }
+
+    /// The relay said how long it wants to be left alone.
+    fn leave_alone(&self, entry: &RelayEntry, trial: bool, wait: Duration, reply: &Reply) {
+        let fault = RelayFault {
+            at: self.moment(),
+            trial,
+            reply: reply.to_string(),
+            explanation: self.key(reply),
+        };
+        let is_news = {
+            let mut circuit = entry.circuit();
+            let is_news = circuit.asked_to_wait(wait, fault);
+            entry.report_condition(circuit.condition());
+            is_news
+        };
+        if is_news {
+            let (severity, event_type, what) = throttled(&reply.to_string());
+            self.announce(severity, event_type, entry, &what);
         }
     }
 

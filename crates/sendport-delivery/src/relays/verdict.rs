@@ -161,7 +161,7 @@ fn transactions(report: &SubmissionReport) -> u32 {
     let mails = report
         .replies
         .iter()
-        .filter(|answer| is_mail(&answer.reply));
+        .filter(|answer| answer.ordinal.is_none() && is_mail(&answer.reply));
     u32::try_from(mails.count()).unwrap_or(u32::MAX)
 }
 

@@ -91,9 +91,13 @@ impl SessionError {
         self.reply.is_timeout()
     }
 
-    /// 5yz to `AUTH` (RFC 4954 section 6): about the credentials, or about their account.
+    /// 5yz to `AUTH` (RFC 4954 section 6), or the HTTP status 401: about the credentials, or about their account.
     pub fn is_authentication_refusal(&self) -> bool {
-        self.reply.command == Command::Auth && self.reply.is_permanent()
+        match self.reply.command {
+            Command::Auth => self.reply.is_permanent(),
+            Command::Post => self.reply.code == 401,
+            _ => false,
+        }
     }
 }
 
@@ -178,6 +182,16 @@ pub trait Relay: Send + Sync {
     /// True where the files of refused credentials, or of TLS, have changed: the relay may be tried
     /// at once. Reads them only where they were written since.
     fn credentials_changed(&self) -> bool {
+        false
+    }
+
+    /// Time for which it asked to be left alone (RFC 9110 section 10.2.3).
+    fn retry_after_remaining(&self) -> Option<Duration> {
+        None
+    }
+
+    /// It sends to the recipients that the header names, and not to the envelope: both have to name the same.
+    fn reads_recipients_from_header(&self) -> bool {
         false
     }
 

@@ -1,6 +1,7 @@
 //! `[relay.<name>]`: what the relays are set up with, as it is written in the configuration.
 
 pub mod auth;
+pub mod graph;
 pub mod limits;
 pub mod mx;
 pub mod password;

@@ -8,6 +8,7 @@ use sendport_core::domain::domain_to_ascii;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::auth::AuthConfig;
+use super::graph::GraphRelay;
 use super::limits::{CONNECTIONS, Connections, Limits, Rate};
 use super::mx::MxRelay;
 use super::timeouts::Timeouts;
@@ -21,6 +22,8 @@ pub enum RelayConfig {
     Smtp(Box<SmtpRelay>),
     /// `kind = "mx"`.
     Mx(Box<MxRelay>),
+    /// `kind = "graph"`.
+    Graph(Box<GraphRelay>),
     /// `kind = "file"`.
     File(FileRelay),
     /// `kind = "discard"`.
