@@ -97,7 +97,7 @@ mod tests {
             assert_eq!(said(&format!("{mailbox}{fine}"), OAUTH2), "", "{fine}");
         }
         for (settings, expected) in [
-            ("", "missing field `mailbox`"),
+            ("", "relay.m365.mailbox: it is missing"),
             (
                 "mailbox = 'me'",
                 "relay.m365.mailbox: expected the user principal name",
@@ -146,6 +146,6 @@ mod tests {
             unproven.contains("relay.m365.auth.oauth2.tenant: neither tenant"),
             "{unproven}"
         );
-        assert!(said(mailbox, "").contains("missing field `auth`"));
+        assert!(said(mailbox, "").contains("relay.m365.auth: it is missing"));
     }
 }

@@ -174,7 +174,7 @@ fn each_of_several_mistakes_is_named_by_its_key() {
             "kind = 'smpt'\nhost = 'h'\nport = 25",
             "from = 'a@b.c'\nrelays = 'main'",
             "2 keys are wrong\n\
-             relay.main.kind: unknown variant `smpt`, expected one of `smtp`, `mx`, `file`, `discard`\n  \
+             relay.main.kind: unknown variant `smpt`, expected one of `smtp`, `mx`, `graph`, `file`, `discard`\n  \
              did you mean `smtp`?\n\
              send_port.default.relays: expected a list, such as [\"one\", \"two\"], found text \"main\"",
         ),

@@ -130,7 +130,7 @@ fn an_entry_with_a_final_fault_names_its_commands() {
         }
         let at_mail = OF_THE_MESSAGE_AT_MAIL.contains(&&*written.key);
         let allowed = |command: &String| match command.as_str() {
-            "RCPT" | "DATA" | "END-OF-DATA" => true,
+            "RCPT" | "DATA" | "END-OF-DATA" | "POST" => true,
             "MAIL" => at_mail,
             _ => false,
         };

@@ -80,7 +80,7 @@ impl Cloud {
         match self {
             Self::Global => "https://login.microsoftonline.com",
             Self::UsGovernment | Self::UsGovernmentDod => "https://login.microsoftonline.us",
-            Self::China => "https://login.chinacloudapi.cn",
+            Self::China => "https://login.partner.microsoftonline.cn",
         }
     }
 }
