@@ -1,6 +1,8 @@
 //! The last checks before a relay gets a message.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sendport_core::domain::{Alert, AlertId, LeaseToken, SubmissionIntent};
@@ -32,11 +34,24 @@ pub(super) struct LeaseGate<'a> {
     pub(super) note: SubmissionIntent,
     /// Why the database did not say whether it may be sent.
     pub(super) unknown: OnceLock<Arc<str>>,
+    /// A server took the session: the transaction begins.
+    pub(super) reached: AtomicBool,
+}
+
+impl LeaseGate<'_> {
+    /// Ends after this time, if no server took the session by then.
+    pub(super) async fn unreached_after(&self, patience: Duration) {
+        tokio::time::sleep(patience).await;
+        if self.reached.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 #[async_trait]
 impl SubmissionGate for LeaseGate<'_> {
     async fn may_begin(&self) -> bool {
+        self.reached.store(true, Ordering::Relaxed);
         match self.requests.permission(self.alert).await {
             Permission::Granted => true,
             Permission::Changed => false,

@@ -1,11 +1,12 @@
 //! Submits one message over the first available relay.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sendport_core::domain::{
-    Alert, AttemptKey, Envelope, ForwardPath, Lease, SubmissionEnd, SubmissionIntent,
-    SubmissionReport,
+    Alert, AttemptKey, Command, EnhancedStatusCode, Envelope, ForwardPath, Lease, LocalCause,
+    Reply, SessionFacts, SubmissionEnd, SubmissionIntent, SubmissionReport, Timestamp,
 };
 use sendport_smime::SecuredMessage;
 use sendport_smtp::relay::Relay;
@@ -15,7 +16,7 @@ use super::gate::LeaseGate;
 use super::{Dispatcher, ReadyMessage, digest};
 use crate::audit::AuditError;
 use crate::relays::domains::BlockedDomain;
-use crate::relays::entry::{StartReservation, SubmitPermit, Unavailable};
+use crate::relays::entry::{PROMPT, StartReservation, SubmitPermit, Unavailable};
 use crate::relays::reports::NextStep;
 use crate::send_port::SendPort;
 
@@ -76,7 +77,17 @@ pub(super) struct RelayAttempt {
     pub(super) of_one_domain: bool,
 }
 
-/// One transaction.
+/// One transaction that is to be carried out.
+#[derive(Clone, Copy)]
+struct Transaction<'a> {
+    job: &'a SubmitJob<'a>,
+    carried: &'a Envelope,
+    message: &'a SecuredMessage,
+    /// Recipients of other domains wait for its end.
+    others_wait: bool,
+}
+
+/// The result of a transaction.
 struct Submitted {
     key: AttemptKey,
     report: SubmissionReport,
@@ -184,7 +195,14 @@ impl Dispatcher {
         let carried = envelope.with_at_most(permit.entry.limiter().recipients_limit());
         let relay = &*permit.relay.clone();
         let name = relay.name();
-        let (submitted, changed) = match self.transact_fitted(relay, job, &carried).await {
+        let transaction = Transaction {
+            job,
+            carried: &carried,
+            message: &job.composed.message,
+            others_wait: permit.entry.domain.is_some()
+                && envelope.forward_paths.len() < job.envelope.forward_paths.len(),
+        };
+        let (submitted, changed) = match self.submit_over(&mut permit, transaction).await {
             Ok(submitted) => submitted,
             Err(why) => return Step::Done(SubmitResult::AuditFailed(why)),
         };
@@ -238,27 +256,39 @@ impl Dispatcher {
         }
     }
 
-    /// One transaction with the message in the form that the relay takes; that form, if it is another one.
-    async fn transact_fitted(
+    /// The transaction with the message in the form that the relay takes; that form, if it is another one.
+    async fn submit_over(
         &self,
-        relay: &dyn Relay,
-        job: &SubmitJob<'_>,
-        carried: &Envelope,
+        permit: &mut SubmitPermit,
+        transaction: Transaction<'_>,
     ) -> Result<(Submitted, Option<SecuredMessage>), AuditError> {
-        if let Some((message, change)) = job.composed.for_relay_by_header(relay, job, carried) {
-            let mut submitted = self.transact(relay, job, carried, &message).await?;
+        let relay = &*permit.relay.clone();
+        let job = transaction.job;
+        let by_header = job
+            .composed
+            .for_relay_by_header(relay, job, transaction.carried);
+        if let Some((message, change)) = by_header {
+            let fitted = Transaction {
+                message: &message,
+                ..transaction
+            };
+            let mut submitted = permit.carry_out(self.transact(relay, &fitted)).await?;
             change.note(&mut submitted.report);
             return Ok((submitted, Some(message)));
         }
-        let composed = &job.composed.message;
-        let mut submitted = self.transact(relay, job, carried, composed).await?;
-        let encoded = job
+        let submitted = permit.carry_out(self.transact(relay, &transaction));
+        let mut submitted = submitted.await?;
+        let changed = job
             .composed
             .for_relay_without_8bitmime(job.port, &mut submitted.report);
-        if let Some(message) = &encoded {
-            submitted = self.transact(relay, job, carried, message).await?;
+        if let Some(message) = &changed {
+            let again = Transaction {
+                message,
+                ..transaction
+            };
+            submitted = permit.carry_out(self.transact(relay, &again)).await?;
         }
-        Ok((submitted, encoded))
+        Ok((submitted, changed))
     }
 
     /// One transaction, after its audit copies are kept. Its key is its own: a copy names its relay, and contains what
@@ -266,10 +296,14 @@ impl Dispatcher {
     async fn transact(
         &self,
         relay: &dyn Relay,
-        job: &SubmitJob<'_>,
-        carried: &Envelope,
-        message: &SecuredMessage,
+        transaction: &Transaction<'_>,
     ) -> Result<Submitted, AuditError> {
+        let &Transaction {
+            job,
+            carried,
+            message,
+            others_wait,
+        } = transaction;
         let key = AttemptKey::fresh();
         let before = job.composed.bytes_before.as_deref();
         let copies = self.keep_copies(job.lease, (key, relay.name()), carried, (before, message));
@@ -280,9 +314,16 @@ impl Dispatcher {
             alert: &job.lease.value,
             note: self.note(job, (key, relay.name()), message),
             unknown: OnceLock::new(),
+            reached: AtomicBool::new(false),
         };
         let submission = relay.submit(carried, message, &gate);
-        let report = submission.instrument(attempt_span(&gate.note)).await;
+        let report = tokio::select! {
+            biased;
+            report = submission.instrument(attempt_span(&gate.note)) => report,
+            () = gate.unreached_after(PROMPT), if others_wait => {
+                not_prompt(carried, gate.note.started_at, self.parts.clock.now())
+            }
+        };
         Ok(Submitted {
             key,
             report,
@@ -329,6 +370,28 @@ fn attempt_span(note: &SubmissionIntent) -> Span {
         attempt = note.number,
         message_id = note.message_id
     )
+}
+
+/// The mail hosts of a domain let the recipients of other domains wait too long.
+fn not_prompt(carried: &Envelope, started_at: Timestamp, ended_at: Timestamp) -> SubmissionReport {
+    let domain = carried.forward_paths.first();
+    let what = format!(
+        "no mail host of {} took the session within {} s; the other recipients of the alert are tried first",
+        domain.map_or("the domain", |path| path.address.domain()),
+        PROMPT.as_secs()
+    );
+    let status = EnhancedStatusCode::new(4, 4, 1);
+    let reply = Reply::local(Command::Connect, 451, status, what);
+    SubmissionReport {
+        started_at,
+        ended_at,
+        facts: SessionFacts::default(),
+        replies: Vec::new(),
+        end: SubmissionEnd::NotBegun {
+            reply: reply.because(LocalCause::MailHostsUnreachable),
+            fault: None,
+        },
+    }
 }
 
 /// The domain whose hosts took no connection; without one, the next relay may take the message.

@@ -50,6 +50,9 @@ const FIRST_RESULT: Duration = Duration::from_secs(2);
 /// The wait while another alert tries a domain that failed, or others that did.
 const TRIAL: Duration = Duration::from_secs(5);
 
+/// So many times `max_connections` messages may take long, beside those that do not.
+const SLOW_MESSAGES: usize = 5;
+
 /// The domains of one relay.
 pub(crate) struct Domains {
     settings: PerDomain,
@@ -61,14 +64,17 @@ pub(crate) struct Domains {
     waiting: Semaphore,
     /// For the trials of those that failed: a quarter.
     failed: Arc<Semaphore>,
+    /// For messages that take long: they count in no other number of the relay, because a few domains that
+    /// hang must not use up what the others need.
+    slow: Arc<Semaphore>,
 }
 
 /// What the last submission said of a domain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Standing {
-    Unknown,
     /// It was answered.
     Working,
+    Unknown,
     Failed,
 }
 
@@ -111,6 +117,7 @@ impl Domains {
             unknown: permits(2),
             waiting: Semaphore::new(MOST_WAITING_FOR_RESULTS),
             failed: permits(4),
+            slow: Arc::new(Semaphore::new(part(1).max(1) * SLOW_MESSAGES)),
         }
     }
 
@@ -140,11 +147,20 @@ impl Domains {
         entries.iter().map(|(_, entry)| entry.clone()).collect()
     }
 
-    /// The names of those that cannot be reached, in alphabetical order.
+    /// What is known of a domain.
+    fn standing(&self, name: &str) -> Standing {
+        let entries = self.entries.lock();
+        let state = entries.peek(name).and_then(|entry| entry.domain.as_ref());
+        state.map_or(Standing::Unknown, |state| *state.standing.lock())
+    }
+
+    /// The names of those that cannot be reached or do not answer, in alphabetical order.
     pub(crate) fn unreachable(&self) -> Vec<String> {
         let is_open = |entry: &Arc<RelayEntry>| {
             let condition = entry.circuit().condition();
-            condition != RelayCondition::Closed
+            let state = entry.domain.as_ref();
+            let may_hang = state.is_some_and(|it| *it.standing.lock() != Standing::Working);
+            condition != RelayCondition::Closed || (may_hang && entry.silent_since().is_some())
         };
         let open = self.all().into_iter().filter(is_open);
         let mut names: Vec<_> = open
@@ -244,7 +260,13 @@ impl RelayRegistry {
             return self.acquire(name, another).await;
         };
         let mut blocked = Vec::new();
-        for (domain, paths) in by_domain(envelope) {
+        let mut wanted = by_domain(envelope);
+        // Those that may hang come last.
+        wanted.sort_by_key(|(domain, _)| match entry.relay.other_relay(domain) {
+            Some(_) => Standing::Working,
+            None => domains.standing(domain),
+        });
+        for (domain, paths) in wanted {
             let found = match entry.relay.other_relay(&domain) {
                 Some(other) => self.acquire_other(other, another).await,
                 None => self.acquire_domain(domains, &domain, entry).await,
@@ -335,7 +357,8 @@ impl RelayRegistry {
             submission: Some(submission),
             whole: None,
             only: None,
-            _share: share,
+            share,
+            slow: Some(domains.slow.clone()),
             entry,
         })
     }

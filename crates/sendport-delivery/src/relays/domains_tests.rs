@@ -115,6 +115,48 @@ async fn a_domain_that_cannot_be_reached_leaves_the_others_alone() {
     assert_eq!(shown, Some("the domain dead.example cannot be reached now"));
 }
 
+/// Each of twenty domains that hang makes room for the next one, and at last for a good one.
+#[tokio::test(start_paused = true)]
+async fn domains_that_hang_make_room_for_others() {
+    let registry = registry();
+    let mut hanging = Vec::new();
+    for n in 0..20 {
+        let domain = format!("hangs{n}.example");
+        let permit = acquire(&registry, &[&domain]).await;
+        let mut permit = permit.unwrap_or_else(|why| panic!("{domain}: {why:?}"));
+        let hang = permit.carry_out(std::future::pending::<()>());
+        let ended = tokio::time::timeout(Duration::from_secs(30), hang).await;
+        assert!(ended.is_err(), "the transaction goes on");
+        hanging.push(permit);
+    }
+    let shown = registry.states()[0].reply.clone().expect("they are shown");
+    assert!(
+        shown.starts_with("20 domains cannot be reached now: hangs0.example, "),
+        "{shown}"
+    );
+    let (first, second) = ("more1.example", "more2.example");
+    let mut more = Vec::new();
+    for domain in [first, second] {
+        let mut permit = acquire(&registry, &[domain]).await.expect("room");
+        let hang = permit.carry_out(std::future::pending::<()>());
+        let _ended = tokio::time::timeout(Duration::from_secs(30), hang).await;
+        more.push(permit);
+    }
+    blocked(acquire(&registry, &["c.example"]).await);
+    drop(more);
+    acquire(&registry, &["c.example"]).await.expect("room");
+}
+
+#[tokio::test(start_paused = true)]
+async fn domains_that_may_hang_come_last_in_an_alert() {
+    let registry = registry();
+    let permit = acquire(&registry, &["works.example"]).await.expect("room");
+    registry.report(permit, AlertId(1), 0, &report(SubmissionEnd::Answered));
+    let permit = acquire(&registry, &["new.example", "works.example"]).await;
+    let domain = permit.expect("room").only.clone().expect("a domain");
+    assert_eq!(domain.domain, "works.example");
+}
+
 #[tokio::test(start_paused = true)]
 async fn domains_that_never_answered_use_half_of_the_connections() {
     let registry = registry();

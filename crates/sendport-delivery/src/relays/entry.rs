@@ -1,5 +1,6 @@
 //! One relay of the registry, and the permits to use it.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use sendport_smtp::relay::Relay;
 use sendport_smtp::relay::limits::{ConcurrencyPermit, Limiter, SubmissionPermit};
 use sendport_smtp::relay::observer::{NoObserver, RelayActivity, RelayObserver};
 use sendport_smtp::settings::limits::Limits;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::domains::{BlockedDomain, DomainState, Domains};
@@ -20,6 +21,9 @@ use crate::relays::circuit::{Admission, Circuit};
 /// A relay with all its connections in use and no reply on any of them for so long is skipped, where
 /// there is another one.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A message to a domain that has no result after this time makes room for messages to others.
+pub(crate) const PROMPT: Duration = Duration::from_secs(10);
 
 /// How often a waiting task checks that the relay responds.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -249,8 +253,36 @@ pub(crate) struct SubmitPermit {
     pub(crate) whole: Option<SubmissionPermit>,
     /// The domain and its recipients, where the permit is for no others.
     pub(crate) only: Option<BlockedDomain>,
-    /// The share in what domains use that are not known to work.
-    pub(crate) _share: Option<OwnedSemaphorePermit>,
+    /// The share in what domains use that are not known to work, or that are slow.
+    pub(crate) share: Option<OwnedSemaphorePermit>,
+    /// Places for messages to domains that are slow.
+    pub(crate) slow: Option<Arc<Semaphore>>,
+}
+
+impl SubmitPermit {
+    /// Carries out a transaction. If it takes long, it no longer counts in what all domains share.
+    pub(crate) async fn carry_out<T>(&mut self, transaction: impl Future<Output = T>) -> T {
+        let mut transaction = pin!(transaction);
+        tokio::select! {
+            biased;
+            ended = &mut transaction => return ended,
+            () = self.make_room() => {}
+        }
+        transaction.await
+    }
+
+    async fn make_room(&mut self) {
+        let Some(slow) = self.slow.take() else {
+            return;
+        };
+        tokio::time::sleep(PROMPT).await;
+        if let Ok(place) = slow.acquire_owned().await {
+            self.share = Some(place);
+            if let Some(whole) = &mut self.whole {
+                whole.free_place();
+            }
+        }
+    }
 }
 
 impl Drop for SubmitPermit {

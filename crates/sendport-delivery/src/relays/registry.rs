@@ -193,7 +193,8 @@ impl RelayRegistry {
             submission: Some(submission),
             whole: None,
             only: None,
-            _share: None,
+            share: None,
+            slow: None,
         })
     }
 
@@ -262,9 +263,9 @@ impl RelayRegistry {
         self.entries.iter().map(state).collect()
     }
 
-    /// A sentence with the start of the silence.
+    /// A sentence with the start of the silence. A relay with domains names those that are silent.
     fn silence(&self, entry: &RelayEntry) -> Option<String> {
-        let instant = entry.silent_since()?;
+        let instant = entry.silent_since().filter(|_| entry.domains.is_none())?;
         let since = || self.clock.now() - instant.elapsed();
         let since = utc_text(entry.silence_start.of(instant.into_std(), since));
         Some(format!(

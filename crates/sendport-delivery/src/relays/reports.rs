@@ -54,6 +54,11 @@ impl RelayRegistry {
         let trial = std::mem::take(&mut permit.trial);
         let entry = &*permit.entry.clone();
         *entry.sign_of_life() = Instant::now();
+        if entry.domain.is_some()
+            && let Some(whole) = self.entries.get(entry.relay.name())
+        {
+            *whole.sign_of_life() = Instant::now();
+        }
         let submission = permit.submission.take();
         if is_host_limit(report) {
             if trial {

@@ -59,7 +59,8 @@ pub struct ConcurrencyPermit(SemaphorePermit);
 pub struct SubmissionPermit {
     limiter: Arc<Limiter>,
     ticket: Option<Ticket>,
-    _permit: SemaphorePermit,
+    /// `None`: it no longer counts among those under way.
+    place: Option<SemaphorePermit>,
 }
 
 /// A permit for one connection, held until the connection is closed.
@@ -190,7 +191,7 @@ impl Limiter {
         Ok(SubmissionPermit {
             limiter: self.clone(),
             ticket: Some(ticket),
-            _permit: permit.0,
+            place: Some(permit.0),
         })
     }
 
@@ -315,6 +316,11 @@ impl Limiter {
 }
 
 impl SubmissionPermit {
+    /// Another message may be under way in place of this one, which goes on.
+    pub fn free_place(&mut self) {
+        self.place = None;
+    }
+
     /// The message was answered, or was not sent.
     pub fn end(mut self, submitted: Usage<'_>) {
         if let Some(ticket) = self.ticket.take() {
