@@ -17,7 +17,7 @@ use sendport_core::file_watch::WatchedFiles;
 use serde::Serialize;
 use uuid::Uuid;
 
-/// Hosts of a domain that are used; more are ignored.
+/// Hosts of a domain that are connected to; more are ignored.
 pub const MOST_HOSTS: usize = 10;
 
 /// The mail routing of a domain, from the DNS.
@@ -113,8 +113,8 @@ pub enum ResolverError {
 /// The MX records of a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exchanges {
-    /// Preference and name: the most preferred first, those of one preference in random order, at most
-    /// [`MOST_HOSTS`].
+    /// Preference and name: the most preferred first, those of one preference in random order. As many as fit
+    /// into an answer of the DNS (64 KiB).
     Hosts(Vec<(u16, String)>),
     /// None: the domain itself is the host.
     Implicit,
@@ -208,7 +208,7 @@ impl MailResolver {
             },
             Exchanges::Hosts(exchanges) => {
                 let mut hosts = Vec::with_capacity(exchanges.len());
-                for (preference, name) in exchanges {
+                for (preference, name) in exchanges.into_iter().take(MOST_HOSTS) {
                     hosts.push(self.host(preference, &name).await);
                 }
                 Route::Hosts { hosts }
@@ -240,7 +240,6 @@ impl MailResolver {
             return Exchanges::NullMx;
         }
         exchanges.sort();
-        exchanges.truncate(MOST_HOSTS);
         let host = |(preference, _, name): &(u16, Uuid, Name)| (*preference, readable(name));
         Exchanges::Hosts(exchanges.iter().map(host).collect())
     }

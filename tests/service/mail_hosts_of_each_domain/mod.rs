@@ -121,14 +121,35 @@ const EXPECTED: &[(&str, &str)] = &[
     ("ops@[IPv6:::1]", "failed 550 5.4.6 1"),
     ("ops@loop.test", "failed 550 5.4.6 1"),
     ("ops@nohost.test", "failed 550 5.4.4 1"),
+    ("ops@thirteenth.test", "relayed 250 2.0.0 1"),
+    ("ops@eleventh.test", "relayed 250 2.0.0 1"),
+    ("ops@sixty.test", "delayed 451 4.4.4 0"),
+    ("ops@named.test", "relayed 250 2.0.0 1"),
 ];
+
+/// Mail hosts without a usable address before a good one; and too many of them.
+fn unusable_hosts() -> String {
+    let before = |domain: &str, hosts: u32| -> String {
+        let line = |n| format!("{domain}.test. 60 IN MX {n} h{n}.{domain}.test.\n");
+        (1..=hosts).map(line).collect()
+    };
+    let private: String = (1..=10)
+        .map(|n| format!("h{n}.eleventh.test. 60 IN A 10.1.2.{n}\n"))
+        .collect();
+    format!(
+        "{}thirteenth.test. 60 IN MX 99 other.example.test.\n{}{private}eleventh.test. 60 IN MX 99 other.example.test.\n{}",
+        before("thirteenth", 12),
+        before("eleventh", 10),
+        before("sixty", 60)
+    )
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_recipient_gets_the_status_of_its_domain() {
     if !NameServer::available() || !Postfix::available() {
         return;
     }
-    let dns = NameServer::start(ZONE).await;
+    let dns = NameServer::start(&format!("{ZONE}{}", unusable_hosts())).await;
     let postfix = Postfix::start(PostfixOptions::default()).await;
     let port = postfix.plain().port();
     let folder = tempfile::tempdir().expect("a folder");
@@ -136,7 +157,8 @@ async fn each_recipient_gets_the_status_of_its_domain() {
     one_sided(host(4, port), None).await;
     one_sided(host(5, port), Some("554 5.7.1 no service for you\r\n")).await;
     let routed = format!(
-        "[relay.direct.route.\"routed.test\"]\nhost = \"127.0.0.2\"\nport = {port}\ntls = \"none\""
+        "[relay.direct.route.\"routed.test\"]\nhost = \"127.0.0.2\"\nport = {port}\ntls = \"none\"
+         [relay.direct.route.\"named.test\"]\nhost = \"other.example.test\"\ntls = \"none\""
     );
     let site = Site::new(&configuration(&dns, port, &routed));
     let to: Vec<_> = EXPECTED.iter().map(|(address, _)| *address).collect();
@@ -171,8 +193,7 @@ async fn each_recipient_gets_the_status_of_its_domain() {
         assert!(why.contains(said), "{said} is not in:\n{why}");
     }
     let shown = "SELECT Reply FROM RelayState WHERE Relay = 'direct'";
-    let waiting =
-        "4 domains cannot be reached now: dead.test, halfbroken.test, silent.test, x.broken.test";
+    let waiting = "5 domains cannot be reached now: dead.test, halfbroken.test, silent.test, sixty.test, x.broken.test";
     site.wait_until(shown, waiting, Duration::from_secs(30))
         .await;
     assert_eq!(service.stop(), Some(0));
@@ -216,6 +237,43 @@ async fn beside_domains_that_hang(greeting: &str, test: impl AsyncFn(&Site, &str
     let hang = "FROM Delivery WHERE Address LIKE '%hangs%'";
     let unspent = format!("SELECT coalesce(sum(AttemptCount), 0) {hang}");
     assert_eq!(site.value(&unspent), "0");
+    service.kill();
+    sink.stop().await;
+}
+
+/// With the default time-outs, minutes long. Nothing is known of any domain: not of those that hang, not of the
+/// good ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn good_domains_get_their_mail_while_new_ones_hang() {
+    if !NameServer::available() {
+        return;
+    }
+    let domains = |name: &str, count, host| -> String {
+        let line = |n| format!("{name}{n}.test. 60 IN A 127.0.0.{host}\n");
+        (0..count).map(line).collect()
+    };
+    let (hang, good) = (domains("hangs", 30, 4), domains("good", 12, 2));
+    let dns = NameServer::start(&format!("{ZONE}{hang}{good}")).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let sink = sink_at(host(2, 0), folder.path(), &[]).await;
+    let port = sink.local_addr().port();
+    one_sided(host(4, port), None).await;
+    let patient = configuration(&dns, port, "").replace("greeting = \"2s\"", "");
+    let site = Site::new(&patient);
+    for n in 0..30 {
+        insert(&site, &format!("ops@hangs{n}.test"));
+    }
+    // The recipients of one alert are independent too: the first domain hangs.
+    insert(&site, "ops@hangs0.test; ops@good0.test; ops@plain.test");
+    for n in 0..12 {
+        insert(&site, &format!("ops@good{n}.test"));
+    }
+    let service = site.run();
+    let relayed = "SELECT count(*) FROM Delivery WHERE Status = 'relayed'";
+    site.wait_until(relayed, "14", Duration::from_secs(240))
+        .await;
+    let ended = "SELECT count(*) FROM Delivery WHERE Address LIKE '%hangs%' AND ReplyText LIKE '%greeting%'";
+    assert_eq!(site.value(ended), "0", "all of them still hang");
     service.kill();
     sink.stop().await;
 }

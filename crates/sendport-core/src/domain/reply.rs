@@ -235,6 +235,8 @@ pub enum LocalCause {
     DnsFailed,
     /// No mail host of the recipient's domain took a connection.
     MailHostsUnreachable,
+    /// No mail host of the recipient's domain fulfils its MTA-STS policy (RFC 8461).
+    MtaStsNotMet,
     /// As many messages as the settings allow are under way to a mail host.
     HostLimit,
     /// The recipient's domain does not exist, or has neither MX nor address.

@@ -36,7 +36,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     !(is_private || is_shared || is_protocol || is_benchmark || a == 0 || a >= 224)
 }
 
-/// Global unicast that leads to no forbidden IPv4 address (RFC 4291, RFC 6052, RFC 3056).
+/// Global unicast that leads to no forbidden IPv4 address (RFC 4291, RFC 6052, RFC 3056, RFC 4380, RFC 5214).
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let segments = address.segments();
     let v4_in = |high: u16, low: u16| {
@@ -46,6 +46,14 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     match segments {
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => is_public_v4(v4_in(high, low)),
         [0x2002, high, low, ..] => is_public_v4(v4_in(high, low)),
+        // Teredo: the server, and the client with its bits inverted.
+        [0x2001, 0, server_high, server_low, _, _, high, low] => {
+            is_public_v4(v4_in(server_high, server_low)) && is_public_v4(v4_in(!high, !low))
+        }
+        // ISATAP: 5efe, with or without the bit for a global address.
+        [first, _, _, _, 0 | 0x200, 0x5efe, high, low] => {
+            (0x2000..0x4000).contains(&first) && is_public_v4(v4_in(high, low))
+        }
         [first, ..] => (0x2000..0x4000).contains(&first),
     }
 }
@@ -103,6 +111,11 @@ mod tests {
             "64:ff9b:1::1",
             "2002:7f00:1::",
             "2002:c0a8:101::1",
+            "2001:0:c633:6401::80ff:fffe",
+            "2001:0:c633:6401::3f57:fefe",
+            "2001:0:7f00:1::39cc:9bfe",
+            "2001:db8::5efe:10.0.0.1",
+            "2001:db8::200:5efe:127.0.0.1",
         ] {
             assert_eq!(of(private), Some(Forbidden::NotPublic), "{private}");
         }
@@ -118,6 +131,8 @@ mod tests {
             "2001:db8::1",
             "64:ff9b::198.51.100.1",
             "2002:c633:6401::1",
+            "2001:0:c633:6401::39cc:9bfe",
+            "2001:db8::5efe:198.51.100.1",
         ] {
             assert_eq!(of(public), None, "{public}");
         }

@@ -1,7 +1,8 @@
 //! A relay of `kind = "mx"`: submits to the mail hosts of each recipient's domain (RFC 5321 section 5.1).
 //!
-//! `search` walks through the hosts of a domain until one takes the transaction. A `mail_server` is one
-//! address of a host with its sessions, which are those of [`SmtpRelay`](crate::SmtpRelay).
+//! `search` walks through the hosts of a domain until one takes the transaction; `unsent` says why none did.
+//! A `mail_server` is one address of a host with its sessions, which are those of
+//! [`SmtpRelay`](crate::SmtpRelay).
 //! `address_rules` decides which addresses are connected to,
 //! `mta_sts` whether a domain wants its hosts verified.
 
@@ -9,6 +10,7 @@ mod address_rules;
 mod mail_server;
 mod mta_sts;
 mod search;
+mod unsent;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -30,7 +32,8 @@ use crate::settings::mx::{MxRelay as Config, RouteConfig};
 use crate::smtp_relay::{SettingsError, SettingsErrorKind};
 use mail_server::{MailServers, ServerKey};
 use mta_sts::Policies;
-use search::{Search, Unsent};
+use search::Search;
+use unsent::Unsent;
 
 /// The mail hosts of every domain.
 pub struct MxRelay {
@@ -112,6 +115,40 @@ impl MxRelay {
         }
     }
 
+    /// Where to connect to for the host of a route: `None` in the list leaves the look-up to the system, which
+    /// knows more than the DNS. `None`: the name servers of the relay have to be asked.
+    fn route_addresses(&self, host: &str) -> Option<Vec<Option<IpAddr>>> {
+        match host.parse() {
+            Ok(address) => Some(vec![Some(address)]),
+            Err(_) if self.config.dns_servers.is_empty() => Some(vec![None]),
+            Err(_) => None,
+        }
+    }
+
+    /// Whether the host of a route has an address.
+    ///
+    /// # Errors
+    /// Why it has none.
+    async fn check_route(&self, host: &str) -> Result<(), String> {
+        let asked = async {
+            match self.route_addresses(host) {
+                Some(addresses) if addresses == [None] => {
+                    let found = tokio::net::lookup_host((host, self.config.port)).await;
+                    found.map(drop).map_err(|error| error.to_string())
+                }
+                Some(_) => Ok(()),
+                None => self
+                    .resolver
+                    .addresses(host)
+                    .await
+                    .map(drop)
+                    .map_err(|none| none.why),
+            }
+        };
+        let asked = tokio::time::timeout(self.config.timeout.connect, asked).await;
+        asked.unwrap_or_else(|_| Err("no answer in time".to_owned()))
+    }
+
     fn report(&self, end: SubmissionEnd, replies: Vec<CommandReply>) -> SubmissionReport {
         let now = self.clock.now();
         SubmissionReport {
@@ -185,15 +222,22 @@ impl Relay for MxRelay {
         }
     }
 
-    /// Asks the name servers for something that each of them can answer.
+    /// Asks the name servers for something that each of them can answer, and for the hosts of the routes.
     async fn verify(&self) -> Result<SessionFacts, SessionError> {
-        match self.resolver.check().await {
-            Ok(()) => Ok(SessionFacts::default()),
-            Err(why) => {
-                let what = format!("the name servers do not answer: {why}");
-                Err(SessionError::new(Reply::absent(Command::Connect, what)))
+        let absent = |what| SessionError::new(Reply::absent(Command::Connect, what));
+        if let Err(why) = self.resolver.check().await {
+            return Err(absent(format!("the name servers do not answer: {why}")));
+        }
+        let hosts = self.config.route.iter();
+        let hosts = hosts.filter_map(|(domain, route)| Some((domain, route.host.as_deref()?)));
+        for (domain, host) in hosts {
+            if let Err(why) = self.check_route(host).await {
+                return Err(absent(format!(
+                    "route.\"{domain}\".host: {host} has no address: {why}"
+                )));
             }
         }
+        Ok(SessionFacts::default())
     }
 
     fn per_domain(&self) -> Option<PerDomain> {

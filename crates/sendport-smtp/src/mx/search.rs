@@ -13,8 +13,11 @@ use tokio::time::Instant;
 use super::address_rules::{Forbidden, forbidden};
 use super::mail_server::{MailServer, ServerKey};
 use super::mta_sts::Policy;
+use super::unsent::{
+    Failure, Unsent, dns_failed, is_policy_failure, main_failure, never, policy_not_met,
+};
 use super::{MxJob, MxRelay};
-use crate::mail_hosts::{Exchanges, NoAddress};
+use crate::mail_hosts::{Exchanges, MOST_HOSTS, NoAddress};
 use crate::relay::SessionError;
 use crate::settings::mx::RouteConfig;
 use crate::settings::tls::TlsMode;
@@ -22,13 +25,8 @@ use crate::settings::tls::TlsMode;
 /// Addresses that are tried in one attempt.
 const MOST_ADDRESSES: usize = 16;
 
-/// Why nothing was sent to any host.
-pub(super) enum Unsent {
-    /// Another attempt may find one.
-    Later(SessionError),
-    /// No host can take it: a permanent reply for each recipient.
-    Never(Reply),
-}
+/// Hosts whose addresses are looked up in one attempt. Those without a usable address do not count as tried.
+const MOST_LOOK_UPS: usize = 50;
 
 /// One search.
 pub(super) struct Search<'a> {
@@ -47,12 +45,8 @@ pub(super) struct Search<'a> {
     unusable: Vec<String>,
     /// Some of them are this host or have forbidden addresses.
     not_allowed: bool,
-}
-
-/// A server that did not take the transaction.
-struct Failure {
-    server: String,
-    error: SessionError,
+    /// Hosts that were not examined, because enough others were.
+    left: usize,
 }
 
 /// The report of a server that took the transaction, accepted or not.
@@ -71,6 +65,7 @@ impl<'a> Search<'a> {
             unresolved: Vec::new(),
             unusable: Vec::new(),
             not_allowed: false,
+            left: 0,
         }
     }
 
@@ -86,9 +81,8 @@ impl<'a> Search<'a> {
     }
 
     async fn walk(&mut self) -> Result<Found, Unsent> {
-        if let Some(host) = self.route.and_then(|it| it.host.clone()) {
-            let key = self.relay.key(self.route, host, None);
-            return Ok(self.server(key, true).await);
+        if let Some(host) = self.route.and_then(|it| it.host.as_deref()) {
+            return self.walk_route(host).await;
         }
         let found = match literal(self.job.domain) {
             Some(address) => {
@@ -102,22 +96,54 @@ impl<'a> Search<'a> {
         if found.is_break() {
             return Ok(found);
         }
-        for (key, server) in std::mem::take(&mut self.avoided) {
-            let found = self.submit_to(&key, &server).await;
+        Ok(self.avoided().await)
+    }
+
+    /// The host of a route may have any address.
+    async fn walk_route(&mut self, host: &str) -> Result<Found, Unsent> {
+        let addresses = match self.relay.route_addresses(host) {
+            Some(addresses) => addresses,
+            None => match self.look_up(host).await {
+                Ok(addresses) => addresses.into_iter().map(Some).collect(),
+                Err(none) => {
+                    return Err(dns_failed(&format!(
+                        "{host}, host of the route: {}",
+                        none.why
+                    )));
+                }
+            },
+        };
+        let only = addresses.len() == 1;
+        for address in addresses.into_iter().take(MOST_ADDRESSES) {
+            let key = self.relay.key(self.route, host.to_owned(), address);
+            let found = self.server(key, only).await;
             if found.is_break() {
                 return Ok(found);
             }
         }
-        Ok(found)
+        Ok(self.avoided().await)
+    }
+
+    /// Tries the servers that did not take a connection lately.
+    async fn avoided(&mut self) -> Found {
+        for (key, server) in std::mem::take(&mut self.avoided) {
+            self.submit_to(&key, &server).await?;
+        }
+        ControlFlow::Continue(())
     }
 
     async fn walk_hosts(&mut self) -> Result<Found, Unsent> {
         let hosts = self.hosts().await?;
         self.policy = self.policy().await;
-        for host in hosts {
+        let (all, mut used) = (hosts.len(), 0);
+        for (index, host) in hosts.into_iter().enumerate() {
+            if index == MOST_LOOK_UPS || used == MOST_HOSTS {
+                self.left = all - index;
+                break;
+            }
             if self.policy.as_ref().is_some_and(|it| !it.names(&host)) {
                 let what = "the MTA-STS policy of the domain does not name it";
-                let reply = Reply::absent(Command::Connect, what);
+                let reply = Reply::absent(Command::StartTls, what);
                 self.failures.push(Failure {
                     server: host,
                     error: SessionError::new(reply),
@@ -139,9 +165,12 @@ impl<'a> Search<'a> {
                     continue;
                 }
             };
+            let before = self.tried + self.avoided.len();
             match self.addresses(&host, addresses).await {
                 ControlFlow::Break(report) => return Ok(ControlFlow::Break(report)),
-                ControlFlow::Continue(Next::Host) => {}
+                ControlFlow::Continue(Next::Host) => {
+                    used += usize::from(self.tried + self.avoided.len() > before);
+                }
                 ControlFlow::Continue(Next::None) => break,
             }
         }
@@ -334,11 +363,28 @@ impl<'a> Search<'a> {
 
     fn unsent(self) -> Unsent {
         let domain = self.job.domain;
+        if self.policy.is_some() && self.failures.iter().any(is_policy_failure) {
+            return Unsent::Later(policy_not_met(domain, &self.failures));
+        }
         if let Some(error) = main_failure(domain, &self.failures) {
             return Unsent::Later(error);
         }
         if !self.unresolved.is_empty() {
             return dns_failed(&self.unresolved.join("; "));
+        }
+        if self.left > 0 {
+            let what = format!(
+                "none of the first {MOST_LOOK_UPS} mail hosts of {domain} can be used, and {} more were not looked up",
+                self.left
+            );
+            let reply = Reply::local(
+                Command::Connect,
+                451,
+                EnhancedStatusCode::new(4, 4, 4),
+                what,
+            );
+            let reply = reply.because(LocalCause::MailHostsUnreachable);
+            return Unsent::Later(SessionError::new(reply));
         }
         let hosts = self.unusable.join("; ");
         match self.not_allowed {
@@ -383,50 +429,4 @@ fn literal(domain: &str) -> Option<IpAddr> {
 fn is_tls_failure(error: &SessionError) -> bool {
     error.reply.command == Command::StartTls
         && error.reply.local != Some(LocalCause::CleartextInjected)
-}
-
-/// The failure that says most, with the others: a reply of a server before a connection that was not
-/// made.
-fn main_failure(domain: &str, failures: &[Failure]) -> Option<SessionError> {
-    let limited = |failure: &&Failure| failure.error.reply.local == Some(LocalCause::HostLimit);
-    if let Some(limited) = failures.iter().find(limited) {
-        return Some(limited.error.clone());
-    }
-    let replied = |failure: &&Failure| failure.error.reply.code != 0;
-    let main = failures.iter().find(replied).or(failures.last())?;
-    let text = |failure: &Failure| format!("{}: {}", failure.server, failure.error.reply);
-    let all: Vec<_> = failures.iter().map(text).collect();
-    let mut error = main.error.clone();
-    if error.reply.code != 0 {
-        let (reply, others) = (&mut error.reply, all.len() - 1);
-        reply.append(&format!(" ({}", main.server));
-        if others > 0 {
-            reply.append(&format!(
-                ", and no other of {} servers of {domain}",
-                all.len()
-            ));
-        }
-        reply.append(")");
-        return Some(error);
-    }
-    let what = format!("no mail host of {domain} can be used: {}", all.join("; "));
-    let status = EnhancedStatusCode::new(4, 4, 1);
-    let reply = Reply::local(Command::Connect, 451, status, what);
-    Some(SessionError::new(
-        reply.because(LocalCause::MailHostsUnreachable),
-    ))
-}
-
-fn dns_failed(what: &str) -> Unsent {
-    let what = format!("the name servers cannot say now where to send: {what}");
-    let status = EnhancedStatusCode::new(4, 4, 3);
-    let reply = Reply::local(Command::Connect, 451, status, what);
-    Unsent::Later(SessionError::new(reply.because(LocalCause::DnsFailed)))
-}
-
-/// A permanent reply with the subject and the detail of its enhanced status code (RFC 3463).
-fn never((code, subject, detail): (u16, u16, u16), cause: LocalCause, what: String) -> Unsent {
-    let status = EnhancedStatusCode::new(5, subject, detail);
-    let reply = Reply::local(Command::Rcpt, code, status, what);
-    Unsent::Never(reply.because(cause))
 }
