@@ -236,7 +236,7 @@ fn check_dkim(config: &Config, findings: &mut Findings) {
                 let published = &state.published;
                 let key = format_args!("{}, {}", published.kind, published.name);
                 findings.ok(&state.section, key);
-                if let Some(weakness) = published.weakness {
+                for weakness in &published.weaknesses {
                     findings.note(&state.section, weakness);
                 }
             }

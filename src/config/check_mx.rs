@@ -1,5 +1,8 @@
 //! Checks `[relay.<name>]` of `kind = "mx"`.
 
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use sendport_core::domain::shown_names;
 use sendport_smtp::ehlo_name;
 use sendport_smtp::settings::mx::{MxRelay, RouteConfig};
@@ -50,6 +53,13 @@ impl Config {
         }
         if mx.longest_wait < mx.first_wait {
             found.add(key("longest_wait"), "it is shorter than first_wait");
+        }
+        let mut written = BTreeMap::new();
+        for domain in mx.route.keys().map(ToString::to_string) {
+            if let Some(first) = written.insert(domain.to_lowercase(), domain.clone()) {
+                let what = format!("it is the same domain as route.\"{first}\"; write one of them");
+                found.add(format!("{section}.route.\"{domain}\""), what);
+            }
         }
         for (domain, route) in &mx.route {
             self.check_route(&format!("{section}.route.\"{domain}\""), route, found);
@@ -111,6 +121,26 @@ pub(super) fn mx_warnings(section: &str, mx: &MxRelay, found: &mut Problems) {
     if mx.tls == TlsMode::None {
         let what = "mail is sent unencrypted even to hosts that offer STARTTLS";
         found.add(format!("{section}.tls"), what);
+    }
+    for network in &mx.allow_private {
+        let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        if loopback
+            .into_iter()
+            .any(|address| network.contains(address))
+        {
+            let what = format!(
+                "{network} contains loopback: the DNS of any domain can then direct mail to servers of this host, such \
+                 as an intake; name the networks of your own mail hosts alone"
+            );
+            found.add(format!("{section}.allow_private"), what);
+        }
+    }
+    for (domain, route) in &mx.route {
+        let tls = route.tls.unwrap_or(mx.tls);
+        if route.ca_file.is_some() && matches!(tls, TlsMode::None | TlsMode::Opportunistic) {
+            let what = "it has no effect: without tls = \"starttls\" or \"implicit\" no certificate is verified";
+            found.add(format!("{section}.route.\"{domain}\".ca_file"), what);
+        }
     }
 }
 
@@ -179,6 +209,24 @@ mod tests {
             (
                 format!("{route}host = 'mail.partner.com:26'"),
                 "write host = \"mail.partner.com\" and port = 26",
+            ),
+            (
+                format!(
+                    "{route}tls = 'starttls'\n[relay.direct.route.'Partner.com']\ntls = 'none'"
+                ),
+                "it is the same domain as route.\"Partner.com\"",
+            ),
+            (
+                format!("{route}host = 'mail.partner.com'\ntls = 'none'\nca_file = 'ca.pem'"),
+                "route.\"partner.com\".ca_file: it has no effect",
+            ),
+            (
+                "allow_private = ['0.0.0.0/0']".into(),
+                "relay.direct.allow_private: 0.0.0.0/0 contains loopback",
+            ),
+            (
+                "allow_private = ['::/0']".into(),
+                "relay.direct.allow_private: ::/0 contains loopback",
             ),
             (
                 "[relay.direct.route.'@partner.com']\ntls = 'none'".into(),

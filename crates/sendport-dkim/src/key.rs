@@ -94,6 +94,11 @@ impl PrivateKey {
         }
     }
 
+    /// Each verifier knows this algorithm.
+    pub(crate) fn is_rsa(&self) -> bool {
+        matches!(self.algorithm, Algorithm::RsaSha256)
+    }
+
     /// What verifiers may not like about it.
     pub fn weakness(&self) -> Option<&'static str> {
         match self.algorithm {

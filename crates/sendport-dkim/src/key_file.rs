@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use sendport_core::file_watch::WatchedFiles;
+use sendport_core::regular_file;
 
 use super::key::{KeyError, PrivateKey};
 
@@ -47,6 +48,11 @@ impl KeyFile {
             self.reload(&mut state);
         }
         state.key.clone()
+    }
+
+    /// Every user of the host can read it.
+    pub(crate) fn is_exposed(&self) -> bool {
+        regular_file::is_readable_by_all(&self.path)
     }
 
     fn reload(&self, state: &mut State) {

@@ -32,6 +32,9 @@ const SIGNED: [&str; 16] = [
     "Resent-To",
 ];
 
+/// A note about a key file.
+const EXPOSED: &str = "every user of this host can read the private key: chmod o-r its key_file, and replace a key that others may have";
+
 /// A section whose key file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{file}: {source}")]
@@ -63,8 +66,8 @@ pub struct PublishedKey {
     pub record: String,
     /// Such as `RSA of 2048 bits`.
     pub kind: String,
-    /// What verifiers may not like about it.
-    pub weakness: Option<&'static str>,
+    /// What verifiers may not like about it, and who else can read it.
+    pub weaknesses: Vec<&'static str>,
 }
 
 /// The DKIM keys of a send port.
@@ -143,12 +146,20 @@ impl DkimKeys {
     pub fn published(&self) -> Result<Vec<PublishedKey>, ErrorStack> {
         let published = |key: &DkimKey| {
             let private = key.file.current();
+            let has_rsa = || {
+                let mut others = self.0.iter().filter(|other| other.domain == key.domain);
+                others.any(|other| other.file.current().is_rsa())
+            };
+            let weakness = private
+                .weakness()
+                .filter(|_| private.is_rsa() || !has_rsa());
+            let exposure = key.file.is_exposed().then_some(EXPOSED);
             Ok(PublishedKey {
                 section: key.section.clone(),
                 name: format!("{}._domainkey.{}", key.selector, key.domain),
                 record: private.record()?,
                 kind: private.kind(),
-                weakness: private.weakness(),
+                weaknesses: weakness.into_iter().chain(exposure).collect(),
             })
         };
         self.0.iter().map(published).collect()

@@ -1,5 +1,6 @@
 //! Section `[send_port.<name>.dkim.<key>]`: a key that signs for a domain.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use sendport_core::domain::domain_to_ascii;
@@ -41,6 +42,29 @@ impl DkimConfig {
             Problem::new(format!("{key}.selector"), what)
         });
         domain.into_iter().chain(selector).collect()
+    }
+}
+
+impl DkimConfig {
+    /// Two keys of one domain and one selector: the DNS has one place for them. `send_port`: the section with these
+    /// keys.
+    pub fn published_twice(send_port: &str, keys: &BTreeMap<String, Self>) -> Vec<Problem> {
+        let mut places = BTreeMap::new();
+        let problem = |(name, key): (&String, &Self)| {
+            let domain = domain_to_ascii(&key.domain).ok()?.to_ascii_lowercase();
+            let place = (domain, key.selector.to_ascii_lowercase());
+            let first = places.insert(place, name.clone())?;
+            let what = format!(
+                "'{}' is the selector of the key {first} for this domain too, and the DNS has room for one of them; \
+                 write another one",
+                key.selector
+            );
+            Some(Problem::new(
+                format!("{send_port}.dkim.{name}.selector"),
+                what,
+            ))
+        };
+        keys.iter().filter_map(problem).collect()
     }
 }
 

@@ -209,6 +209,7 @@ impl SendPortConfig {
         for (name, dkim) in &self.dkim {
             found.extend(dkim.problems(&format!("{key}.dkim.{name}")));
         }
+        found.extend(DkimConfig::published_twice(key, &self.dkim));
         found.extend(notify::problem(key, self.notify_interval));
         found.extend(reports::problems(
             key,
