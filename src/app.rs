@@ -61,7 +61,7 @@ pub use dry_run::dry_run;
 pub use health_check::{HealthAddressError, ask_health, health_address, try_listen};
 pub use health_server::ListenerError;
 pub use instance::host_name;
-pub use intake_spool::intake_spools;
+pub use intake_spool::{IntakeSpool, intake_spools};
 pub use missing_certificates::{
     digest_recipients_without_certificate, redirect_address_without_certificate,
 };

@@ -11,7 +11,7 @@ use sendport_intake::observer::NoObserver;
 use sendport_intake::settings::{IntakeConfig, PickupConfig, SmtpIntakeConfig};
 use sendport_intake::{
     IntakeDependencies, MessageQueue, PickupIntake, QueueError, Queued, SmtpIntake,
-    SpoolDependencies, SpooledQueue,
+    SpoolDependencies, SpoolError, SpooledQueue,
 };
 use sendport_smtp::ehlo_name;
 use sendport_store::{Store, StoreError, StoreErrorKind};
@@ -47,12 +47,12 @@ impl Intakes {
         let queue: Arc<dyn MessageQueue> = Arc::new(DatabaseQueue::new(config, store));
         let of_spools = SpoolDependencies {
             queue: Arc::clone(&queue),
+            database: store.identity(),
             observer: Arc::new(NoObserver),
             clock: system_clock(),
             free_space: check_space,
         };
-        let mut spools = intake_spool::left_over(config, &of_spools)
-            .map_err(|error| SettingError::below("service", error))?;
+        let mut spools = intake_spool::left_over(config, &of_spools).map_err(unusable_spool)?;
         let (mut servers, mut pickups) = (Vec::new(), Vec::new());
         for (name, intake) in &config.intake {
             let Some(observer) = metrics.intake(name).cloned() else {
@@ -119,14 +119,13 @@ fn open_spool(
     settings: &SmtpIntakeConfig,
     of_spools: &SpoolDependencies,
     dependencies: &IntakeDependencies,
-) -> Result<Option<SpooledQueue>, SettingError> {
+) -> Result<Option<SpooledQueue>, AppError> {
     let open = || {
         let of_spool = SpoolDependencies {
             observer: Arc::clone(&dependencies.observer),
             ..of_spools.clone()
         };
-        let spool = intake_spool::open(config, name, settings, of_spool);
-        spool.map_err(|error| of_intake(name, error))
+        intake_spool::open(config, name, settings, of_spool).map_err(unusable_spool)
     };
     settings.spool.then(open).transpose()
 }
@@ -152,6 +151,10 @@ fn open_folder(
 ) -> Result<PickupIntake, SettingError> {
     let opened = PickupIntake::open(name, origin, settings, dependencies, owner_of_file);
     opened.map_err(|error| of_intake(name, error))
+}
+
+fn unusable_spool(error: SpoolError) -> AppError {
+    AppError::config_at("service.state_folder", error)
 }
 
 fn of_intake(name: &str, error: impl std::error::Error + Send + Sync + 'static) -> SettingError {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sendport_intake::settings::{IntakeConfig, SmtpIntakeConfig};
@@ -15,16 +15,33 @@ use crate::config::Config;
 /// In the state folder; each intake has a folder in it.
 const FOLDER: &str = "intake-spool";
 
-/// What waits in the spool of each intake that has one, or had one.
+/// A spool of an intake that has one, or had one.
+pub struct IntakeSpool {
+    /// Name of its folder.
+    pub name: String,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// What is in it, or why a service does not start with it.
+    pub contents: Result<SpoolContents, SpoolError>,
+}
+
+/// The spools of a configuration, and what they keep for the database with this identity.
 ///
 /// # Errors
 /// What the system says.
-pub fn intake_spools(config: &Config) -> io::Result<Vec<(String, Option<SpoolContents>)>> {
+pub fn intake_spools(config: &Config, database: Option<&str>) -> io::Result<Vec<IntakeSpool>> {
     let folder = config.service.state_folder.join(FOLDER);
     let mut names: BTreeSet<String> = folder_names(&folder)?.into_iter().collect();
     names.extend(with_spool(config).map(|(name, _)| file_name(name)));
-    let contents = |name: String| Ok((name.clone(), spool_contents(&folder.join(name))?));
-    names.into_iter().map(contents).collect()
+    let spool = |name: String| {
+        let folder = folder.join(&name);
+        IntakeSpool {
+            contents: spool_contents(&folder, database),
+            name,
+            folder,
+        }
+    };
+    Ok(names.into_iter().map(spool).collect())
 }
 
 /// The spool in front of the database for one intake.
@@ -53,6 +70,10 @@ pub(super) fn left_over(
     dependencies: &SpoolDependencies,
 ) -> Result<Vec<SpooledQueue>, SpoolError> {
     let folder = config.service.state_folder.join(FOLDER);
+    let names = folder_names(&folder).map_err(|source| SpoolError::Folder {
+        folder: folder.clone(),
+        source,
+    })?;
     let active: BTreeSet<_> = with_spool(config)
         .map(|(name, _)| file_name(name))
         .collect();
@@ -63,9 +84,9 @@ pub(super) fn left_over(
         wait: Duration::ZERO,
     };
     let mut found = Vec::new();
-    for name in folder_names(&folder).unwrap_or_default() {
+    for name in names.into_iter().filter(|name| !active.contains(name)) {
         let folder = folder.join(&name);
-        if active.contains(&name) || !matches!(spool_contents(&folder), Ok(Some(_))) {
+        if spool_contents(&folder, None)?.messages == 0 {
             continue;
         }
         let opened = SpooledQueue::open(&name, &folder, limits, dependencies.clone());
@@ -84,14 +105,20 @@ fn with_spool(config: &Config) -> impl Iterator<Item = (&String, &SmtpIntakeConf
         })
 }
 
+/// Of the folders in it.
 fn folder_names(folder: &Path) -> io::Result<Vec<String>> {
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
-    let names: io::Result<Vec<_>> = entries.map(|entry| Ok(entry?.file_name())).collect();
-    let names = names?.into_iter();
-    Ok(names.filter_map(|name| name.into_string().ok()).collect())
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            names.extend(entry.file_name().into_string().ok());
+        }
+    }
+    Ok(names)
 }
 
 /// The name of an intake as one of a folder: everything but ASCII letters, digits, `-` and `_` as `%` and its bytes in

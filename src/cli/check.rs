@@ -156,7 +156,7 @@ async fn check_listen(config: &Config, findings: &mut Findings) {
 
 fn check_state_folder(config: &Config, findings: &mut Findings) {
     let (what, folder) = ("service.state_folder", &config.service.state_folder);
-    let database = app::open_store(config).map(|store| store.describe());
+    let database = app::open_store(config).map(|store| store.identity());
     match app::OutcomeSpool::try_folder(folder, database.as_deref().ok()) {
         Ok(FolderSpace::Enough) => findings.ok(what, "it can be written"),
         Ok(FolderSpace::ToBeCreated) => findings.ok(what, "the service will make it"),

@@ -1,7 +1,7 @@
 //! What `sendport check` says about intakes.
 
-use sendport_intake::folder_findings;
 use sendport_intake::settings::IntakeConfig;
+use sendport_intake::{SpoolContents, folder_findings};
 
 use super::findings::Findings;
 use super::{Failure, app};
@@ -72,26 +72,53 @@ fn check_intake(config: &Config, section: &str, intake: &IntakeConfig, findings:
 }
 
 fn check_intake_spools(config: &Config, findings: &mut Findings) {
-    let spools = match app::intake_spools(config) {
+    let database = app::open_store(config).map(|store| store.identity());
+    let spools = match app::intake_spools(config, database.as_deref().ok()) {
         Ok(spools) => spools,
         Err(error) => {
             let what = format!("the spools of intakes cannot be read: {error}");
             return findings.fail("service.state_folder", Failure::Config(what));
         }
     };
-    for (name, contents) in spools {
-        let key = format!("{}.spool", section("intake", &name));
-        match contents {
-            None => findings.ok(&key, "nothing waits for the database"),
-            Some(it) => {
-                let since = chrono::DateTime::<chrono::Utc>::from(it.oldest);
-                let since = since.format("%Y-%m-%d %H:%M:%S UTC");
-                let (messages, bytes) = (it.messages, it.bytes);
-                let what = format_args!(
-                    "{messages} messages ({bytes} bytes) wait for the database, the oldest since {since}"
-                );
-                findings.note(&key, what);
-            }
+    for spool in spools {
+        check_intake_spool(spool, findings);
+    }
+}
+
+fn check_intake_spool(spool: app::IntakeSpool, findings: &mut Findings) {
+    let key = format!("{}.spool", section("intake", &spool.name));
+    let contents = match spool.contents {
+        Ok(contents) => contents,
+        Err(error) => return findings.fail(&key, Failure::Config(error.to_string())),
+    };
+    let SpoolContents {
+        messages,
+        bytes,
+        oldest,
+        refused,
+    } = contents;
+    if refused > 0 {
+        let folder = spool.folder.join("refused");
+        let folder = folder.display();
+        let what = format_args!(
+            "{refused} messages were accepted and not sent: they are in {folder}, each with a text that says why"
+        );
+        findings.note(&key, what);
+    }
+    match messages {
+        0 if refused > 0 => {}
+        0 => findings.ok(&key, "nothing waits for the database"),
+        _ => {
+            let since = oldest.map_or(String::new(), |oldest| {
+                let oldest = chrono::DateTime::<chrono::Utc>::from(oldest);
+                format!(
+                    ", the oldest since {}",
+                    oldest.format("%Y-%m-%d %H:%M:%S UTC")
+                )
+            });
+            let what =
+                format_args!("{messages} messages ({bytes} bytes) wait for the database{since}");
+            findings.note(&key, what);
         }
     }
 }

@@ -48,7 +48,11 @@ pub fn is_readable_by_all(path: &Path) -> bool {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
+/// A regular file, or the one that a link leads to, open for reading.
+///
+/// # Errors
+/// As [`read`].
+pub fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
     #[cfg(unix)]

@@ -40,7 +40,7 @@ pub enum IntakeActivity {
         /// Their bytes.
         bytes: u64,
     },
-    /// The database refused a message of the spool for good.
+    /// The database refused a message of the spool for good, or its file was damaged.
     SpoolRefused,
     /// A message was committed, or spooled.
     Accepted {

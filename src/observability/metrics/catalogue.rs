@@ -201,7 +201,7 @@ catalogue! {
     INTAKE_SPOOL_BYTES = "sendport_intake_spool_bytes", Gauge, ["intake"],
         "Bytes of these messages.";
     INTAKE_SPOOL_REFUSED = "sendport_intake_spool_refused_total", Counter, ["intake"],
-        "Messages of the spool that the database refused for good: a person has to look at them.";
+        "Messages of the spool that the database refused for good, or whose files were damaged: a person has to look at them.";
 }
 
 #[cfg(test)]

@@ -1,198 +1,234 @@
-//! The files of a spool: the octets of a message, then the rest of it in JSON, then the length of that, then a mark.
+//! The folder of a spool. A file gets its name when it is complete: what has another name never got a `250`.
 
-use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, BufWriter, Write as _};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use sendport_core::domain::{ReceivedMessage, TransactionId};
-use sendport_core::received_content::ReceivedContent;
 
-/// The end of a complete file; the number is that of its form.
-const MARK: &[u8; 8] = b"SPOOLED1";
-
-/// The length and the mark.
-const TRAILER: u64 = 16;
-
-/// Longest JSON: an envelope of 10,000 recipients has less.
-const LONGEST_ENVELOPE: u64 = 64 << 20;
+use super::SpoolError;
+use super::file::{self, SpooledMessage, Unreadable};
 
 const SUFFIX: &str = ".msg";
 
-/// Bytes of one write.
-const PIECE: usize = 256 * 1024;
+/// Of a file that is being written.
+const INCOMPLETE: &str = ".msg.incomplete";
+
+/// In the folder: what is not brought to the database.
+const REFUSED: &str = "refused";
+
+/// Of a refused message.
+const MESSAGE_FILE: &str = ".eml";
+
+/// The name of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    pub(super) order: u64,
+    pub(super) transaction: TransactionId,
+}
+
+impl Key {
+    /// `None` for a name that no spool writes.
+    fn parse(name: &str, suffix: &str) -> Option<Self> {
+        let (order, id) = name.strip_suffix(suffix)?.split_once('_')?;
+        let key = Self {
+            order: order.parse().ok()?,
+            transaction: TransactionId::parse(id)?,
+        };
+        (key.name(suffix) == name).then_some(key)
+    }
+
+    fn name(self, suffix: &str) -> String {
+        format!("{:020}_{}{suffix}", self.order, self.transaction)
+    }
+}
 
 /// One message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
-    pub(super) order: u64,
-    transaction: TransactionId,
+    pub(super) key: Key,
     /// Of its file.
     pub(super) bytes: u64,
-    /// When it was accepted.
-    pub(super) since: SystemTime,
+    /// When it was accepted, where the system says it.
+    pub(super) since: Option<SystemTime>,
 }
 
-impl Entry {
-    fn parse(name: &str) -> Option<(u64, TransactionId)> {
-        let (order, id) = name.strip_suffix(SUFFIX)?.split_once('_')?;
-        Some((order.parse().ok()?, TransactionId::parse(id)?))
-    }
-}
-
-fn name(order: u64, transaction: TransactionId) -> String {
-    format!("{order:020}_{transaction}{SUFFIX}")
-}
-
-/// Why a file has no message.
+/// Why a message is not brought to the database.
 #[derive(Debug)]
-pub(super) enum Unreadable {
-    Io(io::Error),
-    Malformed(String),
+pub(super) enum Refusal {
+    /// The database never takes it, and says this.
+    ByDatabase(String),
+    /// The file is not what was written.
+    Damaged(&'static str),
 }
 
-impl From<io::Error> for Unreadable {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::UnexpectedEof => Self::Malformed("it is cut".to_owned()),
-            _ => Self::Io(error),
+impl Refusal {
+    /// What happened, why, and what to do.
+    fn in_words(&self) -> (&'static str, &str, &'static str) {
+        match self {
+            Self::ByDatabase(why) => (
+                "the database refused the message",
+                why,
+                "Correct what the reason names, then submit the file again.",
+            ),
+            Self::Damaged(what) => (
+                "its file in the spool was damaged",
+                what,
+                "Ask the sender for the message, or compare the file with what the sender has, and submit it again.",
+            ),
         }
     }
 }
 
-/// Complete and other files of a folder, in their order; none where there is no folder.
+/// The messages of a folder, in their order.
 pub(super) fn list(folder: &Path) -> io::Result<Vec<Entry>> {
-    let found = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        found => found?,
-    };
     let mut entries = Vec::new();
-    for file in found {
+    for file in fs::read_dir(folder)? {
         let file = file?;
         let name = file.file_name();
-        let Some((order, transaction)) = name.to_str().and_then(Entry::parse) else {
+        let Some(key) = name.to_str().and_then(|name| Key::parse(name, SUFFIX)) else {
             continue;
         };
-        let metadata = match file.metadata() {
+        match file.metadata() {
+            Ok(metadata) if metadata.is_file() => entries.push(Entry {
+                key,
+                bytes: metadata.len(),
+                since: metadata.modified().ok(),
+            }),
+            // No spool made it.
+            Ok(_) => {}
             // It was committed meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            metadata => metadata?,
-        };
-        entries.push(Entry {
-            order,
-            transaction,
-            bytes: metadata.len(),
-            since: metadata.modified()?,
-        });
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // Reading it says why.
+            Err(_) => entries.push(Entry {
+                key,
+                bytes: 0,
+                since: None,
+            }),
+        }
     }
-    entries.sort_by_key(|entry| entry.order);
+    entries.sort_by_key(|entry| entry.key);
     Ok(entries)
 }
 
+/// How many refused messages are in a folder.
+pub(super) fn refused(folder: &Path) -> io::Result<usize> {
+    let files = match fs::read_dir(folder.join(REFUSED)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        files => files?,
+    };
+    let names: io::Result<Vec<_>> = files.map(|file| Ok(file?.file_name())).collect();
+    let is_message = |name: &&std::ffi::OsString| {
+        let name = name.to_str();
+        name.is_some_and(|name| name.ends_with(MESSAGE_FILE))
+    };
+    Ok(names?.iter().filter(is_message).count())
+}
+
+/// Messages of one database are never brought to another one.
+pub(super) fn refuse_other(
+    folder: &Path,
+    entries: &[Entry],
+    expected: &str,
+) -> Result<(), SpoolError> {
+    let path = |entry: &Entry| folder.join(entry.key.name(SUFFIX));
+    // What cannot be read is reported when it is its turn.
+    let databases = entries
+        .iter()
+        .filter_map(|entry| file::database(&path(entry)).ok());
+    let others: Vec<_> = databases.filter(|found| found != expected).collect();
+    match others.first() {
+        None => Ok(()),
+        Some(found) => Err(SpoolError::OtherDatabase {
+            folder: folder.to_owned(),
+            count: others.len(),
+            found: found.clone(),
+            expected: expected.to_owned(),
+        }),
+    }
+}
+
 /// The folder of one spool.
-pub(super) struct SpoolFolder(PathBuf);
+pub(super) struct SpoolFolder {
+    path: PathBuf,
+    /// Identity of the database of its messages.
+    database: String,
+}
 
 impl SpoolFolder {
-    /// Makes it, lists its messages, and removes files that a crash left incomplete: nobody got a reply to them.
-    pub(super) fn open(folder: &Path) -> io::Result<(Self, Vec<Entry>)> {
+    /// Makes it, and removes files that a crash left incomplete: they never got a `250`.
+    pub(super) fn open(path: &Path, database: &str) -> io::Result<Self> {
         let mut builder = fs::DirBuilder::new();
         #[cfg(unix)]
         {
             use std::os::unix::fs::DirBuilderExt as _;
             builder.mode(0o700);
         }
-        builder.recursive(true).create(folder)?;
+        builder.recursive(true).create(path)?;
         // Of the folder of the spools and the state folder, too, which may be new.
-        let parents = folder.ancestors().skip(1).take(2);
+        let parents = path.ancestors().skip(1).take(2);
         parents
             .filter(|it| !it.as_os_str().is_empty())
             .try_for_each(sync)?;
-        let opened = Self(folder.to_owned());
-        let mut entries = list(folder)?;
-        let mut incomplete = Vec::new();
-        entries.retain(|entry| match opened.is_complete(entry) {
-            Ok(true) => true,
-            Ok(false) => {
-                incomplete.push(entry.clone());
-                false
+        for file in fs::read_dir(path)? {
+            let file = file?;
+            let name = file.file_name();
+            let key = name.to_str().and_then(|it| Key::parse(it, INCOMPLETE));
+            if key.is_some()
+                && let Err(error) = fs::remove_file(file.path())
+            {
+                let path = file.path();
+                tracing::warn!(path = %path.display(), %error, "an incomplete file of the spool cannot be removed");
             }
-            // `read` says why.
-            Err(_) => true,
-        });
-        incomplete
-            .iter()
-            .try_for_each(|entry| opened.remove(entry))?;
-        Ok((opened, entries))
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            database: database.to_owned(),
+        })
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
-    fn file(&self, entry: &Entry) -> PathBuf {
-        self.0.join(name(entry.order, entry.transaction))
+    /// Identity of the database of its messages.
+    pub(super) fn database(&self) -> &str {
+        &self.database
     }
 
-    fn is_complete(&self, entry: &Entry) -> io::Result<bool> {
-        let file = File::open(self.file(entry))?;
-        let length = file.metadata()?.len();
-        match length.checked_sub(MARK.len() as u64) {
-            Some(at) => Ok(bytes_at(file, at, MARK.len() as u64)? == MARK),
-            None => Ok(false),
-        }
+    fn file(&self, key: Key) -> PathBuf {
+        self.path.join(key.name(SUFFIX))
     }
 
     /// When this returns, no crash loses the message.
-    pub(super) fn write(&self, order: u64, message: &ReceivedMessage) -> io::Result<Entry> {
-        let transaction = message.transaction;
-        let path = self.0.join(name(order, transaction));
-        let written = write(&path, message).and_then(|metadata| {
-            sync(&self.0)?;
+    pub(super) fn write(&self, key: Key, message: &ReceivedMessage) -> io::Result<Entry> {
+        let incomplete = self.path.join(key.name(INCOMPLETE));
+        let complete = self.file(key);
+        let written = file::write(&incomplete, &self.database, message).and_then(|metadata| {
+            fs::rename(&incomplete, &complete)?;
+            sync(&self.path)?;
             Ok(Entry {
-                order,
-                transaction,
+                key,
                 bytes: metadata.len(),
-                since: metadata.modified()?,
+                since: metadata.modified().ok(),
             })
         });
         if written.is_err() {
-            // It has no mark, or nobody gets a reply: the next start removes or commits it.
-            let _removed = fs::remove_file(path);
+            // Nobody gets a reply: the next start removes or commits it.
+            let _removed = fs::remove_file(incomplete).or_else(|_| fs::remove_file(complete));
         }
         written
     }
 
-    /// The message, whose octets are read from the file when they are needed.
-    pub(super) fn read(&self, entry: &Entry) -> Result<ReceivedMessage, Unreadable> {
-        let file = File::open(self.file(entry))?;
-        let malformed = |what: &str| Unreadable::Malformed(what.to_owned());
-        let at = file.metadata()?.len().checked_sub(TRAILER);
-        let at = at.ok_or_else(|| malformed("it is cut"))?;
-        let trailer = bytes_at(file.try_clone()?, at, TRAILER)?;
-        let (length, mark) = trailer.split_at(8);
-        if mark != MARK {
-            return Err(malformed("it is not complete"));
-        }
-        let length = u64::from_be_bytes(length.try_into().unwrap_or_default());
-        let content = at
-            .checked_sub(length)
-            .filter(|_| length <= LONGEST_ENVELOPE);
-        let content = content.ok_or_else(|| malformed("its length is wrong"))?;
-        let envelope = bytes_at(file.try_clone()?, content, length)?;
-        let message: ReceivedMessage = serde_json::from_slice(&envelope)
-            .map_err(|error| Unreadable::Malformed(error.to_string()))?;
-        Ok(ReceivedMessage {
-            content: ReceivedContent::File {
-                file,
-                length: content,
-            },
-            ..message
-        })
+    /// The message.
+    pub(super) fn read(&self, entry: &Entry) -> Result<SpooledMessage, Unreadable> {
+        file::read(&self.file(entry.key))
     }
 
     /// Removes a message that is committed.
     pub(super) fn remove(&self, entry: &Entry) -> io::Result<()> {
-        match fs::remove_file(self.file(entry)) {
+        match fs::remove_file(self.file(entry.key)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -204,14 +240,15 @@ impl SpoolFolder {
         entry: &Entry,
         message: Option<&ReceivedMessage>,
         intake: &str,
-        why: &str,
+        refusal: &Refusal,
     ) -> io::Result<PathBuf> {
-        let folder = self.0.join("refused");
+        let folder = self.path.join(REFUSED);
         fs::create_dir_all(&folder)?;
-        let file = folder.join(format!("{}.eml", entry.transaction));
+        let name = format!("{}{MESSAGE_FILE}", entry.key.transaction);
+        let file = folder.join(&name);
+        let (what, why, advice) = refusal.in_words();
         let mut text = format!(
-            "This message was accepted and not sent: a client got 250, and the database refused the message.\n\n\
-             Reason: {why}\nIntake: {intake}\n"
+            "This message was accepted and not sent: a client got 250, and {what}.\n\nReason: {why}\nIntake: {intake}\n"
         );
         if let Some(message) = message {
             text += &format!("Sender: <{}>\n", message.envelope.reverse_path.as_str());
@@ -219,12 +256,11 @@ impl SpoolFolder {
                 text += &format!("Recipient: <{}>\n", recipient.address);
             }
         }
-        text +=
-            "\nCorrect what the reason names, then submit the file again. Nothing removes it.\n";
-        let mut explained = File::create(folder.join(format!("{}.eml.txt", entry.transaction)))?;
+        text += &format!("\n{advice} Nothing removes this file.\n");
+        let mut explained = File::create(folder.join(name + ".txt"))?;
         explained.write_all(text.as_bytes())?;
         explained.sync_all()?;
-        fs::rename(self.file(entry), &file)?;
+        fs::rename(self.file(entry.key), &file)?;
         if let Some(message) = message {
             // Without the envelope behind the octets.
             let refused = OpenOptions::new().write(true).open(&file)?;
@@ -232,40 +268,9 @@ impl SpoolFolder {
             refused.sync_all()?;
         }
         sync(&folder)?;
-        sync(&self.0)?;
+        sync(&self.path)?;
         Ok(file)
     }
-}
-
-fn write(path: &Path, message: &ReceivedMessage) -> io::Result<Metadata> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    let mut file = BufWriter::new(options.open(path)?);
-    message
-        .content
-        .pieces(PIECE, |piece| file.write_all(piece))?;
-    let envelope = serde_json::to_vec(message)?;
-    file.write_all(&envelope)?;
-    file.write_all(&(envelope.len() as u64).to_be_bytes())?;
-    file.write_all(MARK)?;
-    file.flush()?;
-    file.get_ref().sync_all()?;
-    file.get_ref().metadata()
-}
-
-/// So many bytes at this offset.
-fn bytes_at(file: File, at: u64, length: u64) -> io::Result<Vec<u8>> {
-    use std::io::{Read as _, Seek as _, SeekFrom};
-    let mut file = file;
-    file.seek(SeekFrom::Start(at))?;
-    let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-    file.read_exact(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Makes the names in a folder durable.

@@ -1,5 +1,7 @@
 //! A spool in a temporary folder, in front of a queue that records.
 
+mod outside;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::Ipv4Addr;
@@ -12,7 +14,6 @@ use sendport_core::domain::{
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::observer::NoObserver;
 
 /// What the database does with the next messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,7 +24,9 @@ enum Mood {
     /// It commits, and the answer does not arrive.
     Forgetful,
     Hanging,
-    /// It has little space left, which the files of the spool occupy.
+    /// It answers, and takes nothing.
+    Locked,
+    /// It has little space left.
     Tight,
     /// It refuses messages with this text.
     Refusing(&'static str),
@@ -42,7 +45,7 @@ impl MessageQueue for Database {
         let mood = *self.mood.lock();
         let text = text(&message);
         match mood {
-            Mood::Away => return Err(QueueError::Unavailable("away".to_owned())),
+            Mood::Away | Mood::Locked => return Err(QueueError::Unavailable("away".to_owned())),
             Mood::Hanging => std::future::pending().await,
             Mood::Refusing(what) if text.contains(what) => {
                 return Err(QueueError::Refused("it is refused".to_owned()));
@@ -124,9 +127,27 @@ fn message(text: &str) -> Arc<ReceivedMessage> {
     })
 }
 
+const DATABASE: &str = "the database of the test";
+
+/// Keeps what the metrics show: messages that wait, and refused ones.
+#[derive(Default)]
+struct Observed(Mutex<(u64, u32)>);
+
+impl IntakeObserver for Observed {
+    fn record(&self, activity: IntakeActivity) {
+        let mut observed = self.0.lock();
+        match activity {
+            IntakeActivity::Spooled { messages, .. } => observed.0 = messages,
+            IntakeActivity::SpoolRefused => observed.1 += 1,
+            _ => {}
+        }
+    }
+}
+
 struct Site {
     folder: tempfile::TempDir,
     database: Arc<Database>,
+    observer: Arc<Observed>,
     limits: SpoolLimits,
 }
 
@@ -135,6 +156,7 @@ impl Site {
         Self {
             folder: tempfile::tempdir().unwrap(),
             database: Arc::default(),
+            observer: Arc::default(),
             limits: SpoolLimits {
                 bytes: 1 << 20,
                 age: Duration::from_secs(3600),
@@ -150,11 +172,13 @@ impl Site {
     fn dependencies(&self) -> SpoolDependencies {
         SpoolDependencies {
             queue: Arc::clone(&self.database) as Arc<dyn MessageQueue>,
-            observer: Arc::new(NoObserver),
+            database: DATABASE.to_owned(),
+            observer: Arc::clone(&self.observer) as Arc<dyn IntakeObserver>,
             clock: Arc::new(SystemClock),
-            free_space: |_, bytes| match bytes {
-                0..500_000 => Ok(()),
-                _ => Err(QueueError::Full("the disk is full".to_owned())),
+            // Of this size, or with this file in the folder.
+            free_space: |folder, bytes| match bytes >= 500_000 || folder.join("full").exists() {
+                false => Ok(()),
+                true => Err(QueueError::Full("the disk is full".to_owned())),
             },
         }
     }
@@ -174,9 +198,7 @@ impl Site {
     }
 
     fn waiting(&self) -> usize {
-        spool_contents(&self.path())
-            .unwrap()
-            .map_or(0, |it| it.messages)
+        spool_contents(&self.path(), None).unwrap().messages
     }
 
     fn refused(&self) -> Vec<(String, String)> {
@@ -194,20 +216,70 @@ impl Site {
     }
 }
 
-/// Brings messages until the spool is empty.
-async fn bring_all(queue: &SpooledQueue) {
-    let stop = CancellationToken::new();
-    let running: JoinHandle<()> = tokio::spawn(queue.clone().run(stop.clone()));
-    let emptied = async {
-        while queue.0.is_behind() {
+/// Brings messages until it is stopped.
+struct Running(CancellationToken, JoinHandle<()>);
+
+impl Running {
+    fn start(queue: &SpooledQueue) -> Self {
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(queue.clone().run(stop.clone()));
+        Self(stop, running)
+    }
+
+    async fn stop(self) {
+        self.0.cancel();
+        self.1.await.unwrap();
+    }
+}
+
+async fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_so() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(Duration::from_secs(30), emptied)
-        .await
-        .expect("the spool is emptied");
-    stop.cancel();
-    running.await.unwrap();
+    let waited = timeout(Duration::from_secs(30), waiting).await;
+    waited.unwrap_or_else(|_| panic!("{what}"));
+}
+
+/// Brings messages until the spool is empty.
+async fn bring_all(queue: &SpooledQueue) {
+    let running = Running::start(queue);
+    wait_until("the spool is emptied", || !queue.0.is_behind()).await;
+    running.stop().await;
+}
+
+/// The lines that a test logs.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// Of this thread, which is that of the test's tasks.
+    fn start() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn count(&self, what: &str) -> usize {
+        let log = self.0.lock();
+        String::from_utf8_lossy(&log).matches(what).count()
+    }
 }
 
 #[tokio::test]
@@ -274,7 +346,7 @@ async fn a_start_brings_what_is_there_first_and_the_message_is_the_same() {
         Ok(Queued::Spooled(_))
     ));
     let entry = folder::list(&site.path()).unwrap().remove(0);
-    let read = queue.0.folder.read(&entry).unwrap();
+    let read = queue.0.folder.read(&entry).unwrap().message;
     assert_eq!(text(&read), "first");
     let same = |message: &ReceivedMessage| serde_json::to_value(message).unwrap();
     assert_eq!(same(&read), same(&first));
@@ -312,8 +384,11 @@ async fn a_full_spool_takes_no_more() {
         matches!(&refused, QueueError::Full(what) if what.contains("max_spool_age")),
         "{refused}"
     );
+    // The files of the spool occupy the disk that the database needs.
     site.is(Mood::Tight);
+    fs::write(site.path().join("full"), "").unwrap();
     bring_all(&queue).await;
+    fs::remove_file(site.path().join("full")).unwrap();
     site.is(Mood::Fine);
     assert_eq!(queue.check(Some(100)).await, Ok(()), "there is room again");
 }
@@ -352,41 +427,46 @@ async fn what_the_database_refuses_is_kept_with_a_text_and_holds_up_nobody() {
     ));
 }
 
+/// As long as another program holds the lock of the database.
 #[tokio::test]
-async fn files_that_are_cut_are_removed_and_damaged_ones_are_kept_apart() {
+async fn the_log_says_when_messages_are_kept_and_when_no_longer() {
+    let (log, _guard) = Log::start();
     let site = Site::new();
-    site.is(Mood::Away);
+    site.is(Mood::Locked);
     let queue = site.open();
-    for text in ["cut", "damaged", "fine"] {
-        queue.commit(message(text)).await.unwrap();
+    let running = Running::start(&queue);
+    for text in ["1", "2"] {
+        let kept = queue.commit(message(text)).await;
+        assert!(matches!(kept, Ok(Queued::Spooled(_))), "{kept:?}");
     }
-    drop(queue);
-    let entries = folder::list(&site.path()).unwrap();
-    let mut files: Vec<_> = fs::read_dir(site.path())
-        .unwrap()
-        .map(|it| it.unwrap().path())
-        .collect();
-    files.sort();
-    assert_eq!((entries.len(), files.len()), (3, 3));
-    // As if the process had been killed while it wrote.
-    let content = fs::read(&files[0]).unwrap();
-    fs::write(&files[0], &content[..content.len() / 2]).unwrap();
-    let content = fs::read(&files[1]).unwrap();
-    fs::write(
-        &files[1],
-        String::from_utf8_lossy(&content).replace("\"send_port\"", "\"xend_port\""),
-    )
-    .unwrap();
-    site.is(Mood::Fine);
-    let queue = site.open();
-    assert_eq!(site.waiting(), 2, "nobody got a reply to what is cut");
-    bring_all(&queue).await;
-    assert_eq!(site.messages(), ["fine"]);
-    let files = site.refused();
-    assert!(
-        files[1].1.contains("the file in the spool is damaged"),
-        "{files:?}"
+    // Longer than the pause before the database is asked again.
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    let (begin, end) = (
+        "messages are kept in the spool",
+        "the spool is empty, messages are committed at once",
     );
+    assert_eq!((log.count(begin), log.count(end)), (1, 0));
+    site.is(Mood::Fine);
+    wait_until("it ends", || log.count(end) == 1).await;
+    assert_eq!(site.messages(), ["1", "2"]);
+    assert_eq!((site.waiting(), log.count(begin)), (0, 1));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn without_space_for_the_database_messages_are_kept() {
+    let site = Site::new();
+    let queue = site.open();
+    site.is(Mood::Tight);
+    assert_eq!(queue.check(Some(100)).await, Ok(()));
+    let kept = queue.commit(message("1")).await;
+    assert!(matches!(kept, Ok(Queued::Spooled(_))), "{kept:?}");
+    let running = Running::start(&queue);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(site.messages(), [""; 0], "the rest of its space is its own");
+    site.is(Mood::Fine);
+    wait_until("it is brought", || site.messages() == ["1"]).await;
+    running.stop().await;
 }
 
 #[test]
