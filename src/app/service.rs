@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sendport_core::clock::SystemClock;
-use sendport_core::domain::{InstanceId, InstanceInfo, SendPortInfo};
+use sendport_core::domain::{InstanceId, InstanceInfo, SendPortInfo, domain_to_ascii};
 use sendport_core::replies::ReplyTable;
 use sendport_delivery::audit::{AuditTrail, Auditor, DatabaseTrail};
 use sendport_delivery::delivery_report::ReportRules;
@@ -19,6 +19,7 @@ use sendport_delivery::worker::{
     self, GuardedSpool, InDoubtPolicies, LeaseGuard, Liveness, Notice, Notices, ObstacleKind,
     Obstacles, RecoveredOutcomes, Reports, RunEnd, Worker, WorkerSettings,
 };
+use sendport_intake::settings::IntakeConfig;
 use sendport_smime::CrlCache;
 use sendport_smtp::ehlo_name;
 use sendport_smtp::relay::Relay;
@@ -386,8 +387,17 @@ impl Service {
         });
         Reports {
             host_name: ehlo_name::of_this_host().unwrap_or_else(host_name),
+            intake_host_names: self.intake_host_names(),
             rules: rules.collect(),
         }
+    }
+
+    fn intake_host_names(&self) -> BTreeMap<String, String> {
+        let own = |(name, intake): (&String, &IntakeConfig)| {
+            let hostname = domain_to_ascii(intake.hostname()?).ok()?;
+            Some((name.clone(), hostname.into_owned()))
+        };
+        self.config.intake.iter().filter_map(own).collect()
     }
 
     fn notices(&self) -> Notices {

@@ -8,9 +8,7 @@ use sendport_core::domain::{
     ReceivedContent, ReceivedEnvelope, ReceivedHeader, ReceivedMessage, RecipientKind,
     RecipientStatus, ReportAction, ReversePath, StoredMessage, Timestamp, TransactionId,
 };
-use sendport_message::delivery_report::{
-    DeliveryReport, ReportedRecipient, Returned, original_headers,
-};
+use sendport_message::delivery_report::{DeliveryReport, ReportedRecipient, Returned};
 use sendport_store::delivery_reports::{UnreportedMessage, UnreportedRecipient};
 use sendport_store::received::PIECE;
 
@@ -146,7 +144,7 @@ fn reason_for_none(
 pub(crate) struct ReportSource<'a> {
     /// What is reported.
     pub(crate) action: ReportAction,
-    /// Name of this host.
+    /// Name of the host that accepted the message.
     pub(crate) host_name: &'a str,
     /// Now.
     pub(crate) now: Timestamp,
@@ -224,7 +222,8 @@ pub(crate) fn compose(rules: &ReportRules, source: &ReportSource<'_>) -> Option<
     })
 }
 
-/// The whole message only where it failed (RFC 3461 section 4.3), it is short, and it is not confidential.
+/// The whole message only where it failed (RFC 3461 section 4.3), it is short, it is not confidential, and it is not what the
+/// relay refused: it would refuse the report as well.
 fn returned(rules: &ReportRules, source: &ReportSource<'_>) -> Returned {
     let wanted = source.stored.returns.or(rules.dsn_return);
     let is_whole = source.stored.size_bytes <= PIECE as u64
@@ -232,14 +231,24 @@ fn returned(rules: &ReportRules, source: &ReportSource<'_>) -> Returned {
     let is_full = wanted == Some(DsnReturn::Full)
         && source.action == ReportAction::Failed
         && is_whole
-        && !source.content.is_empty();
+        && !source.content.is_empty()
+        && !source.recipients.iter().any(is_refused_content);
     let returned = match is_full {
-        true => Returned::Full(source.content.to_vec()),
-        false => Returned::Headers(original_headers(source.content).to_vec()),
+        true => Returned::full(source.content),
+        false => Returned::headers(source.content),
     };
     match rules.encrypts {
         true => returned.without_content(),
         false => returned,
+    }
+}
+
+/// Size or content (RFC 3463 sections 3.4 and 3.7), or what filters say.
+fn is_refused_content(recipient: &UnreportedRecipient) -> bool {
+    const CODES: [&str; 4] = ["5.2.3", "5.3.4", "5.7.0", "5.7.1"];
+    match recipient.enhanced.as_deref() {
+        Some(enhanced) => enhanced.starts_with("5.6.") || CODES.contains(&enhanced),
+        None => matches!(recipient.reply_code, Some(552 | 554)),
     }
 }
 

@@ -13,6 +13,7 @@ fn rules(settings: &str) -> ReportRules {
 
 fn stored() -> StoredMessage {
     StoredMessage {
+        intake: "local".to_owned(),
         from_allowed: true,
         reverse_path: ReversePath("app@contoso.com".parse().ok()),
         message_id: "<1@app>".to_owned(),
@@ -204,6 +205,21 @@ fn the_whole_message_comes_back_where_the_client_asked_and_it_is_short() {
         ..full
     };
     assert!(composed("", &long, recipient()).contains("text/rfc822-headers\r\n"));
+}
+
+/// The relay would refuse the report as well.
+#[test]
+fn only_the_header_section_comes_back_where_the_content_was_refused() {
+    for (code, enhanced) in [(554, Some("5.6.0")), (552, Some("5.3.4")), (552, None)] {
+        let refused = UnreportedRecipient {
+            reply_code: Some(code),
+            enhanced: enhanced.map(str::to_owned),
+            ..recipient()
+        };
+        let text = composed("dsn_return = 'full'", &stored(), refused);
+        assert!(text.contains("text/rfc822-headers\r\n"), "{text}");
+        assert!(!text.contains("\r\ncontent"), "{text}");
+    }
 }
 
 /// It goes out unencrypted.

@@ -48,6 +48,18 @@ pub fn domain_to_ascii(domain: &str) -> Result<Cow<'_, str>, &'static str> {
     Ok(ascii)
 }
 
+/// A domain with its A-labels as U-labels (RFC 5890 section 2.3.2.1): `bücher.example` for `xn--bcher-kva.example`. What is
+/// no domain stays as it is written.
+pub fn domain_to_unicode(domain: &str) -> Cow<'_, str> {
+    let written = domain.as_bytes();
+    let (unicode, valid) =
+        Uts46::new().to_unicode(written, AsciiDenyList::EMPTY, Hyphens::CheckFirstLast);
+    match valid {
+        Ok(()) => unicode,
+        Err(_) => Cow::Borrowed(domain),
+    }
+}
+
 /// Invisible characters that word processors and chats add to copied addresses: format characters, line
 /// and paragraph separators.
 pub fn is_invisible(c: char) -> bool {

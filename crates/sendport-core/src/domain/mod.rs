@@ -51,7 +51,7 @@ pub use certificate::{
     CertificateText, ExpiringCertificate, RevokedCertificate,
 };
 pub use charset::Charset;
-pub use domain_name::{address_literal, domain_to_ascii, is_invisible};
+pub use domain_name::{address_literal, domain_to_ascii, domain_to_unicode, is_invisible};
 pub use domain_rule::{DomainRule, DomainRuleError};
 pub use dsn::{DsnRequest, DsnReturn, Notify, NotifyOn, ReportAction};
 pub use envelope::{Envelope, ForwardPath, Message, ReversePath, ReversePathError};

@@ -148,6 +148,8 @@ impl EnvelopeRecipient {
 /// A received message as the database keeps it, without its recipients, which are the alert's, and its octets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredMessage {
+    /// Name of the intake.
+    pub intake: String,
     /// The path of MAIL.
     pub reverse_path: ReversePath,
     /// `Message-ID` with its angle brackets.

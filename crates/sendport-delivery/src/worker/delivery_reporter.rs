@@ -3,6 +3,7 @@
 //! Every instance looks for what is not reported yet. The store lets one of them insert each report, which is an alert
 //! of its own, in the transaction that records what was reported: a crash repeats no report and loses none.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,10 +40,20 @@ const DROPPED: &str = "it could not be sent within a day, because of reports_per
 /// What is reported, by send port.
 #[derive(Debug, Clone)]
 pub struct Reports {
-    /// Name of this host, for `Reporting-MTA`.
+    /// Name of this host.
     pub host_name: String,
+    /// The name that an intake gives itself, where it is not that of the host, by the name of the intake.
+    pub intake_host_names: BTreeMap<String, String>,
     /// One for each send port.
     pub rules: Vec<ReportRules>,
+}
+
+impl Reports {
+    /// The name that the client of this intake knows.
+    fn reporting_mta(&self, intake: &str) -> &str {
+        let own = self.intake_host_names.get(intake);
+        own.unwrap_or(&self.host_name)
+    }
 }
 
 /// Reports to senders.
@@ -191,7 +202,7 @@ impl DeliveryReporter {
         let content = self.store.received_piece(alert, 0).await?;
         let source = ReportSource {
             action: kind.action,
-            host_name: &self.reports.host_name,
+            host_name: self.reports.reporting_mta(&stored.intake),
             now: self.clock.now(),
             stored,
             message,

@@ -48,6 +48,14 @@ impl IntakeConfig {
         }
     }
 
+    /// The name that the intake gives itself; `None`: that of the host.
+    pub fn hostname(&self) -> Option<&str> {
+        match self {
+            Self::Smtp(smtp) => smtp.hostname.as_deref(),
+            Self::Pickup(pickup) | Self::Sendmail(pickup) => pickup.hostname.as_deref(),
+        }
+    }
+
     /// What others than this host can do; keys as in [`IntakeConfig::problems`].
     pub fn warnings(&self) -> Vec<Problem> {
         match self {

@@ -1,7 +1,7 @@
 //! The part for programs: `message/delivery-status` (RFC 3464 section 2), or `message/global-delivery-status`
 //! (RFC 6533 section 3) where an address is not ASCII.
 
-use sendport_core::domain::ReportAction;
+use sendport_core::domain::{ReportAction, domain_to_unicode};
 
 use super::{DeliveryReport, MOST_RECIPIENTS, ReportedRecipient, date, one_line};
 
@@ -52,12 +52,8 @@ impl Fields {
         if let Some(original) = recipient.original.as_deref().filter(|it| is_typed(it)) {
             self.add("Original-Recipient", &one_line(original, LONGEST_VALUE));
         }
-        let kind = match recipient.address.is_ascii() {
-            true => "rfc822",
-            false => "utf-8",
-        };
-        let address = one_line(&recipient.address, LONGEST_VALUE);
-        self.add("Final-Recipient", &format!("{kind}; {address}"));
+        let address = typed(&one_line(&recipient.address, LONGEST_VALUE));
+        self.add("Final-Recipient", &address);
         self.add("Action", report.action.as_str());
         self.add("Status", &recipient.status);
         if let Some(name) = recipient.remote_mta.as_deref().filter(|it| is_host(it)) {
@@ -106,6 +102,16 @@ impl Fields {
             column += 1 + length;
         }
         self.out += "\r\n";
+    }
+}
+
+/// With its type; beyond ASCII in Unicode as a whole (RFC 6533 section 3): addresses are stored with A-labels.
+fn typed(address: &str) -> String {
+    match address.rsplit_once('@') {
+        Some((local, domain)) if !address.is_ascii() => {
+            format!("utf-8; {local}@{}", domain_to_unicode(domain))
+        }
+        _ => format!("rfc822; {address}"),
     }
 }
 

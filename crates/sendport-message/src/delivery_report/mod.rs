@@ -11,7 +11,7 @@ use sendport_core::domain::{
 };
 use uuid::Uuid;
 
-pub use returned::{Returned, original_headers};
+pub use returned::Returned;
 
 use crate::mime::header::{HeaderSection, Script};
 

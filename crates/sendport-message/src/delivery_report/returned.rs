@@ -2,10 +2,13 @@
 
 use memchr::memmem;
 
-use crate::received::header_fields;
+use crate::received::{header_fields, passed_on};
 
 /// Bytes of a header section that is returned; the rest is cut at the end of a field.
 const MOST_HEADER_BYTES: usize = 64 * 1024;
+
+/// Octets of a line without its CRLF (RFC 5322 section 2.1.1): relays refuse longer ones, which a client may have sent.
+const LONGEST_LINE: usize = 998;
 
 /// What a report brings back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +20,26 @@ pub enum Returned {
 }
 
 impl Returned {
+    /// The header section of a message, or of its beginning.
+    pub fn headers(message: &[u8]) -> Self {
+        let header = original_headers(message).to_vec();
+        Self::Headers(valid(&passed_on(header)))
+    }
+
+    /// The whole message; its header section alone if its body has a line that relays refuse.
+    pub fn full(message: &[u8]) -> Self {
+        let header = original_headers(message);
+        let body = &message[header.len()..];
+        let is_long = |line: &[u8]| line.trim_ascii_end().len() > LONGEST_LINE;
+        // A header section that was cut has more behind it.
+        if !body.starts_with(b"\r\n") || body.split(|byte| *byte == b'\n').any(is_long) {
+            return Self::headers(message);
+        }
+        let mut whole = valid(&passed_on(header.to_vec()));
+        whole.extend_from_slice(body);
+        Self::Full(whole)
+    }
+
     /// The part, with its header section.
     pub(super) fn part(&self) -> Vec<u8> {
         let (kind, content) = match self {
@@ -54,7 +77,7 @@ impl Returned {
 }
 
 /// The header section of a message, or of its beginning; bounded.
-pub fn original_headers(message: &[u8]) -> &[u8] {
+pub(super) fn original_headers(message: &[u8]) -> &[u8] {
     let end = match message.starts_with(b"\r\n") {
         true => 0,
         false => memmem::find(message, b"\r\n\r\n").map_or(message.len(), |at| at + 2),
@@ -70,4 +93,41 @@ pub fn original_headers(message: &[u8]) -> &[u8] {
         kept += field.len();
     }
     &message[..kept]
+}
+
+/// A header section in UTF-8 (RFC 6532), its long lines folded.
+fn valid(header: &[u8]) -> Vec<u8> {
+    let mut valid = String::new();
+    for (_, field) in header_fields(header) {
+        // Clients that do not write UTF-8 write Latin-1.
+        let text = match std::str::from_utf8(field) {
+            Ok(text) => text.to_owned(),
+            Err(_) => field.iter().copied().map(char::from).collect(),
+        };
+        for line in text.trim_end_matches("\r\n").split("\r\n") {
+            fold(line, &mut valid);
+        }
+    }
+    valid.into_bytes()
+}
+
+/// At the last space that fits; else anywhere.
+fn fold(line: &str, folded: &mut String) {
+    let mut rest = line;
+    while rest.len() > LONGEST_LINE {
+        // Room for the space in front of the next line.
+        let most = rest.floor_char_boundary(LONGEST_LINE - 1);
+        let space = rest[..most]
+            .rfind(' ')
+            .filter(|at| !rest[..*at].trim().is_empty());
+        let (first, next) = rest.split_at(space.unwrap_or(most));
+        *folded += first;
+        *folded += match next.starts_with(' ') {
+            true => "\r\n",
+            false => "\r\n ",
+        };
+        rest = next;
+    }
+    *folded += rest;
+    *folded += "\r\n";
 }

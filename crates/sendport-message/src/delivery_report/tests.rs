@@ -3,6 +3,7 @@ use std::process::{Command, Stdio};
 
 use sendport_core::domain::parse_mailbox;
 
+use super::returned::original_headers;
 use super::*;
 use crate::not_run::not_run;
 
@@ -182,7 +183,10 @@ fn a_person_reads_who_did_not_get_it_and_what_to_do() {
 /// RFC 6533.
 #[test]
 fn addresses_beyond_ascii_are_in_the_international_forms() {
-    let mut parts = Parts::new(vec![recipient("jürgen@contoso.com")]);
+    let mut parts = Parts::new(vec![
+        recipient("jürgen@contoso.com"),
+        recipient("noü@xn--x-eha.example"),
+    ]);
     parts.returned = Returned::Full("Subject: Grüße\r\n\r\ntext\r\n".as_bytes().to_vec());
     let report = parts.compose();
     assert_eq!(
@@ -194,6 +198,10 @@ fn addresses_beyond_ascii_are_in_the_international_forms() {
         "Content-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit\r\n"
     ));
     assert!(text.contains("Final-Recipient: utf-8; jürgen@contoso.com\r\n"));
+    assert!(
+        text.contains("Final-Recipient: utf-8; noü@xü.example\r\n"),
+        "{text}"
+    );
     assert!(text.contains("Content-Type: message/global\r\nContent-Transfer-Encoding: 8bit\r\n"));
     parts.to = "jörg@contoso.com".parse().expect("an address");
     assert!(parts.compose().smtp_utf8);
@@ -256,4 +264,59 @@ fn a_header_section_is_found_and_bounded() {
         "y".repeat(60_000)
     );
     assert_eq!(original_headers(long.as_bytes()).len(), 60_005);
+}
+
+#[test]
+fn nothing_that_relays_refuse_or_that_is_confidential_is_returned() {
+    let words = "word ".repeat(400);
+    let message = format!(
+        "Return-Path: <a@x>\r\nBcc: secret@x\r\nSubject: {words}\r\nX-Long: {}\r\nTo: b@x\r\n\r\ntext\r\n",
+        "\u{fc}".repeat(1500)
+    );
+    let mut parts = Parts::new(vec![recipient("ann@contoso.com")]);
+    for returned in [
+        Returned::full(message.as_bytes()),
+        Returned::headers(message.as_bytes()),
+    ] {
+        parts.returned = returned;
+        let text = parts.text();
+        assert!(text.lines().all(|line| line.len() <= 998), "{text}");
+        assert!(
+            !text.contains("Bcc") && !text.contains("Return-Path"),
+            "{text}"
+        );
+        assert!(text.contains("\r\nTo: b@x\r\n"), "{text}");
+        // Unfolded, it is what it was.
+        assert!(
+            text.replace("\r\n ", " ").contains(words.trim_end()),
+            "{text}"
+        );
+    }
+    assert!(
+        matches!(Returned::full(message.as_bytes()), Returned::Full(it) if it.ends_with(b"\r\n\r\ntext\r\n"))
+    );
+    let long_body = format!("To: b@x\r\n\r\n{}\r\n", "x".repeat(999));
+    assert_eq!(
+        Returned::full(long_body.as_bytes()),
+        Returned::Headers(b"To: b@x\r\n".to_vec())
+    );
+    let allowed = format!("To: b@x\r\n\r\n{}\r\n", "x".repeat(998));
+    assert_eq!(
+        Returned::full(allowed.as_bytes()),
+        Returned::Full(allowed.into_bytes())
+    );
+}
+
+/// RFC 6532: `message/global-headers` is UTF-8.
+#[test]
+fn header_fields_in_latin_1_are_returned_in_utf_8() {
+    let message = b"Subject: Gr\xfc\xdfe\r\nTo: J\xc3\xb6rg <b@x>\r\n\r\nGr\xfc\xdfe\r\n";
+    let mut parts = Parts::new(vec![recipient("ann@contoso.com")]);
+    parts.returned = Returned::headers(message);
+    let text = parts.text();
+    assert!(text.contains("message/global-headers"), "{text}");
+    assert!(
+        text.contains("Subject: Gr\u{fc}\u{df}e\r\nTo: J\u{f6}rg <b@x>\r\n"),
+        "{text}"
+    );
 }

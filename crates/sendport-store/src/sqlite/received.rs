@@ -237,5 +237,6 @@ fn stored_message(row: &Columns<'_, '_>) -> Result<StoredMessage, ColumnError> {
         returns: row.optional_word("DsnReturn")?,
         recipient_dsn: recipient_dsn(row.optional_text("RecipientDsn")?.as_deref())?,
         from_allowed: row.flag("FromAllowed")?,
+        intake: row.text("Intake")?,
     })
 }

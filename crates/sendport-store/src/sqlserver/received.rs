@@ -135,5 +135,6 @@ fn stored_message(f: &mut Fields<'_>) -> Result<StoredMessage, ColumnError> {
         returns: f.maybe_word()?,
         recipient_dsn: recipient_dsn(f.maybe_text()?.as_deref())?,
         from_allowed: f.get()?,
+        intake: f.text()?,
     })
 }
