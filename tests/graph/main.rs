@@ -49,7 +49,7 @@ impl Cloud {
     /// The section of the relay `m365`, with these settings more.
     fn section(&self, more: &str) -> String {
         format!(
-            "[relay.m365]\nkind = 'graph'\nmailbox = '{MAILBOX}'\nendpoint = '{}'\nmessage_rate = '10000/min'\n{more}\n\
+            "[relay.m365]\nkind = 'graph'\nmailbox = '{MAILBOX}'\nendpoint = '{}'\nmessage_rate = '100000/min'\n{more}\n\
              [relay.m365.auth.oauth2]\nsource = 'client_credentials'\ntoken_endpoint = '{}'\nclient_id = '{CLIENT_ID}'\n\
              client_secret = '{CLIENT_SECRET}'\n",
             self.graph.url, self.tokens.url
