@@ -180,3 +180,26 @@ fn text_of(headers: &HeaderMap, name: &str) -> Option<String> {
     let value = headers.get(name)?.to_str().ok()?;
     Some(value.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_request_without_an_answer_is_in_doubt() {
+        let exchange = |progress| unanswered(Reply::absent(Command::Post, "lost"), progress);
+        assert!(matches!(
+            exchange(Progress::NotBegun),
+            Exchange::NotBegun(_)
+        ));
+        assert!(matches!(
+            exchange(Progress::Incomplete),
+            Exchange::Incomplete(_)
+        ));
+        assert!(matches!(exchange(Progress::Refused), Exchange::Refused));
+        assert!(matches!(
+            exchange(Progress::HandedOver),
+            Exchange::Unanswered(_)
+        ));
+    }
+}
