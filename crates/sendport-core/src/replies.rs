@@ -3,15 +3,19 @@
 //! The retry policy, the circuits and the database (`ReplyExplanation`) use it. The table is
 //! `config/replies.toml`, compiled in; the entries of an administrator's file come before it.
 
-use std::sync::OnceLock;
+mod pattern;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use regex::bytes::{Regex, RegexBuilder};
 use serde::Deserialize;
 
-use crate::domain::{Command, EnhancedStatusCode, Fault, Limit, LocalCause, Reply};
+use crate::domain::{BounceClass, Fault, Limit, LocalCause, Reply};
+
+pub use pattern::PatternError;
+use pattern::{Pattern, TextPattern, digits_of, known_commands, three};
 
 const TABLE: &str = include_str!("../../../config/replies.toml");
+const BOUNCES: &str = include_str!("../../../config/bounces.toml");
 
 /// One entry: a pattern and what it means.
 #[derive(Debug, Clone)]
@@ -26,6 +30,8 @@ pub struct Entry {
     pub advice: String,
     /// The limit that was exceeded, where the reply means "slower".
     pub limit: Option<Limit>,
+    /// The class of a bounce; every entry of the table of bounces has one.
+    pub class: Option<BounceClass>,
     pattern: Pattern,
 }
 
@@ -64,32 +70,6 @@ pub enum TableError {
     },
 }
 
-/// What is wrong with an entry.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum PatternError {
-    /// Neither the entry nor an earlier one of its key has this field.
-    #[error("expected {0}, or an entry further up of the same key that has one; found none")]
-    Missing(&'static str),
-    /// Nothing restricts it.
-    #[error("it would fit every reply; give a command, code, enhanced, text or local")]
-    MatchesEverything,
-    /// An unknown word in `command`.
-    #[error("'{0}' is no command of a session")]
-    UnknownCommand(String),
-    /// A part of `code` or `enhanced`.
-    #[error("'{0}' is neither a number nor x")]
-    NotANumber(String),
-    /// `code` or `enhanced` with fewer or more parts.
-    #[error("3 parts expected, {0} found")]
-    NotThreeParts(usize),
-    /// `text` is no regular expression.
-    #[error(transparent)]
-    Text(#[from] regex::Error),
-}
-
-/// Bytes of a reply's text that are compared: its beginning says what it is about.
-const COMPARED: usize = 2048;
-
 /// The table. Its expressions are compiled at their first use.
 #[derive(Debug, Clone)]
 pub struct ReplyTable {
@@ -106,6 +86,16 @@ impl ReplyTable {
     #[expect(clippy::expect_used, reason = "compiled in, and parsed by a test")]
     pub fn built_in() -> Self {
         Self::read(TABLE, &[]).expect("config/replies.toml is valid")
+    }
+
+    /// The table of bounces that is compiled in, `config/bounces.toml`: what the servers behind the
+    /// relay say in their reports, and the class of the bounce.
+    ///
+    /// # Panics
+    /// Never in a program that passed its tests: the table is part of it.
+    #[expect(clippy::expect_used, reason = "compiled in, and parsed by a test")]
+    pub fn of_bounces() -> Self {
+        Self::read(BOUNCES, &[]).expect("config/bounces.toml is valid")
     }
 
     /// Reads a table.
@@ -221,107 +211,9 @@ struct EntryFile {
     own: bool,
     fault: Option<Fault>,
     limit: Option<Limit>,
+    class: Option<BounceClass>,
     cause: Option<String>,
     advice: Option<String>,
-}
-
-#[derive(Debug, Clone)]
-struct Pattern {
-    own: bool,
-    commands: Vec<String>,
-    code: Option<[Option<u16>; 3]>,
-    enhanced: Option<[Option<u16>; 3]>,
-    text: Option<TextPattern>,
-    local: Option<LocalCause>,
-}
-
-/// A regular expression over the text of a reply. It is compiled at its first use: most of a
-/// table is never used, and each compiled expression takes memory.
-#[derive(Debug, Clone)]
-struct TextPattern {
-    source: String,
-    compiled: OnceLock<Result<Regex, regex::Error>>,
-}
-
-impl TextPattern {
-    fn new(source: String) -> Self {
-        Self {
-            source,
-            compiled: OnceLock::new(),
-        }
-    }
-
-    fn compiled(&self) -> Result<&Regex, &regex::Error> {
-        let compiled = self.compiled.get_or_init(|| expression(&self.source));
-        compiled.as_ref()
-    }
-
-    fn is_match(&self, text: &str) -> bool {
-        let compared = &text.as_bytes()[..text.len().min(COMPARED)];
-        self.compiled().is_ok_and(|it| it.is_match(compared))
-    }
-}
-
-/// ASCII only: `\b` with Unicode is a thousand times slower. A message may be refused for ten
-/// thousand recipients, and each refusal is explained.
-fn expression(source: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(source)
-        .case_insensitive(true)
-        .unicode(false)
-        .build()
-}
-
-impl Pattern {
-    fn fits(&self, reply: &Reply) -> bool {
-        !self.own
-            && self.local.is_none_or(|local| reply.local == Some(local))
-            && self.fits_command(reply.command)
-            && self
-                .code
-                .is_none_or(|code| fits_digits(code, digits(reply.code)))
-            && self.enhanced.is_none_or(|wanted| {
-                reply
-                    .enhanced
-                    .is_some_and(|found| fits_digits(wanted, numbers(found)))
-            })
-            && self
-                .text
-                .as_ref()
-                .is_none_or(|text| text.is_match(&reply.text))
-    }
-
-    /// The same pattern, unless it would fit every reply.
-    fn restricted(self) -> Result<Self, PatternError> {
-        let is_restricted = self.own
-            || !self.commands.is_empty()
-            || self.code.is_some()
-            || self.enhanced.is_some()
-            || self.text.is_some()
-            || self.local.is_some();
-        match is_restricted {
-            true => Ok(self),
-            false => Err(PatternError::MatchesEverything),
-        }
-    }
-
-    fn fits_command(&self, command: Command) -> bool {
-        self.commands.is_empty() || self.commands.iter().any(|c| c == command.as_str())
-    }
-}
-
-fn fits_digits(wanted: [Option<u16>; 3], found: [u16; 3]) -> bool {
-    wanted
-        .iter()
-        .zip(found)
-        .all(|(wanted, found)| wanted.is_none_or(|wanted| wanted == found))
-}
-
-fn digits(code: u16) -> [u16; 3] {
-    [code / 100, code / 10 % 10, code % 10]
-}
-
-fn numbers(code: EnhancedStatusCode) -> [u16; 3] {
-    [code.class.into(), code.subject, code.detail]
 }
 
 fn compile(file: EntryFile, model: Option<&Entry>) -> Result<Entry, TableError> {
@@ -330,7 +222,9 @@ fn compile(file: EntryFile, model: Option<&Entry>) -> Result<Entry, TableError> 
 }
 
 fn complete(file: EntryFile, model: Option<&Entry>) -> Result<Entry, PatternError> {
-    let fault = file.fault.or(model.map(|it| it.fault));
+    let class = file.class.or(model.and_then(|it| it.class));
+    let of_class = class.map(BounceClass::fault);
+    let fault = file.fault.or(model.map(|it| it.fault)).or(of_class);
     let cause = file.cause.or_else(|| model.map(|it| it.cause.clone()));
     let advice = file.advice.or_else(|| model.map(|it| it.advice.clone()));
     let enhanced = file.enhanced.map(|it| three(it.split('.')));
@@ -347,46 +241,10 @@ fn complete(file: EntryFile, model: Option<&Entry>) -> Result<Entry, PatternErro
         cause: cause.ok_or(PatternError::Missing("a cause"))?,
         advice: advice.ok_or(PatternError::Missing("an advice"))?,
         limit: file.limit,
+        class,
         pattern: pattern.restricted()?,
         key: file.key,
     })
-}
-
-fn known_commands(words: Vec<String>) -> Result<Vec<String>, PatternError> {
-    let known = |word: &String| COMMANDS.iter().any(|command| command.as_str() == word);
-    match words.iter().find(|word| !known(word)) {
-        Some(unknown) => Err(PatternError::UnknownCommand(unknown.clone())),
-        None => Ok(words),
-    }
-}
-
-const COMMANDS: [Command; 10] = [
-    Command::Connect,
-    Command::Greeting,
-    Command::Ehlo,
-    Command::StartTls,
-    Command::Auth,
-    Command::Mail,
-    Command::Rcpt,
-    Command::Data,
-    Command::EndOfData,
-    Command::Post,
-];
-
-fn digits_of(code: &str) -> Result<[Option<u16>; 3], PatternError> {
-    three(code.split("").filter(|digit| !digit.is_empty()))
-}
-
-fn three<'a>(parts: impl Iterator<Item = &'a str>) -> Result<[Option<u16>; 3], PatternError> {
-    let parse = |part: &str| match part {
-        "x" => Ok(None),
-        number => match number.parse() {
-            Ok(number) => Ok(Some(number)),
-            Err(_) => Err(PatternError::NotANumber(number.to_owned())),
-        },
-    };
-    let parts: Vec<_> = parts.map(parse).collect::<Result<_, _>>()?;
-    <[_; 3]>::try_from(parts).map_err(|parts| PatternError::NotThreeParts(parts.len()))
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod domain_name;
 mod domain_rule;
 mod dsn;
 mod envelope;
+mod feedback;
 mod instance;
 mod name;
 mod network;
@@ -55,6 +56,7 @@ pub use domain_name::{address_literal, domain_to_ascii, domain_to_unicode, is_in
 pub use domain_rule::{DomainRule, DomainRuleError};
 pub use dsn::{DsnRequest, DsnReturn, Notify, NotifyOn, ReportAction};
 pub use envelope::{Envelope, ForwardPath, Message, ReversePath, ReversePathError};
+pub use feedback::{BounceClass, ReportedOutcome};
 pub use instance::{
     InDoubt, InstanceCondition, InstanceId, InstanceInfo, Membership, RelayCondition, RelayState,
     SendPortInfo,

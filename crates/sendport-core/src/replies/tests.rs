@@ -1,6 +1,8 @@
 //! The table finds the right entry, and refuses a malformed table.
 
+use super::pattern::COMMANDS;
 use super::*;
+use crate::domain::{Command, EnhancedStatusCode};
 
 fn key(command: Command, code: u16, enhanced: &str, text: &str) -> String {
     let enhanced = enhanced.parse().ok();
@@ -342,4 +344,37 @@ fn a_text_is_compared_as_ascii_and_up_to_2048_bytes() {
     let ends_at = |bytes: usize| "\u{e4}".repeat((bytes - 6) / 2) + ", POST";
     assert!(says(&ends_at(2048)));
     assert!(!says(&ends_at(2050)));
+}
+
+#[test]
+fn every_entry_of_the_table_of_bounces_has_a_class_and_compiles() {
+    let table = ReplyTable::of_bounces()
+        .checked()
+        .expect("valid expressions");
+    for entry in table.entries() {
+        assert!(entry.class.is_some(), "{}", entry.key);
+    }
+}
+
+/// The database explains both by the same column.
+#[test]
+fn the_tables_of_replies_and_of_bounces_share_no_key() {
+    let replies = ReplyTable::built_in();
+    for entry in ReplyTable::of_bounces().explanations() {
+        assert!(replies.by_key(&entry.key).is_none(), "{}", entry.key);
+    }
+}
+
+#[test]
+fn the_text_of_a_bounce_decides_before_its_code() {
+    let table = ReplyTable::of_bounces();
+    let class = |status: &str, text: &str| {
+        let status = status.parse().ok();
+        let reply = Reply::new(Command::Rcpt, 550, status, text);
+        table.explain(&reply).and_then(|entry| entry.class)
+    };
+    assert_eq!(class("5.7.1", "mailbox full"), Some(BounceClass::Quota));
+    assert_eq!(class("5.7.1", "something"), Some(BounceClass::Policy));
+    assert_eq!(class("5.1.1", "something"), Some(BounceClass::Hard));
+    assert_eq!(class("", "something"), Some(BounceClass::Policy));
 }
