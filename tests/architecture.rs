@@ -57,11 +57,15 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     (
         "mail_parser",
         &[
+            "sendport-feedback/header.rs",
+            "sendport-feedback/lib.rs",
+            "sendport-feedback/parts.rs",
             "sendport-intake/content/header.rs",
             "sendport-message/header_recipients.rs",
             "sendport-message/received",
         ],
     ),
+    ("data_encoding", &["sendport-feedback/token.rs"]),
     ("mail_auth", &["sendport-dkim"]),
     ("lettre", &["sendport-message/mime"]),
     ("html2text", &["sendport-message/mime"]),
