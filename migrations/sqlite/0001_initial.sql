@@ -376,6 +376,59 @@ CREATE TABLE DeliveryReport (
 CREATE INDEX IX_DeliveryReport_ReportedAt ON DeliveryReport (SendPort, ReportedAt, ReportAlertId);
 CREATE INDEX IX_DeliveryReport_ReportAlertId ON DeliveryReport (ReportAlertId) WHERE ReportAlertId IS NOT NULL;
 
+-- Reports of other mail systems that the service read: one row per message.
+CREATE TABLE Feedback (
+    FeedbackId      INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- Identifies the report in its source.
+    FeedbackKey     TEXT NOT NULL,
+    Source          TEXT NOT NULL,
+    Kind            TEXT NOT NULL,
+    ReceivedAt      TEXT NOT NULL,
+    FromAddress     TEXT,
+    Subject         TEXT,
+    MessageId       TEXT,
+    SizeBytes       INTEGER NOT NULL,
+    -- The alert that it proves to be about; NULL: none, for this reason.
+    AlertId         INTEGER REFERENCES Alert (AlertId) ON DELETE CASCADE,
+    UnmatchedReason TEXT,
+    -- What it says of recipients that it is not recorded of.
+    Summary         TEXT,
+    CONSTRAINT UQ_Feedback_FeedbackKey UNIQUE (FeedbackKey),
+    CONSTRAINT CK_Feedback_Kind CHECK (Kind IN ('delivery-status', 'disposition', 'complaint', 'auto-reply', 'other')),
+    CONSTRAINT CK_Feedback_UnmatchedReason CHECK ((AlertId IS NULL) = (UnmatchedReason IS NOT NULL))
+) STRICT;
+
+CREATE INDEX IX_Feedback_AlertId ON Feedback (AlertId) WHERE AlertId IS NOT NULL;
+
+-- What such a report says of a recipient: one row per report and recipient.
+CREATE TABLE RecipientFeedback (
+    RecipientFeedbackId INTEGER PRIMARY KEY AUTOINCREMENT,
+    FeedbackId          INTEGER NOT NULL REFERENCES Feedback (FeedbackId) ON DELETE CASCADE,
+    AlertId             INTEGER NOT NULL,
+    Ordinal             INTEGER NOT NULL,
+    -- The transaction that it is about.
+    AttemptId           INTEGER NOT NULL,
+    Outcome             TEXT NOT NULL,
+    -- The view Delivery shows it: none of this recipient is about a later transaction, or says more.
+    IsCurrent           INTEGER NOT NULL,
+    -- As the report says.
+    ReportedAt          TEXT NOT NULL,
+    ReportedBy          TEXT,
+    ReportedAddress     TEXT,
+    ReplyCode           INTEGER,
+    EnhancedStatusCode  TEXT,
+    ReplyText           TEXT,
+    BounceClass         TEXT,
+    ExplanationKey      TEXT,
+    CONSTRAINT CK_RecipientFeedback_Outcome CHECK (Outcome IN ('delayed', 'relayed-on', 'delivered', 'read', 'expired',
+        'bounced')),
+    CONSTRAINT CK_RecipientFeedback_BounceClass CHECK (BounceClass IN ('hard', 'soft', 'blocked', 'quota', 'policy',
+        'spam'))
+) STRICT;
+
+CREATE INDEX IX_RecipientFeedback_Recipient ON RecipientFeedback (AlertId, Ordinal, IsCurrent);
+CREATE INDEX IX_RecipientFeedback_FeedbackId ON RecipientFeedback (FeedbackId);
+
 -- Submitted messages, byte for byte, where the configuration asks for copies. No foreign key to the alert: a copy
 -- outlives it, and the service never deletes one.
 CREATE TABLE AuditCopy (
@@ -794,7 +847,11 @@ SELECT a.AlertId, a.PublicId, a.Reference, a.Source, a.AlertName, a.Severity, a.
        (SELECT count(*) FROM Recipient r WHERE r.AlertId = a.AlertId AND r.Status = 'relayed') AS RelayedCount,
        (SELECT count(*) FROM Recipient r WHERE r.AlertId = a.AlertId AND r.Status IN ('queued', 'delayed')) AS WaitingCount,
        (SELECT count(*) FROM Recipient r WHERE r.AlertId = a.AlertId AND r.Status IN ('failed', 'expired')) AS FailedCount,
-       s.FinalAt, s.BodyPurgedAt, a.CreatedAt, a.CreatedBy, s.Origin
+       s.FinalAt, s.BodyPurgedAt, a.CreatedAt, a.CreatedBy, s.Origin,
+       (SELECT count(*) FROM RecipientFeedback f
+        WHERE f.AlertId = a.AlertId AND f.IsCurrent = 1 AND f.Outcome IN ('delivered', 'read')) AS DeliveredCount,
+       (SELECT count(*) FROM RecipientFeedback f
+        WHERE f.AlertId = a.AlertId AND f.IsCurrent = 1 AND f.Outcome IN ('bounced', 'expired')) AS BouncedCount
 FROM Alert a
 JOIN AlertState s ON s.AlertId = a.AlertId;
 
@@ -807,11 +864,16 @@ SELECT r.AlertId, a.PublicId, a.Reference, a.SendPort, r.Ordinal, r.Kind, r.Addr
        r.Relay, r.Command, r.ReplyCode, r.EnhancedStatusCode, r.ReplyText,
        e.Fault, e.Cause, e.Advice, r.Remark, a.Subject, a.CreatedAt, a.CreatedBy,
        t.MessageId, t.Protection, t.SignedBy, t.SignatureAlgorithm, t.EncryptedTo, t.EncryptionAlgorithm,
-       t.HeaderProtection
+       t.HeaderProtection,
+       f.Outcome AS ReportedOutcome, f.ReportedAt, f.ReportedBy, f.BounceClass AS ReportedClass,
+       f.ReplyCode AS ReportedReplyCode, f.EnhancedStatusCode AS ReportedEnhancedStatusCode,
+       f.ReplyText AS ReportedText, g.Cause AS ReportedCause, g.Advice AS ReportedAdvice
 FROM Recipient r
 JOIN Alert a ON a.AlertId = r.AlertId
 JOIN AlertState s ON s.AlertId = r.AlertId
 LEFT JOIN ReplyExplanation e ON e.ExplanationKey = r.ExplanationKey
+LEFT JOIN RecipientFeedback f ON f.AlertId = r.AlertId AND f.Ordinal = r.Ordinal AND f.IsCurrent = 1
+LEFT JOIN ReplyExplanation g ON g.ExplanationKey = f.ExplanationKey
 LEFT JOIN Attempt t ON t.AttemptId = (SELECT max(x.AttemptId)
                                       FROM Attempt x
                                       -- CROSS JOIN keeps the order: the attempts of the alert first.

@@ -343,6 +343,66 @@ CREATE INDEX IX_DeliveryReport_ReportedAt ON sendport.DeliveryReport (SendPort, 
 CREATE INDEX IX_DeliveryReport_ReportAlertId ON sendport.DeliveryReport (ReportAlertId);
 GO
 
+-- Reports of other mail systems that the service read: one row per message.
+CREATE TABLE sendport.Feedback (
+    FeedbackId      bigint IDENTITY(1, 1) NOT NULL,
+    -- Identifies the report in its source.
+    FeedbackKey     nvarchar(200) COLLATE Latin1_General_BIN2 NOT NULL,
+    Source          nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,
+    Kind            nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL,
+    ReceivedAt      datetime2(3) NOT NULL,
+    FromAddress     nvarchar(400) NULL,
+    Subject         nvarchar(998) NULL,
+    MessageId       nvarchar(1000) NULL,
+    SizeBytes       bigint NOT NULL,
+    -- The alert that it proves to be about; NULL: none, for this reason.
+    AlertId         bigint NULL,
+    UnmatchedReason nvarchar(1000) NULL,
+    -- What it says of recipients that it is not recorded of.
+    Summary         nvarchar(1000) NULL,
+    CONSTRAINT PK_Feedback PRIMARY KEY (FeedbackId),
+    CONSTRAINT UQ_Feedback_FeedbackKey UNIQUE (FeedbackKey),
+    CONSTRAINT FK_Feedback_AlertRow FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE,
+    CONSTRAINT CK_Feedback_Kind CHECK (Kind IN (N'delivery-status', N'disposition', N'complaint', N'auto-reply', N'other')),
+    CONSTRAINT CK_Feedback_UnmatchedReason CHECK (AlertId IS NULL AND UnmatchedReason IS NOT NULL
+        OR AlertId IS NOT NULL AND UnmatchedReason IS NULL)
+);
+GO
+CREATE INDEX IX_Feedback_AlertId ON sendport.Feedback (AlertId);
+GO
+
+-- What such a report says of a recipient: one row per report and recipient.
+CREATE TABLE sendport.RecipientFeedback (
+    RecipientFeedbackId bigint IDENTITY(1, 1) NOT NULL,
+    FeedbackId          bigint NOT NULL,
+    AlertId             bigint NOT NULL,
+    Ordinal             int NOT NULL,
+    -- The transaction that it is about.
+    AttemptId           bigint NOT NULL,
+    Outcome             nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL,
+    -- The view Delivery shows it: none of this recipient is about a later transaction, or says more.
+    IsCurrent           bit NOT NULL,
+    -- As the report says.
+    ReportedAt          datetime2(3) NOT NULL,
+    ReportedBy          nvarchar(400) NULL,
+    ReportedAddress     nvarchar(400) NULL,
+    ReplyCode           int NULL,
+    EnhancedStatusCode  nvarchar(16) NULL,
+    ReplyText           nvarchar(2000) NULL,
+    BounceClass         nvarchar(16) COLLATE Latin1_General_BIN2 NULL,
+    ExplanationKey      nvarchar(64) COLLATE Latin1_General_BIN2 NULL,
+    CONSTRAINT PK_RecipientFeedback PRIMARY KEY (RecipientFeedbackId),
+    CONSTRAINT FK_RecipientFeedback_Feedback FOREIGN KEY (FeedbackId) REFERENCES sendport.Feedback (FeedbackId) ON DELETE CASCADE,
+    CONSTRAINT CK_RecipientFeedback_Outcome CHECK (Outcome IN (N'delayed', N'relayed-on', N'delivered', N'read', N'expired',
+        N'bounced')),
+    CONSTRAINT CK_RecipientFeedback_BounceClass CHECK (BounceClass IN (N'hard', N'soft', N'blocked', N'quota', N'policy',
+        N'spam'))
+);
+GO
+CREATE INDEX IX_RecipientFeedback_Recipient ON sendport.RecipientFeedback (AlertId, Ordinal, IsCurrent) INCLUDE (Outcome);
+CREATE INDEX IX_RecipientFeedback_FeedbackId ON sendport.RecipientFeedback (FeedbackId);
+GO
+
 -- Submitted messages, byte for byte, where the configuration asks for copies. No foreign key to the alert: a copy
 -- outlives it, and the service never deletes one.
 CREATE TABLE sendport.AuditCopy (
@@ -873,7 +933,11 @@ SELECT a.AlertId, a.PublicId, a.Reference, a.Source, a.AlertName, a.Severity, a.
        (SELECT COUNT(*) FROM sendport.Recipient r WHERE r.AlertId = a.AlertId AND r.Status = N'relayed') AS RelayedCount,
        (SELECT COUNT(*) FROM sendport.Recipient r WHERE r.AlertId = a.AlertId AND r.Status IN (N'queued', N'delayed')) AS WaitingCount,
        (SELECT COUNT(*) FROM sendport.Recipient r WHERE r.AlertId = a.AlertId AND r.Status IN (N'failed', N'expired')) AS FailedCount,
-       a.FinalAt, a.BodyPurgedAt, a.CreatedAt, a.CreatedBy, a.Origin
+       a.FinalAt, a.BodyPurgedAt, a.CreatedAt, a.CreatedBy, a.Origin,
+       (SELECT COUNT(*) FROM sendport.RecipientFeedback f
+        WHERE f.AlertId = a.AlertId AND f.IsCurrent = 1 AND f.Outcome IN (N'delivered', N'read')) AS DeliveredCount,
+       (SELECT COUNT(*) FROM sendport.RecipientFeedback f
+        WHERE f.AlertId = a.AlertId AND f.IsCurrent = 1 AND f.Outcome IN (N'bounced', N'expired')) AS BouncedCount
 FROM sendport.AlertRow a;
 GO
 -- One row per recipient: status, the relay's reply, cause and advice; and the protection of the message in the
@@ -885,10 +949,15 @@ SELECT r.AlertId, a.PublicId, a.Reference, a.SendPort, r.Ordinal, r.Kind, r.Addr
        r.Relay, r.Command, r.ReplyCode, r.EnhancedStatusCode, r.ReplyText,
        e.Fault, e.Cause, e.Advice, r.Remark, a.Subject, a.CreatedAt, a.CreatedBy,
        t.MessageId, t.Protection, t.SignedBy, t.SignatureAlgorithm, t.EncryptedTo, t.EncryptionAlgorithm,
-       t.HeaderProtection
+       t.HeaderProtection,
+       f.Outcome AS ReportedOutcome, f.ReportedAt, f.ReportedBy, f.BounceClass AS ReportedClass,
+       f.ReplyCode AS ReportedReplyCode, f.EnhancedStatusCode AS ReportedEnhancedStatusCode,
+       f.ReplyText AS ReportedText, g.Cause AS ReportedCause, g.Advice AS ReportedAdvice
 FROM sendport.Recipient r
 JOIN sendport.AlertRow a ON a.AlertId = r.AlertId
 LEFT JOIN sendport.ReplyExplanation e ON e.ExplanationKey = r.ExplanationKey
+LEFT JOIN sendport.RecipientFeedback f ON f.AlertId = r.AlertId AND f.Ordinal = r.Ordinal AND f.IsCurrent = 1
+LEFT JOIN sendport.ReplyExplanation g ON g.ExplanationKey = f.ExplanationKey
 LEFT JOIN sendport.Attempt t ON t.AttemptId = (SELECT MAX(x.AttemptId)
                                                FROM sendport.Attempt x
                                                JOIN sendport.AttemptReply p ON p.AttemptId = x.AttemptId
@@ -1642,7 +1711,9 @@ CREATE FUNCTION sendport.MyAlerts (@AlertId bigint, @Reference nvarchar(200)) RE
     BodyPurgedAt   datetime2(3) NULL,
     CreatedAt      datetime2(3) NOT NULL,
     CreatedBy      nvarchar(128) NOT NULL,
-    Origin         nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL) AS
+    Origin         nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL,
+    DeliveredCount int NOT NULL,
+    BouncedCount   int NOT NULL) AS
 BEGIN
     IF @AlertId IS NOT NULL
         INSERT INTO @own SELECT * FROM sendport.OwnAlertStatus WHERE AlertId = @AlertId;
@@ -1685,7 +1756,16 @@ CREATE FUNCTION sendport.MyDeliveries (@AlertId bigint, @Reference nvarchar(200)
     SignatureAlgorithm  nvarchar(64) NULL,
     EncryptedTo         nvarchar(max) NULL,
     EncryptionAlgorithm nvarchar(64) NULL,
-    HeaderProtection    nvarchar(64) NULL) AS
+    HeaderProtection    nvarchar(64) NULL,
+    ReportedOutcome     nvarchar(16) COLLATE Latin1_General_BIN2 NULL,
+    ReportedAt          datetime2(3) NULL,
+    ReportedBy          nvarchar(400) NULL,
+    ReportedClass       nvarchar(16) COLLATE Latin1_General_BIN2 NULL,
+    ReportedReplyCode   int NULL,
+    ReportedEnhancedStatusCode nvarchar(16) NULL,
+    ReportedText        nvarchar(2000) NULL,
+    ReportedCause       nvarchar(max) NULL,
+    ReportedAdvice      nvarchar(max) NULL) AS
 BEGIN
     IF @AlertId IS NOT NULL
         INSERT INTO @own SELECT * FROM sendport.OwnDelivery WHERE AlertId = @AlertId;
@@ -3056,6 +3136,18 @@ BEGIN
             DELETE TOP (1000) FROM sendport.DeliveryReport WHERE AlertId IN (SELECT i.AlertId FROM @ids i);
             SET @rows = @@ROWCOUNT;
         END;
+        SET @rows = 1000;
+        WHILE @rows = 1000
+        BEGIN
+            DELETE TOP (1000) FROM sendport.RecipientFeedback WHERE AlertId IN (SELECT i.AlertId FROM @ids i);
+            SET @rows = @@ROWCOUNT;
+        END;
+        SET @rows = 1000;
+        WHILE @rows = 1000
+        BEGIN
+            DELETE TOP (1000) FROM sendport.Feedback WHERE AlertId IN (SELECT i.AlertId FROM @ids i);
+            SET @rows = @@ROWCOUNT;
+        END;
         DELETE FROM sendport.DatabaseMailItem WHERE AlertId IN (SELECT i.AlertId FROM @ids i);
         DELETE FROM @days;
         BEGIN TRANSACTION;
@@ -3238,6 +3330,8 @@ GRANT SELECT ON sendport.DatabaseMailItem TO sendport_reader;
 GRANT SELECT ON sendport.Delivery TO sendport_reader;
 GRANT SELECT ON sendport.DeliveryReport TO sendport_reader;
 GRANT SELECT ON sendport.EarlierRequest TO sendport_reader;
+GRANT SELECT ON sendport.Feedback TO sendport_reader;
+GRANT SELECT ON sendport.RecipientFeedback TO sendport_reader;
 GRANT SELECT ON sendport.Environment TO sendport_reader;
 GRANT SELECT ON sendport.EventLog TO sendport_reader;
 GRANT SELECT ON sendport.ExpiringCertificate TO sendport_reader;
@@ -3301,6 +3395,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.DailyCount TO sendport_service;
 GRANT SELECT, DELETE ON sendport.DatabaseMailItem TO sendport_service;
 GRANT SELECT ON sendport.Delivery TO sendport_service;
 GRANT SELECT, INSERT, DELETE ON sendport.DeliveryReport TO sendport_service;
+GRANT SELECT, INSERT, DELETE ON sendport.Feedback TO sendport_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RecipientFeedback TO sendport_service;
 GRANT SELECT, INSERT, UPDATE ON sendport.Environment TO sendport_service;
 GRANT SELECT, INSERT, DELETE ON sendport.EarlierRequest TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.EventLog TO sendport_service;
@@ -3429,6 +3525,8 @@ DENY SELECT, INSERT, UPDATE, DELETE ON sendport.DailyCount TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.DatabaseMailItem TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Delivery TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.DeliveryReport TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Feedback TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RecipientFeedback TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Environment TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.EarlierRequest TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.EventLog TO sendport_writer;

@@ -20,6 +20,7 @@ mod environment;
 mod expiry;
 mod explanation;
 mod facts;
+mod feedback;
 mod files;
 mod fixture;
 mod harness;
@@ -396,6 +397,19 @@ macro_rules! scenarios {
                 a_copied_database_reports_nothing_of_before;
                 one_of_many_instances_inserts_a_report;
                 what_was_reported_is_purged_with_its_alert;
+            }
+            feedback {
+                a_bounce_is_shown_at_its_recipient_and_changes_no_status;
+                a_report_is_recorded_once;
+                the_report_that_says_most_is_shown;
+                a_report_of_an_earlier_transaction_replaces_none_of_a_later_one;
+                a_report_without_proof_changes_nothing;
+                a_report_of_an_unknown_transaction_is_asked_for_again;
+                the_original_message_in_a_mailbox_of_the_service_is_a_proof;
+                a_report_touches_the_recipients_of_its_transaction_alone;
+                many_reports_of_one_recipient_are_not_recorded;
+                a_requeue_hides_what_was_reported_before;
+                what_was_reported_by_others_is_purged_with_its_alert;
             }
             digest {
                 each_failed_recipient_is_a_line;

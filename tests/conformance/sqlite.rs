@@ -45,6 +45,8 @@ const TIMES: &[(&str, &[&str])] = &[
     ("AuditCopy", &["CreatedAt"]),
     ("FailureNotification", &["NotifiedAt"]),
     ("DeliveryReport", &["ReportedAt"]),
+    ("Feedback", &["ReceivedAt"]),
+    ("RecipientFeedback", &["ReportedAt"]),
     (
         "OperatorRequest",
         &["CreatedFrom", "CreatedUntil", "RequestedAt", "CompletedAt"],

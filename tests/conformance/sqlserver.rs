@@ -50,6 +50,8 @@ const TIMES: &[(&str, &[&str])] = &[
     ("AuditCopy", &["CreatedAt"]),
     ("FailureNotification", &["NotifiedAt"]),
     ("DeliveryReport", &["ReportedAt"]),
+    ("Feedback", &["ReceivedAt"]),
+    ("RecipientFeedback", &["ReportedAt"]),
     (
         "OperatorRequest",
         &["CreatedFrom", "CreatedUntil", "RequestedAt", "CompletedAt"],

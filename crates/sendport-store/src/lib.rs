@@ -3,7 +3,7 @@
 //! [`AlertStore`] is the queue as the worker uses it, [`StoreAdmin`] serves `migrate`, `adopt` and `check`,
 //! [`OperatorQueries`] the other commands, [`AttachmentSource`] and [`FileStore`] the composition of messages, [`ReceivedMessages`]
 //! keeps those that come whole. [`Coordination`],
-//! [`OperatorRequests`], [`AuditStore`], [`DeliveryReports`] and [`FailureDigestStore`] hold what instances share beside
+//! [`OperatorRequests`], [`AuditStore`], [`DeliveryReports`], [`FeedbackStore`] and [`FailureDigestStore`] hold what instances share beside
 //! the queue,
 //! [`TemplateStore`] the templates, [`CertificateStore`] the recipients' certificates, [`RetentionStore`] deletes what is
 //! old, [`RollupStore`] counts what the monitoring views show. Two implementations,
@@ -20,6 +20,7 @@ pub mod delivery_reports;
 pub mod digest;
 mod error;
 mod expiry;
+pub mod feedback;
 mod lines;
 pub mod migration;
 pub mod operator_requests;
@@ -48,6 +49,7 @@ use certificates::CertificateStore;
 use coordination::Coordination;
 use delivery_reports::DeliveryReports;
 use digest::FailureDigestStore;
+use feedback::FeedbackStore;
 use operator_requests::{OperatorRequests, ResolveRequest};
 use purge_requests::PurgeRequests;
 use received::{ReceivedMessages, ReceivedSource};
@@ -335,6 +337,7 @@ pub trait Store:
     + ReceivedMessages
     + ReceivedSource
     + DeliveryReports
+    + FeedbackStore
     + FailureDigestStore
     + TemplateStore
     + CertificateStore
@@ -358,6 +361,7 @@ impl<T> Store for T where
         + ReceivedMessages
         + ReceivedSource
         + DeliveryReports
+        + FeedbackStore
         + FailureDigestStore
         + TemplateStore
         + CertificateStore

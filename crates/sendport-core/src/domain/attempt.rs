@@ -21,6 +21,11 @@ impl AttemptKey {
     pub fn fresh() -> Self {
         Self(Uuid::now_v7())
     }
+
+    /// Its random half (RFC 9562 section 5.7): among the attempts of one alert it identifies the attempt.
+    pub fn random_half(self) -> u64 {
+        self.0.as_u64_pair().1
+    }
 }
 
 word_enum! {

@@ -56,7 +56,9 @@ pub use domain_name::{address_literal, domain_to_ascii, domain_to_unicode, is_in
 pub use domain_rule::{DomainRule, DomainRuleError};
 pub use dsn::{DsnRequest, DsnReturn, Notify, NotifyOn, ReportAction};
 pub use envelope::{Envelope, ForwardPath, Message, ReversePath, ReversePathError};
-pub use feedback::{BounceClass, ReportedOutcome};
+pub use feedback::{
+    BounceClass, Feedback, FeedbackKind, FeedbackProof, RecipientFeedback, ReportedOutcome,
+};
 pub use instance::{
     InDoubt, InstanceCondition, InstanceId, InstanceInfo, Membership, RelayCondition, RelayState,
     SendPortInfo,

@@ -18,6 +18,7 @@ mod delivery_reports;
 mod digest;
 mod error;
 mod expiry;
+mod feedback;
 mod insert_watch;
 mod instance;
 mod late_outcome;

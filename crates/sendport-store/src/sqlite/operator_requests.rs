@@ -60,6 +60,10 @@ const REQUEUE_NOTIFICATION: &str = "DELETE FROM FailureNotification WHERE AlertI
 pub(super) const REQUEUE_REPORTS: &str = "DELETE FROM DeliveryReport WHERE AlertId = ?1 AND Action = 'failed' \
     AND Ordinal IN (SELECT r.Ordinal FROM Recipient r WHERE r.AlertId = ?1 AND r.Status = 'queued')";
 
+/// What was reported of the earlier transactions.
+pub(super) const REQUEUE_FEEDBACK: &str = "UPDATE RecipientFeedback SET IsCurrent = 0 WHERE AlertId = ?1 AND IsCurrent = 1 \
+    AND Ordinal IN (SELECT r.Ordinal FROM Recipient r WHERE r.AlertId = ?1 AND r.Status = 'queued')";
+
 /// A cancel that is not done shows what it could not change so far.
 const CLOSE_REQUEST_COUNT: &str =
     "UPDATE OperatorRequest SET RefusedCount = ?2 WHERE RequestId = ?1 AND RefusedCount <> ?2";
@@ -433,6 +437,9 @@ impl Recorder<'_> {
             .execute([alert.0])?;
         self.tx
             .prepare_cached(REQUEUE_REPORTS)?
+            .execute([alert.0])?;
+        self.tx
+            .prepare_cached(REQUEUE_FEEDBACK)?
             .execute([alert.0])?;
         let values = params![alert.0, now, request.new_message_id, request.request_id.0];
         Ok(self

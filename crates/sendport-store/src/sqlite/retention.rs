@@ -32,6 +32,10 @@ pub(super) const PURGE_COUNTS: &str = "DELETE FROM DailyCount WHERE (Day, SendPo
     (SELECT d.Day, d.SendPort, d.Status FROM DailyCount d WHERE d.Day < ?1 LIMIT ?2)";
 
 /// With the rows of `FailureNotification` and `DeliveryReport`, and all that is still there.
+/// Reports whose recipients are gone.
+pub(super) const PURGE_ALERTS_REPORTS: &str = "DELETE FROM Feedback WHERE FeedbackId IN \
+    (SELECT f.FeedbackId FROM Feedback f WHERE f.AlertId = ?1 LIMIT ?2)";
+
 pub(super) const PURGE_ALERTS_ALERT: &str = "DELETE FROM Alert WHERE AlertId = ?1";
 
 /// The octets of a message that came whole.
@@ -208,6 +212,8 @@ struct ChildRows {
     replies: u32,
     attempts: u32,
     recipients: u32,
+    reports: u32,
+    feedback: u32,
 }
 
 impl ChildRows {
@@ -216,12 +222,20 @@ impl ChildRows {
             replies: MOST_CHILD_ROWS,
             attempts: MOST_CHILD_ROWS,
             recipients: MOST_CHILD_ROWS,
+            reports: MOST_CHILD_ROWS,
+            feedback: MOST_CHILD_ROWS,
         }
     }
 
     fn deleted(self) -> u64 {
-        let left = [self.replies, self.attempts, self.recipients];
-        3 * u64::from(MOST_CHILD_ROWS) - left.into_iter().map(u64::from).sum::<u64>()
+        let left = [
+            self.replies,
+            self.attempts,
+            self.recipients,
+            self.reports,
+            self.feedback,
+        ];
+        5 * u64::from(MOST_CHILD_ROWS) - left.into_iter().map(u64::from).sum::<u64>()
     }
 }
 
@@ -372,6 +386,8 @@ impl Purge<'_> {
         let delete = |statement, left: &mut u32| self.delete_some(statement, id, left);
         Ok(delete(sql!("purge_alerts_replies"), &mut left.replies)?
             && delete(sql!("purge_alerts_attempts"), &mut left.attempts)?
+            && delete(sql!("purge_alerts_feedback"), &mut left.feedback)?
+            && delete(PURGE_ALERTS_REPORTS, &mut left.reports)?
             && delete(sql!("purge_alerts_recipients"), &mut left.recipients)?)
     }
 

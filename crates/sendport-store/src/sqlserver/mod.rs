@@ -23,6 +23,7 @@ mod delivery_reports;
 mod digest;
 mod error;
 mod expiry;
+mod feedback;
 mod instance;
 #[cfg(all(unix, feature = "sqlserver-gssapi"))]
 mod kerberos;

@@ -7,11 +7,14 @@ SET LOCK_TIMEOUT 250;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 DECLARE @before datetime2(3) = DATEADD(second, -@P3, @now);
 DECLARE @alerts bigint = 0, @bodies bigint = 0, @rows bigint = 0, @bytes bigint = 0;
-DECLARE @found int, @attempts int = 0, @replies int = 0, @recipients int = 0, @earlier int = 0;
+DECLARE @found int, @attempts int = 0, @replies int = 0, @recipients int = 0, @earlier int = 0,
+        @feedback int = 0, @reports int = 0;
 DECLARE @candidates TABLE (AlertId bigint NOT NULL PRIMARY KEY, [Day] date NOT NULL);
 DECLARE @attempt TABLE (AttemptId bigint NOT NULL PRIMARY KEY);
 DECLARE @reply TABLE (AttemptId bigint NOT NULL, Ordinal int NOT NULL, PRIMARY KEY (AttemptId, Ordinal));
 DECLARE @recipient TABLE (AlertId bigint NOT NULL, Ordinal int NOT NULL, PRIMARY KEY (AlertId, Ordinal));
+DECLARE @reported TABLE (RecipientFeedbackId bigint NOT NULL PRIMARY KEY);
+DECLARE @report TABLE (FeedbackId bigint NOT NULL PRIMARY KEY);
 DECLARE @days TABLE ([Day] date NOT NULL PRIMARY KEY, Alerts int NOT NULL, Recipients int NOT NULL);
 BEGIN TRANSACTION;
 {lock_retention}
@@ -47,7 +50,29 @@ BEGIN
     JOIN sendport.Attempt t WITH (ROWLOCK, INDEX (PK_Attempt), FORCESEEK) ON t.AttemptId = x.AttemptId;
     SET @rows = @rows + @attempts;
 END;
-IF @replies < @P5 AND @attempts < @P5
+INSERT @reported
+SELECT TOP (@P5) f.RecipientFeedbackId
+FROM @candidates c
+JOIN sendport.RecipientFeedback f WITH (INDEX (IX_RecipientFeedback_Recipient), FORCESEEK) ON f.AlertId = c.AlertId;
+SET @feedback = @@ROWCOUNT;
+DELETE f
+FROM @reported x
+JOIN sendport.RecipientFeedback f WITH (ROWLOCK, INDEX (PK_RecipientFeedback), FORCESEEK)
+  ON f.RecipientFeedbackId = x.RecipientFeedbackId;
+SET @rows = @rows + @feedback;
+IF @feedback < @P5
+BEGIN
+    INSERT @report
+    SELECT TOP (@P5) f.FeedbackId
+    FROM @candidates c
+    JOIN sendport.Feedback f WITH (INDEX (IX_Feedback_AlertId), FORCESEEK) ON f.AlertId = c.AlertId;
+    SET @reports = @@ROWCOUNT;
+    DELETE f
+    FROM @report x
+    JOIN sendport.Feedback f WITH (ROWLOCK, INDEX (PK_Feedback), FORCESEEK) ON f.FeedbackId = x.FeedbackId;
+    SET @rows = @rows + @reports;
+END;
+IF @replies < @P5 AND @attempts < @P5 AND @feedback < @P5 AND @reports < @P5
 BEGIN
     INSERT @recipient
     SELECT TOP (@P5) r.AlertId, r.Ordinal

@@ -50,6 +50,13 @@ BEGIN
         JOIN sendport.DeliveryReport d WITH (INDEX (PK_DeliveryReport), FORCESEEK)
           ON d.AlertId = r.AlertId AND d.Ordinal = r.Ordinal
         WHERE r.Ordinal >= @from AND r.Ordinal < @from + 1000 AND r.Status = N'queued' AND d.Action = N'failed';
+        UPDATE f
+        SET IsCurrent = 0
+        FROM @taken t
+        JOIN sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK) ON r.AlertId = t.AlertId
+        JOIN sendport.RecipientFeedback f WITH (INDEX (IX_RecipientFeedback_Recipient), FORCESEEK)
+          ON f.AlertId = r.AlertId AND f.Ordinal = r.Ordinal AND f.IsCurrent = 1
+        WHERE r.Ordinal >= @from AND r.Ordinal < @from + 1000 AND r.Status = N'queued';
         SET @from = @from + 1000;
     END;
     -- A failure after this is reported again.
