@@ -12,6 +12,7 @@ mod demo;
 mod directory_import;
 mod dkim;
 mod dry_run;
+mod feedback;
 mod health_check;
 mod health_server;
 mod instance;

@@ -82,6 +82,7 @@ pub mod app;
 pub mod certificate_monitor;
 pub mod cli;
 pub mod config;
+pub mod feedback;
 pub mod import;
 pub mod ldap;
 pub mod observability;

@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sink", &[]),
     ("import", &[]),
     ("ldap", &["config"]),
+    ("feedback", &["config", "observability/metrics"]),
     ("probe", &["config"]),
     ("verify", &[]),
     (
@@ -27,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "app",
             "config",
+            "feedback",
             "import",
             "observability/log",
             "probe",

@@ -26,6 +26,7 @@ use sendport_store::Store;
 use super::auth_ledger::DatabaseAuthLedger;
 use super::database::{open_store, schema_problem};
 use super::dkim;
+use super::feedback::{return_path_keys, return_path_tokens};
 use super::protection::protector;
 use super::{AppError, SettingError, system_clock};
 use crate::config::{Config, section};
@@ -159,13 +160,16 @@ pub fn make_send_ports(
     config: &Config,
     crl_cache: &Arc<CrlCache>,
 ) -> Result<BTreeMap<String, SendPort>, AppError> {
+    let keys = return_path_keys(config)?;
     let make = |(name, port): (&String, &SendPortConfig)| {
+        let tokens = return_path_tokens(config, (name, port), keys.as_ref())?;
         let protector = protector(name, port, crl_cache)?;
         let dkim = dkim::keys(name, port)?;
         let mut port = SendPort::from_config(name, port)
             .map_err(|error| AppError::config_at(section("send_port", name), error))?;
         port.protector = protector;
         port.dkim = dkim;
+        port.return_path_tokens = tokens;
         Ok((name.clone(), port))
     };
     config.send_port.iter().map(make).collect()

@@ -34,6 +34,7 @@ use super::auth_ledger::DatabaseAuthLedger;
 use super::components::{
     make_relays, make_send_ports, open_audit_folders, reply_table, template_cache,
 };
+use super::feedback::FeedbackReaders;
 use super::health_server;
 use super::instance::{host_name, instance};
 use super::intake::Intakes;
@@ -100,6 +101,7 @@ impl Service {
             config.send_port.keys().map(String::as_str),
             config.relay.keys().map(String::as_str),
             config.intake.keys().map(String::as_str),
+            config.feedback.source.keys().map(String::as_str),
         );
         Ok(Self {
             templates: Arc::new(template_cache(&config, &store).await?),
@@ -179,6 +181,7 @@ impl Service {
         }
         let spool = Arc::new(self.gather(slots)?);
         self.running_transactions.journaled_in(&spool);
+        let readers = FeedbackReaders::start(&self.config, &self.store, &self.metrics, &stop)?;
         let folder = &self.config.service.state_folder;
         let _kept = self.certificate_monitor(&events_in).begin(folder);
         loop {
@@ -187,7 +190,10 @@ impl Service {
             health.instance_started(driver.guard.clone(), driver.spool.clone());
             let _ = events_in.send(started(&driver.instance));
             match driver.run(&mut events).await {
-                Ok(RunEnd::CleanStop) => return Ok(None),
+                Ok(RunEnd::CleanStop) => {
+                    readers.end(self.config.service.drain_timeout).await;
+                    return Ok(None);
+                }
                 Ok(RunEnd::ForcedStop) => return Ok(self.settle(&spool).await),
                 Ok(RunEnd::LeaseLoss) => {
                     self.obstacles.begin_anew("the lease was lost");
@@ -474,7 +480,9 @@ pub(super) fn explanations(replies: &ReplyTable) -> Vec<Explanation> {
         cause: entry.cause.clone(),
         advice: entry.advice.clone(),
     };
-    replies.explanations().map(explanation).collect()
+    let bounces = ReplyTable::of_bounces();
+    let entries = replies.explanations().chain(bounces.explanations());
+    entries.map(explanation).collect()
 }
 
 fn worker_settings(config: &ServiceConfig) -> WorkerSettings {

@@ -15,6 +15,7 @@ use sendport_smtp::settings::mx::MxRelay;
 use sendport_smtp::settings::relay::RelayConfig;
 use sendport_store::{FixedRoleMember, Store};
 
+use super::check_feedback::check_feedback;
 use super::check_intake::check_intakes;
 use super::config_file::find;
 use super::findings::Findings;
@@ -101,6 +102,7 @@ fn check_config(config: &Config, findings: &mut Findings) {
         );
     }
     check_intakes(config, is_fine, findings);
+    check_feedback(config, is_fine, findings);
     for (port, state) in app::window_states(config) {
         findings.ok(
             &format!("{}.delivery_window", section("send_port", &port)),

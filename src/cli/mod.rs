@@ -6,6 +6,7 @@ mod cert;
 mod cert_directory;
 mod cert_import;
 mod check;
+mod check_feedback;
 mod check_intake;
 mod config;
 mod config_file;

@@ -155,6 +155,7 @@ impl Config {
         for intake in self.intake.values_mut() {
             intake.files().into_iter().for_each(rebase);
         }
+        self.feedback.files().for_each(rebase);
         self.database.rebase(folder);
     }
 }

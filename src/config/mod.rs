@@ -11,6 +11,7 @@ mod check_mx;
 mod check_oauth2;
 mod check_tls;
 mod database;
+mod feedback;
 mod http;
 mod key_origin;
 mod load;
@@ -34,6 +35,7 @@ use serde::{Deserialize, Serialize};
 pub use database::{
     ConnectionSourceError, DatabaseAuth, DatabaseConfig, EntraToken, WindowsAccount, sqlite_file,
 };
+pub use feedback::{After, FeedbackConfig, FeedbackSource, KeySource, SourceKind};
 pub use http::{HttpConfig, Listen, ListenAddressError};
 pub use load::{ConfigError, DEFAULT_TOML, START_TOML, USUAL_FILES};
 pub use log::{LogConfig, LogFormat};
@@ -70,6 +72,8 @@ pub struct Config {
     pub templates: TemplatesConfig,
     /// `[replies]`
     pub replies: RepliesConfig,
+    /// `[feedback]`
+    pub feedback: FeedbackConfig,
     /// `[relay.<name>]`
     #[serde(default)]
     pub relay: BTreeMap<String, RelayConfig>,

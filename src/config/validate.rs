@@ -56,6 +56,7 @@ impl Config {
             }
         }
         self.check_intakes(&mut found);
+        self.check_feedback(&mut found);
         for problem in &mut found.0 {
             problem.key = self.variables.with_origin(&problem.key);
         }
@@ -98,6 +99,7 @@ impl Config {
         for (name, port) in &self.send_port {
             found.extend(port.warnings(&section("send_port", name)));
         }
+        self.feedback_warnings(&mut found);
         for name in self.relay.keys() {
             let is_route = |relay: &RelayConfig| {
                 let RelayConfig::Mx(mx) = relay else {

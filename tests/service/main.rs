@@ -38,6 +38,7 @@ mod another_environment_is_refused;
 mod audit_copies_equal_what_arrived;
 mod bad_alerts_fail_alone;
 mod biztalk_macros_are_replaced;
+mod bounces_come_back;
 mod cancelled_and_requeued_by_an_operator;
 mod certificates_are_kept_in_the_database;
 mod certificates_come_from_a_directory;

@@ -81,7 +81,8 @@ fn closed_port() -> SocketAddr {
 async fn every_outcome_is_counted_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let sink = sink(folder.path()).await;
-    let intake = "[intake.local]\nkind = \"smtp\"\nlisten = [\"127.0.0.1:0\"]\nsend_port = \"default\"\nallow_senders = [\"*\"]\n";
+    let intake = "[intake.local]\nkind = \"smtp\"\nlisten = [\"127.0.0.1:0\"]\nsend_port = \"default\"\nallow_senders = [\"*\"]\n\
+        [feedback.source.bounces]\nkind = \"folder\"\nfolder = \"bounces\"\n";
     let settings = send_port_over(&plain_relay(sink.local_addr())) + intake;
     let site = Site::watched(&settings);
     site.database().execute_batch(ALERTS).expect("insert");

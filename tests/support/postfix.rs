@@ -310,7 +310,12 @@ impl Postfix {
     }
 
     fn maildir(&self) -> PathBuf {
-        self.path("mail").join("all")
+        self.mailbox("all")
+    }
+
+    /// The Maildir that `virtual_mailbox_maps` names so.
+    pub(crate) fn mailbox(&self, name: &str) -> PathBuf {
+        self.path("mail").join(name)
     }
 
     fn path(&self, name: &str) -> PathBuf {

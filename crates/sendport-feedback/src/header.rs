@@ -36,10 +36,32 @@ impl<'a> Header<'a> {
 
     /// The value of the first field with this name as it is written, unfolded.
     pub(crate) fn text(&self, name: &str) -> Option<String> {
-        let field = self.field(name)?;
+        self.value_of(self.field(name)?)
+    }
+
+    fn value_of(&self, field: &mail_parser::Header<'a>) -> Option<String> {
         let range = field.offset_start as usize..field.offset_end as usize;
         let value = String::from_utf8_lossy(self.bytes.get(range)?);
         Some(value.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+
+    /// The values of each field with this name, as [`Self::text`].
+    pub(crate) fn texts(&self, name: &str) -> Vec<String> {
+        let fields = self.fields().iter();
+        let fields = fields.filter(|it| it.name.as_str().eq_ignore_ascii_case(name));
+        fields.filter_map(|it| self.value_of(it)).collect()
+    }
+
+    /// The first address of `From`, with its name, decoded (RFC 2047).
+    pub(crate) fn from(&self) -> Option<String> {
+        let field = self.field("From")?;
+        let mailbox = field.value.as_address().and_then(|it| it.first());
+        let decoded = mailbox.and_then(|it| match (&it.name, &it.address) {
+            (Some(name), Some(address)) => Some(format!("{name} <{address}>")),
+            (None, Some(address)) => Some(address.to_string()),
+            _ => None,
+        });
+        decoded.or_else(|| self.value_of(field))
     }
 
     /// Whether there is a field with this name.

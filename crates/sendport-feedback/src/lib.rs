@@ -13,6 +13,7 @@ mod complaint;
 mod delivery_status;
 mod diagnosis;
 mod disposition;
+mod envelope;
 mod header;
 mod original;
 mod parts;
@@ -48,6 +49,7 @@ pub fn read(message: &[u8], bounces: &ReplyTable) -> Report {
     report.is_truncated = is_truncated;
     report.date = header.date("Date");
     report.references = references(header);
+    envelope::read(header, &mut report);
     report
 }
 

@@ -57,6 +57,15 @@ pub struct Report {
     pub recipients: Vec<Reported>,
     /// The key of the table of bounces for an automatic answer; recipients have their own.
     pub explanation_key: Option<String>,
+    /// `From` of the report itself, decoded, in one line.
+    pub from: Option<String>,
+    /// `Subject` of the report itself, decoded, in one line.
+    pub subject: Option<String>,
+    /// `Message-ID` of the report itself, with its angle brackets.
+    pub own_id: Option<String>,
+    /// Each address that the report was sent to, as far as its header knows, at most 50: what the mail system wrote when it
+    /// delivered it (`Delivered-To`, `X-Original-To` and the like), then `To` and `Cc`.
+    pub sent_to: Vec<String>,
     /// `Date` of the report.
     pub date: Option<Timestamp>,
     /// The message is longer than [`crate::READ_BYTES`], and only its beginning was read.

@@ -19,7 +19,7 @@ use data_encoding::BASE32_NOPAD;
 use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
 use openssl::sign::Signer;
-use sendport_core::domain::{AlertId, AttemptKey, Timestamp, parse_mailbox};
+use sendport_core::domain::{AlertId, Timestamp, parse_mailbox};
 
 /// Bytes of the keyed hash that a token holds.
 const MAC: usize = 10;
@@ -44,19 +44,12 @@ const SHORTEST_KEY: usize = 32;
 pub struct Token {
     /// The alert.
     pub alert: AlertId,
-    /// The transaction: [`Token::attempt_of`] its key. Compare it with the attempts of the alert.
+    /// The transaction: the random half of its key, [`AttemptKey::random_half`](sendport_core::domain::AttemptKey::random_half).
     pub attempt: u64,
     /// The only recipient of it, where each has a transaction of its own.
     pub recipient: Option<u32>,
     /// Until when a report is proven.
     pub expires: Expiry,
-}
-
-impl Token {
-    /// The random half of an attempt's key (RFC 9562 section 5.7).
-    pub fn attempt_of(key: AttemptKey) -> u64 {
-        key.0.as_u64_pair().1
-    }
 }
 
 /// The last day, in UTC, on which a token is valid; up to the year 2149.

@@ -26,7 +26,7 @@ fn setup() -> Setup {
     let obstacles = Arc::new(Obstacles::new(clock.clone()));
     let dependencies = HealthDependencies {
         obstacles: obstacles.clone(),
-        metrics: Arc::new(Metrics::new(["default"], [], [])),
+        metrics: Arc::new(Metrics::new(["default"], [], [], [])),
         liveness: Arc::default(),
         registry: Arc::new(registry),
         rest: Duration::from_secs(1),

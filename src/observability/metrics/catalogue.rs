@@ -202,6 +202,11 @@ catalogue! {
         "Bytes of these messages.";
     INTAKE_SPOOL_REFUSED = "sendport_intake_spool_refused_total", Counter, ["intake"],
         "Messages of the spool that the database refused for good, or whose files were damaged: a person has to look at them.";
+
+    FEEDBACK_REPORTS = "sendport_feedback_reports_total", Counter, ["source", "kind", "result"],
+        "Reports that were read from a feedback source: matched to a transaction, unmatched, or unreadable.";
+    FEEDBACK_BOUNCES = "sendport_feedback_bounces_total", Counter, ["source", "class"],
+        "Recipients that matched reports say got no message, by the class of the bounce.";
 }
 
 #[cfg(test)]

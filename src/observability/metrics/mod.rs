@@ -6,6 +6,7 @@
 
 pub mod catalogue;
 mod family;
+mod feedback;
 mod intake;
 mod queue;
 mod relay;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use prometheus::{Registry, TextEncoder};
 
 use family::Maker;
+pub use feedback::FeedbackMetrics;
 pub use intake::IntakeMetrics;
 pub use queue::{Depth, QueueMetrics};
 pub use relay::RelayMetrics;
@@ -36,17 +38,20 @@ pub struct Metrics {
     pub service: ServiceMetrics,
     /// Of the queue, as the database has it.
     pub queue: QueueMetrics,
+    /// Of the reports of other mail systems.
+    pub feedback: Arc<FeedbackMetrics>,
     send_ports: BTreeMap<String, Arc<SendPortMetrics>>,
     relays: BTreeMap<String, Arc<RelayMetrics>>,
     intakes: BTreeMap<String, Arc<IntakeMetrics>>,
 }
 
 impl Metrics {
-    /// Everything at zero, for these send ports, relays and intakes.
+    /// Everything at zero, for these send ports, relays, intakes and sources of feedback.
     pub fn new<'n>(
         send_ports: impl IntoIterator<Item = &'n str>,
         relays: impl IntoIterator<Item = &'n str>,
         intakes: impl IntoIterator<Item = &'n str>,
+        sources: impl IntoIterator<Item = &'n str>,
     ) -> Self {
         let registry = Registry::new();
         let maker = Maker(&registry);
@@ -63,6 +68,7 @@ impl Metrics {
         let intakes = intakes.map(|name| (name.to_owned(), Arc::new(of_intakes.of(name))));
         Self {
             intakes: intakes.collect(),
+            feedback: Arc::new(FeedbackMetrics::new(&maker, sources)),
             queue: QueueMetrics::new(&maker, send_ports.keys().cloned().collect()),
             relays: relays.collect(),
             send_ports,

@@ -10,7 +10,7 @@ use super::catalogue::Kind;
 use super::*;
 
 fn metrics() -> Metrics {
-    Metrics::new(["default"], ["main", "spare"], ["local"])
+    Metrics::new(["default"], ["main", "spare"], ["local"], ["bounces"])
 }
 
 #[track_caller]

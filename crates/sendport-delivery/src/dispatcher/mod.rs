@@ -231,6 +231,7 @@ impl Dispatcher {
             Err(why) => return refused_or_waiting(why, recipients, port),
         };
         let forward_paths = certificates.together(recipients.forward_paths());
+        let is_passed_on = passed_on.is_some();
         let envelope = envelope(alert, port, passed_on, forward_paths);
         if certificates.all_refused(&envelope.forward_paths) {
             return decided(recipients.into_decision(None, port.in_doubt, None));
@@ -250,6 +251,7 @@ impl Dispatcher {
             port,
             envelope: &envelope,
             is_part: false,
+            is_passed_on,
             composed: &composed,
         };
         let submitted = self.submit(&job, expected).await;

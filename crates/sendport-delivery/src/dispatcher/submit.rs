@@ -1,5 +1,6 @@
 //! Submits one message over the first available relay.
 
+use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -45,6 +46,8 @@ pub(super) struct SubmitJob<'a> {
     pub(super) envelope: &'a Envelope,
     /// It has the recipients of some domains alone.
     pub(super) is_part: bool,
+    /// The envelope is that of a client whose message is passed on.
+    pub(super) is_passed_on: bool,
     pub(super) composed: &'a ReadyMessage,
 }
 
@@ -305,6 +308,7 @@ impl Dispatcher {
             others_wait,
         } = transaction;
         let key = AttemptKey::fresh();
+        let carried = &*self.with_return_path(job, (key, relay.name()), carried);
         let before = job.composed.bytes_before.as_deref();
         let copies = self.keep_copies(job.lease, (key, relay.name()), carried, (before, message));
         copies.await?;
@@ -329,6 +333,31 @@ impl Dispatcher {
             report,
             unknown: gate.unknown.into_inner(),
         })
+    }
+
+    /// The envelope with a return path of this transaction, where the send port makes one.
+    fn with_return_path<'e>(
+        &self,
+        job: &SubmitJob<'_>,
+        (key, relay): (AttemptKey, &str),
+        carried: &'e Envelope,
+    ) -> Cow<'e, Envelope> {
+        let tokens = job.port.return_path_tokens.as_ref();
+        let Some(tokens) = tokens.filter(|_| !job.is_passed_on) else {
+            return Cow::Borrowed(carried);
+        };
+        let transaction = (job.lease.value.id, key);
+        match tokens.reverse_path(transaction, relay, self.parts.clock.now()) {
+            Ok(Some(reverse_path)) => Cow::Owned(Envelope {
+                reverse_path,
+                ..carried.clone()
+            }),
+            Ok(None) => Cow::Borrowed(carried),
+            Err(error) => {
+                tracing::error!(%error, "return path has no token, reports of this message prove nothing");
+                Cow::Borrowed(carried)
+            }
+        }
     }
 
     fn note(

@@ -8,6 +8,7 @@ mod dkim;
 mod files;
 mod from;
 pub(crate) mod received;
+mod return_path;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,7 @@ use crate::settings::{FromRule, ReceivedProtected, SendPortConfig};
 use attachments::AttachmentRules;
 use files::FileFolders;
 pub(crate) use files::NamedFile;
+pub use return_path::{ReturnPathTokens, with_detail};
 
 /// Why an alert as a whole cannot be sent: the key into the table of replies and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +83,8 @@ pub struct SendPort {
     pub from: Mailbox,
     /// `MAIL FROM`.
     pub return_path: ReversePath,
+    /// Gives each transaction a return path of its own, unless it passes a client's message on: none, until it is given.
+    pub return_path_tokens: Option<ReturnPathTokens>,
     /// Names of relays in order.
     pub relays: Vec<String>,
     /// Right side of the Message-ID.
@@ -143,6 +147,7 @@ impl SendPort {
                 .return_path
                 .clone()
                 .unwrap_or_else(|| ReversePath(Some(from.address.clone()))),
+            return_path_tokens: None,
             relays: config.relays.clone(),
             message_id_domain: match &config.message_id_domain {
                 Some(domain) => domain.clone().into(),

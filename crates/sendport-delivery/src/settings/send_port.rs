@@ -23,6 +23,7 @@ use super::reports::{self, ReportsTo};
 use super::retention::SendPortRetention;
 use super::rules::{FromRule, MessageIdDomain};
 use super::signing::SigningConfig;
+use crate::send_port::with_detail;
 
 /// From, relays in order, protection, retry, and what each login may use it for.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -33,6 +34,9 @@ pub struct SendPortConfig {
     /// `MAIL FROM`, where bounces go; without it the address of `from`; `<>` is the null
     /// reverse-path.
     pub return_path: Option<ReversePath>,
+    /// Each transaction has a `return_path` of its own, so that reports prove what they are about.
+    #[serde(default)]
+    pub return_path_token: bool,
     /// Names of relays, tried in this order.
     pub relays: Vec<String>,
     /// Right side of the Message-ID; without it the domain of `from`.
@@ -183,6 +187,7 @@ impl SendPortConfig {
                  there, or \"never\" here, or leave it out",
             ));
         }
+        found.extend(self.return_path_token_problem(key));
         if self.max_age.is_zero() {
             found.push(Problem::new(
                 format!("{key}.max_age"),
@@ -229,6 +234,25 @@ impl SendPortConfig {
             found.extend(retention.problems(&format!("{key}.retention")));
         }
         found
+    }
+
+    /// A token follows the local part of `return_path`.
+    fn return_path_token_problem(&self, key: &str) -> Option<Problem> {
+        let token_key = format!("{key}.return_path_token");
+        if !self.return_path_token {
+            return None;
+        }
+        let Some(ReversePath(Some(address))) = &self.return_path else {
+            let what = "there is no return_path; write the address of a mailbox that a [feedback.source] reads, such as \
+                        \"bounces@contoso.com\"";
+            return Some(Problem::new(token_key, what));
+        };
+        with_detail(address).err()?;
+        let what = format!(
+            "return_path '{address}' has no room for a token: its part before the @ has to have at most 10 characters, all \
+             of them ASCII"
+        );
+        Some(Problem::new(token_key, what))
     }
 
     /// `*` matches nothing but itself in these settings. RFC 5321 allows it in an address.

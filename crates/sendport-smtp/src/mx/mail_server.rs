@@ -76,6 +76,7 @@ impl ServerKey {
             connect_rate: None,
             message_rate: config.message_rate_per_host,
             recipients_per_message: None,
+            return_path_token: true,
             timeout: config.timeout.clone(),
         }
     }

@@ -112,6 +112,9 @@ pub struct SmtpRelay {
     pub message_rate: Option<Rate>,
     /// Most recipients of one mail transaction; an alert with more takes several.
     pub recipients_per_message: Option<u32>,
+    /// False keeps the send port's `return_path` as it is, for a server that accepts `MAIL FROM` with that address alone.
+    #[serde(default = "yes")]
+    pub return_path_token: bool,
     /// Longest wait for each command.
     #[serde(default)]
     pub timeout: Timeouts,
