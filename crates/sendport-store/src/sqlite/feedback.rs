@@ -77,7 +77,7 @@ fn record(
     };
     let assigned = transaction.assign(feedback);
     let (alert, summary) = (transaction.alert, assigned.summary());
-    let id = insert(tx, feedback, now, Ok(alert), summary)?;
+    let id = insert(tx, feedback, now, Ok(alert), summary.as_deref())?;
     let mut recipients = Vec::new();
     for (ordinal, reported) in &assigned.recipients {
         if insert_of_recipient(tx, id, &transaction, *ordinal, reported, now)? {
@@ -97,7 +97,7 @@ fn unmatched(
         others: feedback.recipients.iter().collect(),
         ..Assigned::default()
     };
-    insert(tx, feedback, now, Err(&reason), all.summary())?;
+    insert(tx, feedback, now, Err(&reason), all.summary().as_deref())?;
     Ok(FeedbackResult::Unmatched(reason))
 }
 
@@ -137,7 +137,7 @@ fn insert(
     feedback: &Feedback,
     now: Timestamp,
     alert: Result<AlertId, &str>,
-    summary: Option<String>,
+    summary: Option<&str>,
 ) -> Result<i64, SqliteError> {
     tx.prepare_cached(INSERT_FEEDBACK)?.execute(params![
         feedback.key,

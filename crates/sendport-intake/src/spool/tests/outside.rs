@@ -75,7 +75,7 @@ async fn a_file_whose_writing_was_killed_is_removed() {
     let queue = site.open();
     bring_all(&queue).await;
     assert_eq!(site.messages(), ["fine"]);
-    assert_eq!(files(&site), [PathBuf::new(); 0]);
+    assert!(files(&site).is_empty());
 }
 
 #[tokio::test]
