@@ -43,6 +43,8 @@ pub(super) fn return_path_tokens(
     };
     let without = config.relay.iter().filter_map(|(name, relay)| match relay {
         RelayConfig::Smtp(smtp) if !smtp.return_path_token => Some(name.clone()),
+        // Microsoft Graph has no MAIL FROM.
+        RelayConfig::Graph(_) => Some(name.clone()),
         _ => None,
     });
     let valid_for = config.feedback.return_path_valid_for;
