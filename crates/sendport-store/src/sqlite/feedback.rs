@@ -124,7 +124,7 @@ fn transaction(
     let Some(mut found) = found.optional()? else {
         return Ok(None);
     };
-    let mut recipients = tx.prepare_cached(sql!("reported_recipients"))?;
+    let mut recipients = tx.prepare_cached(sql!("record_feedback_recipients"))?;
     let rows = recipients.query_map(params![found.alert.0, found.attempt], |row| {
         Ok((row.get(0)?, row.get(1)?))
     })?;

@@ -114,7 +114,7 @@ const PLANS: &[QueryPlan] = &[
     plan!(super::feedback::IS_REPEATED; seeks ["UQ"], scans []),
     plan!(super::feedback::REPORTED_ATTEMPT; seeks ["UQ"], scans []),
     plan!(super::feedback::LATEST_SUBMITTED; seeks [BY_ALERT], scans []),
-    plan!("reported_recipients" seeks ["PRIMARY KEY (AlertId=?)", BY_RECIPIENT], scans []),
+    plan!("record_feedback_recipients" seeks ["PRIMARY KEY (AlertId=?)", BY_RECIPIENT], scans []),
     plan!(super::feedback::RECIPIENT_FEEDBACK; seeks ["INDEX IX_RecipientFeedback_Recipient (AlertId=? AND Ordinal=?"], scans []),
     plan!(super::operator_requests::REQUEUE_FEEDBACK; seeks ["INDEX IX_RecipientFeedback_Recipient (AlertId=? AND Ordinal=? AND IsCurrent=?"], scans []),
     plan!("purge_alerts_feedback" seeks ["INDEX IX_RecipientFeedback_Recipient (AlertId=?"], scans []),

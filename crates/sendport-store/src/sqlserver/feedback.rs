@@ -62,7 +62,7 @@ impl SqlServerStore {
             FeedbackProof::Mailbox(id) => (None, None, Some(id.0)),
         };
         let values: [&dyn ToSql; 4] = [&feedback.key, &alert, &end, &id];
-        let sql = include_str!("sql/reported_transaction.sql");
+        let sql = include_str!("sql/record_feedback_transaction.sql");
         let results = self.pool.query(DOING, sql, &values).await?;
         let [facts, recipients] = &results[..] else {
             return Err(unexpected(DOING, "two result sets were expected"));
