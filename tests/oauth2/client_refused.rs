@@ -22,7 +22,7 @@ async fn explains_each_error_code() {
             "unauthorized_client: AADSTS700016",
         ),
         (
-            good.clone() + "scope = 'https://graph.microsoft.com/.default'\n",
+            good.clone() + "scope = 'https://management.azure.com/.default'\n",
             "check auth.oauth2.scope",
         ),
         (
