@@ -203,13 +203,14 @@ async fn a_folder_that_cannot_be_used_is_named() {
     let as_root = "the folders of intakes were checked as root";
     assert!(!checked.contains(as_root), "{checked}");
     // Only root can make it another user's.
-    let nobody = Some(65_534);
+    let (root, nobody) = (Some(0), Some(65_534));
     let state = site.path("sendport-state");
     fs::create_dir_all(&state).expect("create");
-    match std::os::unix::fs::chown(state, nobody, None) {
+    match std::os::unix::fs::chown(&state, nobody, None) {
         Ok(()) => {
             let checked = text(&site.sendport(&["check"]));
             assert!(checked.contains(as_root), "{checked}");
+            std::os::unix::fs::chown(&state, root, None).expect("chown");
         }
         Err(error) => not_run(&format!("folders that root checks: {error}")),
     }
