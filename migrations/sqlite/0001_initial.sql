@@ -398,7 +398,7 @@ CREATE TABLE Feedback (
     CONSTRAINT CK_Feedback_UnmatchedReason CHECK ((AlertId IS NULL) = (UnmatchedReason IS NOT NULL))
 ) STRICT;
 
-CREATE INDEX IX_Feedback_AlertId ON Feedback (AlertId) WHERE AlertId IS NOT NULL;
+CREATE INDEX IX_Feedback_AlertId ON Feedback (AlertId, ReceivedAt);
 
 -- What such a report says of a recipient: one row per report and recipient.
 CREATE TABLE RecipientFeedback (

@@ -368,7 +368,7 @@ CREATE TABLE sendport.Feedback (
         OR AlertId IS NOT NULL AND UnmatchedReason IS NULL)
 );
 GO
-CREATE INDEX IX_Feedback_AlertId ON sendport.Feedback (AlertId);
+CREATE INDEX IX_Feedback_AlertId ON sendport.Feedback (AlertId, ReceivedAt);
 GO
 
 -- What such a report says of a recipient: one row per report and recipient.
@@ -1381,7 +1381,7 @@ SELECT a.AlertId, 4, 0, N'next',
                THEN N'nothing more: the relay has promised to deliver the message or to report that it could not'
            WHEN a.FinalAt IS NOT NULL THEN N'nothing more, unless an operator sends it again'
            WHEN a.Status = N'held' AND a.StatusReasonCode = N'in-doubt' THEN N'nothing, until an operator resolves it'
-           WHEN a.Status = N'held' AND a.StatusReasonCode = N'cancelling' 
+           WHEN a.Status = N'held' AND a.StatusReasonCode = N'cancelling'
                THEN CASE d.IsRefused WHEN 1 THEN N'the database refused to cancel it (request-refused above); a running instance tries again'
                          ELSE N'a running instance cancels it' END
            WHEN a.Status = N'held' AND a.StatusReasonCode = N'operator-hold'

@@ -292,6 +292,25 @@ pub(crate) async fn a_requeue_hides_what_was_reported_before(f: &dyn Fixture) {
     );
 }
 
+pub(crate) async fn old_reports_that_match_nothing_are_purged(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let (id, key) = relayed(&store, f, 1).await;
+    let bounce = report("1", (id, key), vec![of("ops0@contoso.com", Bounced)]);
+    assert_eq!(matched(&store, &bounce).await, [0]);
+    let forged = |key: &'static str| Feedback {
+        key: key.to_owned(),
+        proof: Err("it has no token".to_owned()),
+        ..bounce.clone()
+    };
+    recorded(&store, &forged("old")).await;
+    f.advance(minutes(61)).await;
+    recorded(&store, &forged("new")).await;
+    let purged = store.purge_feedback(minutes(60)).await.expect("done");
+    assert_eq!(purged, 1);
+    assert_eq!(store.purge_feedback(minutes(60)).await.expect("done"), 0);
+    assert_eq!(f.rows("Feedback", "FeedbackKey IN ('1', 'new')").await, 2);
+}
+
 pub(crate) async fn what_was_reported_by_others_is_purged_with_its_alert(f: &dyn Fixture) {
     let store = f.fresh().await;
     let (id, key) = relayed(&store, f, 1).await;

@@ -409,6 +409,7 @@ macro_rules! scenarios {
                 a_report_touches_the_recipients_of_its_transaction_alone;
                 many_reports_of_one_recipient_are_not_recorded;
                 a_requeue_hides_what_was_reported_before;
+                old_reports_that_match_nothing_are_purged;
                 what_was_reported_by_others_is_purged_with_its_alert;
             }
             digest {

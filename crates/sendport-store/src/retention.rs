@@ -173,6 +173,9 @@ pub trait RetentionStore: Send + Sync {
     /// Deletes up to [`MOST_CHILD_ROWS`] rows of `EventLog` that are older; how many.
     async fn purge_events(&self, older_than: Duration) -> Result<u64, StoreError>;
 
+    /// Deletes some reports that match no alert and are as old; those of alerts go with them.
+    async fn purge_feedback(&self, older_than: Duration) -> Result<u64, StoreError>;
+
     /// Deletes up to [`MOST_CHILD_ROWS`] rows of `DailyCount` of earlier days; how many.
     async fn purge_counts(&self, older_than: Duration) -> Result<u64, StoreError>;
 

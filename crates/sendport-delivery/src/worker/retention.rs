@@ -254,6 +254,9 @@ impl Retention {
             let began = Instant::now();
             let rows = self.store.purge_events(older_than).await;
             more |= self.paced(began, rows.map(rows_only)).await?.rows > 0;
+            let began = Instant::now();
+            let rows = self.store.purge_feedback(older_than).await;
+            more |= self.paced(began, rows.map(rows_only)).await?.rows > 0;
         }
         if let Some(older_than) = self.plan.config.minute_counts.duration() {
             let began = Instant::now();

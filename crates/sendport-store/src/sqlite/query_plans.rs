@@ -117,6 +117,7 @@ const PLANS: &[QueryPlan] = &[
     plan!("record_feedback_recipients" seeks ["PRIMARY KEY (AlertId=?)", BY_RECIPIENT], scans []),
     plan!(super::feedback::RECIPIENT_FEEDBACK; seeks ["INDEX IX_RecipientFeedback_Recipient (AlertId=? AND Ordinal=?"], scans []),
     plan!(super::operator_requests::REQUEUE_FEEDBACK; seeks ["INDEX IX_RecipientFeedback_Recipient (AlertId=? AND Ordinal=? AND IsCurrent=?"], scans []),
+    plan!("purge_feedback" seeks ["INDEX IX_Feedback_AlertId (AlertId=? AND ReceivedAt<?)", BY_KEY], scans []),
     plan!("purge_alerts_feedback" seeks ["INDEX IX_RecipientFeedback_Recipient (AlertId=?"], scans []),
     plan!(super::retention::PURGE_ALERTS_REPORTS; seeks ["INDEX IX_Feedback_AlertId (AlertId=?"], scans []),
     plan!(super::operator_requests::REQUEUE_REPORTS; seeks ["PRIMARY KEY (AlertId=?"], scans []),

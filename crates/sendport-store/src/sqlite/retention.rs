@@ -138,6 +138,16 @@ impl RetentionStore for SqliteStore {
             .await
     }
 
+    async fn purge_feedback(&self, older_than: Duration) -> Result<u64, StoreError> {
+        let before = earlier(self.clock.now(), older_than);
+        self.purge_rows(
+            "purge reports that match no alert",
+            sql!("purge_feedback"),
+            before,
+        )
+        .await
+    }
+
     async fn purge_counts(&self, older_than: Duration) -> Result<u64, StoreError> {
         let before = earlier(self.clock.now(), older_than);
         let day = before[..10].to_owned();

@@ -113,6 +113,12 @@ impl RetentionStore for SqlServerStore {
         self.purge_rows("purge events", sql, older_than).await
     }
 
+    async fn purge_feedback(&self, older_than: Duration) -> Result<u64, StoreError> {
+        let sql = include_str!("sql/purge_feedback.sql");
+        self.purge_rows("purge reports that match no alert", sql, older_than)
+            .await
+    }
+
     async fn purge_counts(&self, older_than: Duration) -> Result<u64, StoreError> {
         let sql = include_str!("sql/purge_counts.sql");
         self.purge_rows("purge daily counts", sql, older_than).await
