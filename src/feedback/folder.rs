@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use sendport_core::domain::Timestamp;
 use sendport_core::problem::Problem;
+use sendport_core::regular_file;
 use sendport_feedback::READ_BYTES;
 
 use crate::config::{FeedbackSource, SourceKind};
@@ -35,7 +36,7 @@ pub(super) fn is_report(kind: SourceKind, name: &str) -> bool {
 
 /// Reads the beginning of a file.
 pub(super) fn read(path: &Path) -> io::Result<Contents> {
-    let file = File::open(path)?;
+    let file = regular_file::open(path)?;
     let metadata = file.metadata()?;
     let mut bytes = Vec::new();
     file.take(READ_BYTES as u64 + 1).read_to_end(&mut bytes)?;
