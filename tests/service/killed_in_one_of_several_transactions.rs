@@ -3,10 +3,7 @@
 
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::sync::mpsc;
-
-use crate::message_ids_stay_the_same::{encrypting, hang_after_the_dot, people};
+use crate::message_ids_stay_the_same::{encrypting, hung_relay, people, send_to};
 use crate::site::Site;
 use crate::{any_port, sink_at};
 
@@ -17,14 +14,7 @@ async fn the_others_are_sent() {
         tempfile::tempdir().expect("a folder"),
     );
     let people = people(folder.path());
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen");
-    let hung = listener.local_addr().expect("an address");
-    let (dot, mut dots) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(hang_after_the_dot(stream, dot.clone()));
-        }
-    });
+    let (hung, mut dots) = hung_relay().await;
     let port = encrypting(hung, &people);
     let held = "[send_port.default]\nin_doubt = \"hold\"";
     let site = Site::new(&port.replace("[send_port.default]", held));
@@ -36,12 +26,7 @@ async fn the_others_are_sent() {
     service.kill();
 
     let sink = sink_at(any_port(), mails.path(), &[]).await;
-    let config = std::fs::read_to_string(site.config()).expect("read");
-    let (old, new) = (
-        hung.port().to_string(),
-        sink.local_addr().port().to_string(),
-    );
-    std::fs::write(site.config(), config.replace(&old, &new)).expect("write");
+    send_to(&site, hung, sink.local_addr());
     let service = site.run();
     site.wait_until("SELECT count(*) FROM InDoubt", "1", Duration::from_secs(60))
         .await;

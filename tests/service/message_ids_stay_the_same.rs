@@ -94,14 +94,7 @@ async fn after_a_kill() {
         tempfile::tempdir().expect("a folder"),
     );
     let people = people(folder.path());
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen");
-    let hung = listener.local_addr().expect("an address");
-    let (dot, mut dots) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(hang_after_the_dot(stream, dot.clone()));
-        }
-    });
+    let (hung, mut dots) = hung_relay().await;
     let site = Site::new(&encrypting(hung, &people));
     let sql =
         "INSERT INTO Alert (BccRecipients, Subject, Body) VALUES ('hidden@example.test', 's', 'b')";
@@ -111,12 +104,7 @@ async fn after_a_kill() {
     service.kill();
 
     let sink = sink_at(any_port(), mails.path(), &[]).await;
-    let config = std::fs::read_to_string(site.config()).expect("read");
-    let (old, new) = (
-        hung.port().to_string(),
-        sink.local_addr().port().to_string(),
-    );
-    std::fs::write(site.config(), config.replace(&old, &new)).expect("write");
+    send_to(&site, hung, sink.local_addr());
     let service = site.run();
     site.wait_until_all_final(WITHIN).await;
     assert_eq!(service.stop(), Some(0));
@@ -142,8 +130,27 @@ async fn after_a_kill() {
     }
 }
 
-/// Takes a message up to its dot, says so, and nothing more.
-pub(crate) async fn hang_after_the_dot(stream: TcpStream, dot: mpsc::UnboundedSender<String>) {
+/// A relay that takes each message up to its dot, says so here, and nothing more.
+pub(crate) async fn hung_relay() -> (SocketAddr, mpsc::UnboundedReceiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen");
+    let address = listener.local_addr().expect("an address");
+    let (dot, dots) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(hang_after_the_dot(stream, dot.clone()));
+        }
+    });
+    (address, dots)
+}
+
+/// The configuration of a site has this relay instead of the other one.
+pub(crate) fn send_to(site: &Site, old: SocketAddr, new: SocketAddr) {
+    let config = std::fs::read_to_string(site.config()).expect("read");
+    let config = config.replace(&old.port().to_string(), &new.port().to_string());
+    std::fs::write(site.config(), config).expect("write");
+}
+
+async fn hang_after_the_dot(stream: TcpStream, dot: mpsc::UnboundedSender<String>) {
     let mut stream = BufReader::new(stream);
     let _ = stream.write_all(b"220 hung.test ESMTP\r\n").await;
     let (mut line, mut content, mut in_content) = (String::new(), String::new(), false);
