@@ -51,6 +51,17 @@ impl Kdc {
         std::fs::copy(self.configuration(), krb5_conf).expect("to copy krb5.conf");
     }
 
+    /// From now on `krb5_conf` names a port that no server has: so low a one is never given out.
+    pub(crate) fn name_unreachable(krb5_conf: &Path) {
+        let text = std::fs::read_to_string(krb5_conf).expect("krb5.conf");
+        let lines = text.lines().map(|line| match line.trim_start() {
+            kdc if kdc.starts_with("kdc = ") => "kdc = 127.0.0.1:1",
+            _ => line,
+        });
+        let text: Vec<_> = lines.collect();
+        std::fs::write(krb5_conf, text.join("\n")).expect("to write krb5.conf");
+    }
+
     /// What the service [`SERVICE`] needs.
     pub(crate) fn service(&self) -> KerberosService {
         KerberosService {
